@@ -1,0 +1,95 @@
+import { EmbeddedBroker } from "@denorocket/rocketmq/embedded";
+import { assertEquals, assertExists, assertFalse, assertStringIncludes, fail } from "@std/assert";
+import { type Block, blocksOf, isProgram, programOf } from "../tools/readme/blocks.ts";
+import { problemOf } from "../tools/readme/run.ts";
+import { filesBelow, root } from "../tools/testing/files.ts";
+
+const pages = ["README.md", ...filesBelow("docs", ".md")];
+
+for (const page of pages) {
+  for (const block of blocksOf(page, await Deno.readTextFile(`${root}/${page}`))) {
+    if (block.ignored) {
+      Deno.test(`${page}:${block.line} is a fragment, not a program that is never run`, () => {
+        assertFalse(isProgram(block));
+      });
+    } else {
+      Deno.test(`${page}:${block.line} compiles, runs and prints what it says`, async () => {
+        await using broker = await EmbeddedBroker.start({ port: 0 });
+        const problem = await problemOf(block, broker.nameServer);
+        if (problem !== undefined) fail(problem);
+      });
+    }
+  }
+}
+
+Deno.test("README.md has a program", async () => {
+  const blocks = blocksOf("README.md", await Deno.readTextFile(`${root}/README.md`));
+  assertExists(blocks.find((block) => !block.ignored));
+});
+
+Deno.test("blocksOf() finds blocks of TypeScript only, with their line and what they print", () => {
+  const page = [
+    "# Page",
+    "```sh",
+    "deno task demo",
+    "```",
+    "```ts",
+    "console.log(1);",
+    "console.log(2); // prints: nothing, as this is no line of its own",
+    "// prints: 1",
+    "// prints: 2",
+    "```",
+    "````md",
+    "```ts",
+    "inside another",
+    "```",
+    "````",
+    "```ts ignore",
+    "const options = {};",
+    "```",
+  ].join("\n");
+  const found = blocksOf("page.md", page).map(({ line, prints, ignored }) => ({ line, prints, ignored }));
+  assertEquals(found, [{ line: 6, prints: ["1", "2"], ignored: false }, { line: 17, prints: [], ignored: true }]);
+});
+
+Deno.test("isProgram() tells a program from a fragment", () => {
+  const program = 'import { connect } from "@denorocket/rocketmq";\nawait using mq = await connect();';
+  assertEquals(isProgram(blockOf(program)), true);
+  assertEquals(isProgram(blockOf("await using mq = await connect();")), false);
+});
+
+Deno.test("programOf() puts this checkout and the broker's address in", () => {
+  const code = 'import "jsr:@denorocket/rocketmq@^0.1.0/wire";\nconnect();\nconnect("localhost:9876;127.0.0.1:9876");';
+  assertEquals(
+    programOf(blockOf(code), "127.0.0.1:1"),
+    '\nimport "@denorocket/rocketmq/wire";\nconnect("127.0.0.1:1");\nconnect("127.0.0.1:1;127.0.0.1:1");\n',
+  );
+});
+
+Deno.test("problemOf() passes a program that ends with what it prints", async () => {
+  const code = 'import { assert } from "@std/assert";\nassert(true);\nconsole.log("a\\nb");';
+  assertEquals(await problemOf({ ...blockOf(code), prints: ["b"] }, "127.0.0.1:1"), undefined);
+});
+
+for (
+  const [what, code, complaint] of [
+    ["does not compile", 'export const a: number = "x";', "TS2322"],
+    ["throws", 'throw new Error("on purpose");', "page.ts:2"],
+    ["prints something else", 'console.log("b");', 'has to print "a" at its end'],
+    ["needs more than the network", 'Deno.env.get("HOME");', "NotCapable"],
+  ] as const
+) {
+  Deno.test(`problemOf() tells of a program that ${what}`, async () => {
+    const problem = await problemOf({ ...blockOf(code), prints: ["a"] }, "127.0.0.1:1");
+    assertStringIncludes(problem ?? "no problem", complaint);
+  });
+}
+
+Deno.test("problemOf() ends a program that does not end", async () => {
+  const problem = await problemOf(blockOf("setInterval(() => {}, 1_000);"), "127.0.0.1:1", 1);
+  assertStringIncludes(problem ?? "no problem", "did not end within 1 ms");
+});
+
+function blockOf(code: string): Block {
+  return { file: "page.md", line: 2, code, prints: [], ignored: false };
+}

@@ -1,0 +1,85 @@
+/**
+ * The rules about what a source file says. Code is judged by its syntax tree, so comments and strings do not count.
+ *
+ * Works under `deno test` only, where `Deno.lint` is.
+ *
+ * @module
+ */
+
+/** The longest a source file may be. */
+const MAX_LINES = 600;
+
+/** The files that may name `Deno`; a path that ends in a slash is a folder. */
+const DENO_PLACES = ["src/transport/deno.ts", "src/offsets/kv.ts", "src/cli/"];
+
+/** Chooses the transport of the runtime, and may ask `"Deno" in globalThis` for that. */
+const RUNTIME_CHOICE = "src/transport/default.ts";
+
+/** Notes of work that is left. Written, as the next one, so that it does not match itself. */
+const UNFINISHED = /\b(?:TO[D]O|FIX[M]E)\b/;
+
+/** Paths that exist on one machine only. */
+const MACHINE_PATH = /(?:^|[\s"'`(=:])\/(?:home|Users|root|work|mnt)\/\w/;
+
+const PLUGIN: Deno.lint.Plugin = {
+  name: "structure",
+  rules: { any: { create: anyRule }, error: { create: errorRule }, deno: { create: denoRule } },
+};
+
+/** What is wrong with a source file, each with its line. */
+export function sourceProblems(path: string, text: string): string[] {
+  const found = Deno.lint.runPlugin(PLUGIN, path, text)
+    .filter(({ id }) => id !== "structure/deno" || !inPlaces(path, DENO_PLACES))
+    .filter(({ range, message }) => !isRuntimeChoice(path, text, range[0], message))
+    .map(({ range, message }) => `${path}:${lineAt(text, range[0])}: ${message}`);
+  const lines = text.trimEnd().split("\n").length;
+  if (lines > MAX_LINES) found.push(`${path}: ${lines} lines, ${MAX_LINES} are allowed`);
+  return [...found, ...textProblems(path, text)];
+}
+
+/** What is wrong with the text of any file, code or not. */
+export function textProblems(path: string, text: string): string[] {
+  return text.split("\n").flatMap((line, index) => {
+    const at = `${path}:${index + 1}`;
+    return [
+      UNFINISHED.test(line) ? `${at}: unfinished work is noted in the code` : "",
+      MACHINE_PATH.test(line) ? `${at}: a path of one machine` : "",
+    ].filter((problem) => problem !== "");
+  });
+}
+
+/** `any` turns checking off for whatever it touches. */
+function anyRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  return { TSAnyKeyword: (node) => context.report({ node, message: "any is not allowed, unknown is" }) };
+}
+
+/** Callers cannot tell a plain Error from any other. */
+function errorRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  const check = (node: Deno.lint.NewExpression | Deno.lint.CallExpression) => {
+    const plain = node.callee.type === "Identifier" && node.callee.name === "Error";
+    if (plain) context.report({ node, message: "a plain Error is not allowed, a class of errors.ts is" });
+  };
+  return { NewExpression: check, CallExpression: check };
+}
+
+/** Every way to get at the global: by name, as a type, as a member, by its name in a string. */
+function denoRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  const message = '"Deno" may be named in transport/deno.ts, offsets/kv.ts and cli/ only';
+  return {
+    Identifier: (node) => node.name === "Deno" && context.report({ node, message }),
+    Literal: (node) => node.value === "Deno" && context.report({ node, message }),
+  };
+}
+
+function isRuntimeChoice(path: string, text: string, start: number, message: string): boolean {
+  return path === RUNTIME_CHOICE && message.startsWith('"Deno"') &&
+    /^["']Deno["'] in globalThis\b/.test(text.slice(start));
+}
+
+function inPlaces(path: string, places: readonly string[]): boolean {
+  return places.some((place) => place.endsWith("/") ? path.startsWith(place) : path === place);
+}
+
+function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split("\n").length;
+}

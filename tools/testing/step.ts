@@ -1,0 +1,26 @@
+/**
+ * One step of `deno task test`: a `deno` command and what its outcome counts for.
+ *
+ * @module
+ */
+
+import { root } from "./files.ts";
+
+/** How many checks held and how many did not. */
+export interface Tally {
+  passed: number;
+  failed: number;
+}
+
+/** Something that is run, named in the summary, and counted. */
+export interface Step {
+  name: string;
+  run: () => Promise<Tally>;
+}
+
+/** Runs the `deno` that runs us, in the root, its output going straight through; true if it exits with 0. */
+export async function deno(args: readonly string[]): Promise<boolean> {
+  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: root, stdin: "null" });
+  const { success } = await command.spawn().status;
+  return success;
+}

@@ -1,0 +1,65 @@
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { join } from "@std/path";
+import { filesBelow } from "./files.ts";
+import { tallyOf } from "./junit.ts";
+import { selectionOf, testRuns } from "./test_runs.ts";
+
+/** One of each fate; names and messages that look like the report itself. */
+const TESTS = `
+Deno.test('passes <testsuite tests="9" failures="9">', () => {});
+Deno.test("has steps", async (t) => void (await t.step("one", () => {}), await t.step("two", () => {})));
+Deno.test.ignore("is ignored", () => {});
+Deno.test("fails", () => { throw new Error('\\u001b[31m<testsuite tests="9" failures="9">'); });
+`;
+
+Deno.test("tallyOf() counts the report that deno test writes", async () => {
+  assertEquals(await tallyFor(TESTS), { passed: 4, failed: 1 });
+});
+
+Deno.test("tallyOf() counts a failure outside of a test", async () => {
+  assertEquals(await tallyFor('Deno.test("a", () => {});\nthrow new Error("at the top");'), { passed: 0, failed: 1 });
+  assertEquals(tallyOf("", false), { passed: 0, failed: 1 });
+  assertEquals(tallyOf('<testsuite tests="3" disabled="0" errors="0" failures="0">', false), { passed: 3, failed: 1 });
+});
+
+Deno.test("selectionOf() tells flags, paths and names apart", () => {
+  assertEquals(selectionOf(["./tools/testing/", "--fail-fast", "a test's name", "tools/test.ts"]), {
+    flags: ["--fail-fast"],
+    paths: ["tools/testing", "tools/test.ts"],
+    names: ["a test's name"],
+  });
+});
+
+Deno.test("testRuns() chooses test files, and gives them no more than they need", () => {
+  const paths = ["tools/testing", "tools/std/std_test.ts", "deno.json"];
+  const [embedded, ...others] = testRuns({ paths, names: ["a.b", "c"], flags: ["--fail-fast"] });
+  const last = [
+    "--fail-fast",
+    "--filter=/\\x61\\.b|\\x63/",
+    "tools/testing/test_runs_test.ts",
+    "tools/std/std_test.ts",
+  ];
+  assertEquals(embedded?.args.slice(-4), last);
+  assertFalse(embedded?.args.includes("--allow-all"));
+  assertEquals(others, []);
+});
+
+Deno.test("testRuns() gives all permissions to the tests of real brokers", () => {
+  const broker = testRuns({ paths: [], names: [], flags: [] }).find(({ name }) => name === "broker");
+  const files = broker?.args.filter((arg) => !arg.startsWith("-")) ?? [];
+  assertEquals(files, [...filesBelow("tests/broker", "_test.ts"), ...filesBelow("tests/runtimes", "_test.ts")]);
+  assert(broker === undefined || broker.args.includes("--allow-all"));
+});
+
+async function tallyFor(text: string) {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [test, report] = [join(folder, "a_test.ts"), join(folder, "junit.xml")];
+    await Deno.writeTextFile(test, text);
+    const args = ["test", "--no-config", "--no-check", `--junit-path=${report}`, test];
+    const { success } = await new Deno.Command(Deno.execPath(), { args }).output();
+    return tallyOf(await Deno.readTextFile(report).catch(() => ""), success);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
