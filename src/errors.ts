@@ -1,0 +1,242 @@
+/**
+ * Every class a caller may catch, in one tree under {@linkcode RocketMQError}.
+ *
+ * @module
+ */
+
+/** What every error of this package carries besides its message. */
+export interface RocketMQErrorOptions extends ErrorOptions {
+  /** A stable, machine-readable name of the situation, in upper snake case. */
+  code: string;
+  /** Whether the same call may succeed later without a change by the caller. */
+  retriable?: boolean;
+}
+
+/** The root of all errors that this package throws on purpose. */
+export class RocketMQError extends Error {
+  /** The class's name, also after bundling. */
+  override name = "RocketMQError";
+  /** A stable, machine-readable name of the situation, in upper snake case: `"NO_NAME_SERVER"`. */
+  readonly code: string;
+  /** Whether the same call may succeed later without a change by the caller. */
+  readonly retriable: boolean;
+
+  /** Makes an error; `options.cause` keeps the error below it. */
+  constructor(message: string, options: RocketMQErrorOptions) {
+    super(message, options);
+    this.code = options.code;
+    this.retriable = options.retriable ?? false;
+  }
+}
+
+/** One thing that is wrong with a value that the caller gave. */
+export interface Problem {
+  /** Where the value stands: `"batchSize"`, `"topics.orders"`. */
+  readonly field: string;
+  /** The value as it was given. */
+  readonly value: unknown;
+  /** What is allowed there, in words. */
+  readonly allowed: string;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return `"${value.length > 100 ? `${value.slice(0, 100)}…` : value}"`;
+  if (value instanceof Date) return `Date ${value.getTime()}`;
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return String(value);
+}
+
+/** A value given by the caller is not allowed; all problems are named at once. */
+export class ValidationError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "ValidationError";
+  /** Every problem that was found. */
+  readonly problems: readonly Problem[];
+
+  /** Makes the error from its problems; `action` is what could not be done: `"create a consumer"`. */
+  constructor(action: string, problems: readonly Problem[], code = "INVALID_VALUE") {
+    const list = problems.map((p) => `${p.field} is ${show(p.value)}, allowed is ${p.allowed}`).join("; ");
+    super(`Cannot ${action}: ${list}`, { code });
+    this.problems = problems;
+  }
+}
+
+/** Options given to `connect()`, a consumer or a producer are not allowed. */
+export class ConfigError extends ValidationError {
+  /** The class's name, also after bundling. */
+  override name = "ConfigError";
+
+  /** Makes the error from its problems. */
+  constructor(action: string, problems: readonly Problem[]) {
+    super(action, problems, "INVALID_OPTIONS");
+  }
+}
+
+/** A connection could not be made, broke, or carried bytes that are no remoting frame. */
+export class NetworkError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "NetworkError";
+  /** The `host:port` of the other side; empty where there is none. */
+  readonly address: string;
+
+  /** Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"` or `"MALFORMED_FRAME"`. */
+  constructor(message: string, address: string, code: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code, retriable: true });
+    this.address = address;
+  }
+}
+
+/** No answer came in time. */
+export class TimeoutError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "TimeoutError";
+  /** How long was waited, in milliseconds. */
+  readonly timeout: number;
+
+  /** Makes the error; `action` is what was waited for. */
+  constructor(action: string, timeout: number, options: ErrorOptions = {}) {
+    super(`Cannot ${action}: no answer within ${timeout} ms`, { ...options, code: "TIMEOUT", retriable: true });
+    this.timeout = timeout;
+  }
+}
+
+/** No name server could be used, or what answered is not a name server. */
+export class NameServerError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "NameServerError";
+}
+
+/** The broker that a call needs is in no route, or cannot be reached. */
+export class BrokerNotAvailableError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "BrokerNotAvailableError";
+  /** The broker's name. */
+  readonly broker: string;
+
+  /** Makes the error; `broker` is the broker's name. */
+  constructor(message: string, broker: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code: "BROKER_NOT_AVAILABLE", retriable: true });
+    this.broker = broker;
+  }
+}
+
+/** A broker or name server answered with a code other than success. */
+export class ResponseError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "ResponseError";
+  /** What was asked, by its name in the request table: `"QueryConsumerOffset"`. */
+  readonly request: string;
+  /** The answer's code, as in Java's `ResponseCode`: 22 is "no offset stored". */
+  readonly responseCode: number;
+  /** The `host:port` that answered. */
+  readonly address: string;
+  /** The server's own words, unchanged; empty if it sent none. */
+  readonly remark: string;
+
+  /** Makes the error from what was asked and what came back. */
+  constructor(request: string, responseCode: number, address: string, remark: string, retriable = false) {
+    super(`Cannot complete ${request} on ${address}: server answered ${responseCode} "${remark}"`, {
+      code: `RESPONSE_${responseCode}`,
+      retriable,
+    });
+    this.request = request;
+    this.responseCode = responseCode;
+    this.address = address;
+    this.remark = remark;
+  }
+}
+
+/** The server, the runtime or this version of the package cannot do what was asked. */
+export class UnsupportedError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "UnsupportedError";
+
+  /** Makes the error. */
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code: "UNSUPPORTED" });
+  }
+}
+
+/** A message could not be sent; `cause` holds the last broker's error. */
+export class ProducerError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "ProducerError";
+}
+
+/** Something about a consumer failed. */
+export class ConsumerError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "ConsumerError";
+}
+
+/** A consumer could not be started; nothing of it is left behind. */
+export class ConsumerStartError extends ConsumerError {
+  /** The class's name, also after bundling. */
+  override name = "ConsumerStartError";
+}
+
+/** The consumer's state does not allow the call: it is closed, or the queue is not its own. */
+export class ConsumerStateError extends ConsumerError {
+  /** The class's name, also after bundling. */
+  override name = "ConsumerStateError";
+}
+
+/** An offset could not be stored. */
+export class OffsetError extends ConsumerError {
+  /** The class's name, also after bundling. */
+  override name = "OffsetError";
+}
+
+/** An offset could not be read; no position was moved. */
+export class OffsetFetchError extends OffsetError {
+  /** The class's name, also after bundling. */
+  override name = "OffsetFetchError";
+}
+
+/** Something about a subscription is wrong. */
+export class SubscriptionError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "SubscriptionError";
+}
+
+/** No name server knows the topic. */
+export class InvalidTopicError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "InvalidTopicError";
+  /** The topic's name, as given. */
+  readonly topic: string;
+
+  /** Makes the error; `topic` is the topic's name. */
+  constructor(message: string, topic: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code: "TOPIC_NOT_FOUND" });
+    this.topic = topic;
+  }
+}
+
+/** A tag expression cannot be understood. */
+export class InvalidSelectorError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "InvalidSelectorError";
+  /** The expression as it was given. */
+  readonly selector: string;
+
+  /** Makes the error; `selector` is the expression as it was given. */
+  constructor(message: string, selector: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code: "INVALID_SELECTOR" });
+    this.selector = selector;
+  }
+}
+
+/** The consumer is not subscribed to the topic. */
+export class TopicNotSubscribedError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "TopicNotSubscribedError";
+  /** The topic's name, as given. */
+  readonly topic: string;
+
+  /** Makes the error; `topic` is the topic's name. */
+  constructor(topic: string) {
+    super(`Cannot find a subscription of topic "${topic}": subscribe to it first`, { code: "TOPIC_NOT_SUBSCRIBED" });
+    this.topic = topic;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Checking what users give: all problems of one call are named at once.
+ *
+ * @module
+ */
+
+import { ConfigError, type Problem } from "./errors.ts";
+
+/** What a topic or group name may consist of. Source: TopicValidator. */
+const NAME = /^[%|a-zA-Z0-9_-]+$/;
+/** The longest topic that brokers take, in bytes. Source: TopicValidator. */
+export const MAX_TOPIC_LENGTH = 127;
+/** The longest group that brokers take, in bytes. Source: Validators. */
+export const MAX_GROUP_LENGTH = 255;
+
+/** Gathers the problems of one options object. */
+export class OptionsCheck {
+  #action: string;
+  #problems: Problem[] = [];
+
+  /** Starts a check; `action` says what cannot be done if there are problems: `"create a consumer"`. */
+  constructor(action: string) {
+    this.#action = action;
+  }
+
+  /** Notes a problem. */
+  add(field: string, value: unknown, allowed: string): void {
+    this.#problems.push({ field, value, allowed });
+  }
+
+  /** Checks that the options are an object with known names only. */
+  known(options: unknown, names: readonly string[]): void {
+    if (typeof options !== "object" || options === null || Array.isArray(options)) {
+      this.add("options", options, `an object with ${names.join(", ")}`);
+      this.done();
+    }
+    for (const name of Object.keys(options as object)) {
+      if (!names.includes(name)) {
+        this.add(name, (options as Record<string, unknown>)[name], `one of the options ${names.join(", ")}`);
+      }
+    }
+  }
+
+  /** Checks an integer in a range; gives the default where it is missing. */
+  integer(field: string, value: unknown, fallback: number, min: number, max: number, unit = ""): number {
+    if (value === undefined) return fallback;
+    if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+    this.add(field, value, `an integer from ${min} to ${max}${unit === "" ? "" : ` (${unit})`}`);
+    return fallback;
+  }
+
+  /** Checks that a value is one of a few texts. */
+  oneOf<V extends string>(field: string, value: unknown, fallback: V, allowed: readonly V[]): V {
+    if (value === undefined) return fallback;
+    if (allowed.includes(value as V)) return value as V;
+    this.add(field, value, allowed.map((each) => `"${each}"`).join(" or "));
+    return fallback;
+  }
+
+  /** Checks a flag. */
+  flag(field: string, value: unknown, fallback: boolean): boolean {
+    if (value === undefined) return fallback;
+    if (typeof value === "boolean") return value;
+    this.add(field, value, "true or false");
+    return fallback;
+  }
+
+  /** Checks a topic's or group's name. */
+  name(field: string, value: unknown, max: number): string {
+    if (typeof value === "string" && value.length >= 1 && value.length <= max && NAME.test(value)) return value;
+    this.add(field, value, `1 to ${max} characters of % | a-z A-Z 0-9 _ -`);
+    return "";
+  }
+
+  /**
+   * Ends the check.
+   *
+   * @throws {ConfigError} if there was any problem
+   */
+  done(): void {
+    if (this.#problems.length > 0) throw new ConfigError(this.#action, this.#problems);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Several messages in one body: of a batch that is sent, and of an inner batch that a broker stores as one record.
+ *
+ * They follow each other without a count in front. One message:
+ *
+ * | offset | size | meaning |
+ * |---|---|---|
+ * | 0 | 4 | size of the whole entry |
+ * | 4 | 4 | 0 |
+ * | 8 | 4 | CRC-32 of the body, usually not computed: 0 |
+ * | 12 | 4 | flag |
+ * | 16 | 4 | body length |
+ * | 20 | body length | body |
+ * | then | 2 | length of the properties |
+ * | then | the rest | properties |
+ *
+ * Source: MessageDecoder.
+ *
+ * @module
+ */
+
+import { NetworkError, ValidationError } from "../errors.ts";
+import { MAX_PROPERTIES_SIZE } from "./properties.ts";
+import { decodeUtf8, utf8Length } from "./utf8.ts";
+
+/** One message of a batch. */
+export interface BatchMessage {
+  /** The user's flag. */
+  readonly flag: number;
+  /** The body. */
+  readonly body: Uint8Array;
+  /** The properties as one text. */
+  readonly properties: string;
+}
+
+/** Where the parts of one entry stand; it ends where the next one begins. */
+export interface BatchEntry {
+  /** The first byte of the entry. */
+  readonly start: number;
+  /** The first byte of the body. */
+  readonly bodyStart: number;
+  /** The first byte of the properties. */
+  readonly propertiesStart: number;
+  /** The first byte behind the entry. */
+  readonly end: number;
+}
+
+/** The bytes of an entry without body and properties. */
+const FIXED_SIZE = 22;
+const FLAG = 12;
+const BODY = 20;
+
+const encoder = new TextEncoder();
+
+/**
+ * Writes messages as one body.
+ *
+ * @throws {ValidationError} if a message's properties have more than 32 767 bytes
+ */
+export function encodeBatch(messages: readonly BatchMessage[]): Uint8Array {
+  const propertySizes = messages.map((message) => propertiesSize(message.properties));
+  let size = FIXED_SIZE * messages.length;
+  messages.forEach((message, i) => size += message.body.length + propertySizes[i]!);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  messages.forEach(({ flag, body, properties }, i) => {
+    const propertiesStart = at + FIXED_SIZE + body.length;
+    const end = propertiesStart + propertySizes[i]!;
+    view.setInt32(at, end - at);
+    view.setInt32(at + FLAG, flag);
+    view.setInt32(at + BODY - 4, body.length);
+    bytes.set(body, at + BODY);
+    view.setInt16(propertiesStart - 2, propertySizes[i]!);
+    encoder.encodeInto(properties, bytes.subarray(propertiesStart, end));
+    at = end;
+  });
+  return bytes;
+}
+
+function propertiesSize(text: string): number {
+  const size = utf8Length(text);
+  if (size <= MAX_PROPERTIES_SIZE) return size;
+  const allowed = `up to ${MAX_PROPERTIES_SIZE} bytes`;
+  throw new ValidationError("encode a batch", [{ field: "the size of a message's properties", value: size, allowed }]);
+}
+
+/**
+ * Reads the messages of a body; their bodies are views on it.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if the lengths in it do not fit
+ */
+export function decodeBatch(bytes: Uint8Array): BatchMessage[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return scanBatch(view, 0, bytes.length).map(({ start, bodyStart, propertiesStart, end }) => ({
+    flag: view.getInt32(start + FLAG),
+    body: bytes.subarray(bodyStart, propertiesStart - 2),
+    properties: decodeUtf8(bytes, propertiesStart, end),
+  }));
+}
+
+/**
+ * Finds the messages between two positions.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if the lengths there do not fit
+ */
+export function scanBatch(view: DataView, start: number, end: number): BatchEntry[] {
+  const entries: BatchEntry[] = [];
+  for (let at = start; at < end;) {
+    const left = end - at;
+    if (left < FIXED_SIZE) throw malformed(at - start, `${left} bytes are left, at least ${FIXED_SIZE} are needed`);
+    const size = view.getInt32(at);
+    if (size < FIXED_SIZE || size > left) throw malformed(at - start, `its size is ${size}, ${left} bytes are left`);
+    const bodyLength = view.getInt32(at + BODY - 4);
+    if (bodyLength < 0 || bodyLength > size - FIXED_SIZE) {
+      throw malformed(at - start, `its body has ${bodyLength} of its ${size} bytes`);
+    }
+    const propertiesStart = at + FIXED_SIZE + bodyLength;
+    const propertiesLength = view.getInt16(propertiesStart - 2);
+    if (propertiesStart + propertiesLength !== at + size) {
+      throw malformed(at - start, `its parts have ${FIXED_SIZE + bodyLength + propertiesLength} of its ${size} bytes`);
+    }
+    entries.push({ start: at, bodyStart: at + BODY, propertiesStart, end: at + size });
+    at += size;
+  }
+  return entries;
+}
+
+function malformed(at: number, problem: string): NetworkError {
+  return new NetworkError(`Cannot read the message at byte ${at} of a batch: ${problem}`, "", "MALFORMED_FRAME");
+}

@@ -1,0 +1,100 @@
+/**
+ * Packed bodies: which of the three kinds a body is of stands in its message's system flag.
+ *
+ * | type bits of the flag | body |
+ * |---|---|
+ * | 0 (clients older than 5.0) and 3 | zlib stream (RFC 1950) |
+ * | 1 | LZ4 frame |
+ * | 2 | Zstandard frame (RFC 8878) |
+ *
+ * Source: MessageSysFlag, CompressionType.
+ *
+ * @module
+ */
+
+import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
+import { NetworkError, UnsupportedError } from "../errors.ts";
+import { MessageSysFlag } from "./codes.ts";
+import { decompressLz4 } from "./lz4.ts";
+import { zstdFrames } from "./zstd.ts";
+
+/** What we pack with: every broker version and every client reads it. */
+export type CompressionType = "zlib";
+
+/**
+ * Packs a body.
+ *
+ * @param level 1 (fast) to 9 (small), 0 stores; Java's clients use 5
+ */
+export function compress(body: Uint8Array, type: CompressionType, level: number): Uint8Array {
+  switch (type) {
+    case "zlib":
+      return plain(zlib.deflateSync(body, { level }));
+  }
+}
+
+/**
+ * Unpacks a body of the kind that the message's system flag tells.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if the body is broken or unpacks to more than `maxSize` bytes
+ * @throws {UnsupportedError} if the kind is unknown, or is Zstandard on Node 20, which cannot unpack it
+ */
+export function decompress(body: Uint8Array, sysFlag: number, maxSize: number): Uint8Array {
+  const type = sysFlag & MessageSysFlag.COMPRESSION_MASK;
+  switch (type) {
+    case 0:
+    case MessageSysFlag.COMPRESSION_ZLIB:
+      return unpack("a zlib", maxSize, () => zlib.inflateSync(body, { maxOutputLength: maxSize }));
+    case MessageSysFlag.COMPRESSION_LZ4:
+      return decompressLz4(body, maxSize);
+    case MessageSysFlag.COMPRESSION_ZSTD:
+      return decompressZstd(body, maxSize);
+    default:
+      throw new UnsupportedError(`Cannot unpack a body: its compression type is ${type >>> 8}, known are 0 to 3`);
+  }
+}
+
+function decompressZstd(body: Uint8Array, maxSize: number): Uint8Array {
+  if (typeof zlib.zstdDecompressSync !== "function") {
+    throw new UnsupportedError("Cannot unpack a Zstandard body: this runtime has no Zstandard");
+  }
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (const frame of zstdFrames(body)) {
+    const maxOutputLength = Math.max(1, maxSize - size); // 0 is not allowed there
+    const part = unpack("a Zstandard", maxSize, () => zlib.zstdDecompressSync(frame, { maxOutputLength }));
+    size += part.length;
+    if (size > maxSize) throw malformed("a Zstandard", `it has more than ${maxSize} bytes`);
+    parts.push(part);
+  }
+  return parts.length === 1 ? parts[0]! : join(parts, size);
+}
+
+function join(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function unpack(kind: string, maxSize: number, run: () => Uint8Array): Uint8Array {
+  try {
+    return plain(run());
+  } catch (cause) {
+    const tooLarge = (cause as { code?: unknown } | null)?.code === "ERR_BUFFER_TOO_LARGE";
+    const problem = tooLarge ? `it has more than ${maxSize} bytes` : String((cause as Error).message);
+    throw malformed(kind, problem, cause);
+  }
+}
+
+function malformed(kind: string, problem: string, cause?: unknown): NetworkError {
+  return new NetworkError(`Cannot unpack ${kind} body: ${problem}`, "", "MALFORMED_FRAME", { cause });
+}
+
+/** Takes the `Buffer` off the bytes: its `slice()` would be a view where a `Uint8Array`'s is a copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,104 @@
+/**
+ * Header fields as a table describes them, and the two directions between typed values and header text.
+ *
+ * @module
+ */
+
+import { NetworkError } from "../errors.ts";
+
+/** The type of a header field, as Java prints and parses it. */
+export type FieldKind = "text" | "int" | "long" | "bool";
+
+/**
+ * A field in a table: its kind, a `?` if it may be missing, and `=x` where its name on the wire is another
+ * (the short names of SEND_MESSAGE_V2).
+ */
+export type Field = FieldKind | `${FieldKind}?` | `${FieldKind}=${string}` | `${FieldKind}?=${string}`;
+
+/** The fields of one header by the name that our code uses. */
+export interface Fields {
+  /** The field of that name. */
+  readonly [name: string]: Field;
+}
+
+/** A field's kind without its wire name: `"int?"` of `"int?=j"`. */
+export type KindOf<F extends Field> = F extends `${infer K}=${string}` ? K : F;
+
+/** The type of a field's value. */
+export type ValueOf<F extends Field> = KindOf<F> extends `text${string}` ? string
+  : KindOf<F> extends `bool${string}` ? boolean
+  : number;
+
+/** The names of the fields that may be missing. */
+export type OptionalNames<T extends Fields> = {
+  [N in keyof T]: KindOf<T[N]> extends `${string}?` ? N : never;
+}[keyof T];
+
+/** The typed header that a table row describes. */
+export type HeaderOf<T extends Fields> =
+  & { [N in Exclude<keyof T, OptionalNames<T>>]: ValueOf<T[N]> }
+  & { [N in OptionalNames<T>]?: ValueOf<T[N]> | undefined };
+
+/** Header fields as they travel: text by name. An object without prototype or one made by `JSON.parse`. */
+export type HeaderText = Record<string, string>;
+
+/** One field, taken apart once. */
+interface Column {
+  readonly name: string;
+  readonly wire: string;
+  readonly kind: FieldKind;
+  readonly optional: boolean;
+}
+
+const columnsOf = new WeakMap<Fields, readonly Column[]>();
+
+/** The columns of a table row, computed at its first use. */
+function columns(fields: Fields): readonly Column[] {
+  let known = columnsOf.get(fields);
+  if (known === undefined) {
+    known = Object.entries(fields).map(([name, field]) => {
+      const [kind, wire = name] = field.split("=") as [string, string?];
+      return { name, wire, kind: kind.replace("?", "") as FieldKind, optional: kind.endsWith("?") };
+    });
+    columnsOf.set(fields, known);
+  }
+  return known;
+}
+
+/** Writes a typed header as text; fields that are undefined are left out. */
+export function encodeHeader<T extends Fields>(fields: T, header: HeaderOf<T>): HeaderText {
+  const text: HeaderText = Object.create(null);
+  const values = header as Record<string, string | number | boolean | undefined>;
+  for (const { name, wire } of columns(fields)) {
+    const value = values[name];
+    if (value !== undefined) text[wire] = String(value);
+  }
+  return text;
+}
+
+/**
+ * Reads a typed header from text.
+ *
+ * @param what names the header in errors: `"PullMessage answer"`
+ * @throws {NetworkError} `MALFORMED_FRAME` if a required field is missing or a number is none
+ */
+export function decodeHeader<T extends Fields>(fields: T, text: HeaderText, what: string): HeaderOf<T> {
+  const header: Record<string, string | number | boolean | undefined> = {};
+  for (const { name, wire, kind, optional } of columns(fields)) {
+    const raw: unknown = Object.hasOwn(text, wire) ? text[wire] : undefined;
+    if (raw === undefined || raw === null) {
+      if (!optional) throw malformed(what, wire, "is missing");
+    } else if (kind === "text") header[name] = String(raw);
+    else if (kind === "bool") header[name] = String(raw).toLowerCase() === "true";
+    else {
+      const number = Number(raw);
+      if (!Number.isSafeInteger(number) || raw === "") throw malformed(what, wire, `is "${raw}", not an integer`);
+      header[name] = number;
+    }
+  }
+  return header as HeaderOf<T>;
+}
+
+function malformed(what: string, field: string, problem: string): NetworkError {
+  return new NetworkError(`Cannot read ${what}: field "${field}" ${problem}`, "", "MALFORMED_FRAME");
+}

@@ -1,0 +1,266 @@
+/**
+ * Frames: the unit in which both sides of the protocol speak, and their two header encodings.
+ *
+ * | offset | size | meaning |
+ * |---|---|---|
+ * | 0 | 4 | bytes that follow |
+ * | 4 | 1 | header encoding: 0 JSON, 1 binary |
+ * | 5 | 3 | header length |
+ * | 8 | header length | header |
+ * | then | the rest | body |
+ *
+ * Source: RemotingCommand, RocketMQSerializable, NettyDecoder.
+ *
+ * @module
+ */
+
+import { NetworkError } from "../errors.ts";
+import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
+import type { HeaderText } from "./fields.ts";
+
+/** The largest frame that a peer may send, in bytes, its length word included. Source: NettyDecoder. */
+export const MAX_FRAME_SIZE = 16_777_216;
+
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const languages = Object.keys(LanguageCode);
+
+/** One frame, taken apart: a request or an answer. */
+export interface Command {
+  /** What is asked, or the response code. */
+  readonly code: number;
+  /** The id that an answer shares with its request: any int32. */
+  readonly opaque: number;
+  /** Bits of {@linkcode FrameFlag}. */
+  readonly flag: number;
+  /** The sender's version, an ordinal of MQVersion. */
+  readonly version: number;
+  /** The sender's language, a name of {@linkcode LanguageCode}. */
+  readonly language: string;
+  /** The server's words, if it sent any. */
+  readonly remark: string | undefined;
+  /** The header fields as text. */
+  readonly fields: HeaderText;
+  /** The body: a view on the frame; empty if there is none. */
+  readonly body: Uint8Array;
+}
+
+/** What a frame is made from; everything but `code` and `opaque` has a default. */
+export interface CommandInit {
+  /** What is asked, or the response code. */
+  code: number;
+  /** The id that an answer shares with its request. */
+  opaque: number;
+  /** Bits of {@linkcode FrameFlag}. @default {0} */
+  flag?: number;
+  /** The sender's version. @default {PROTOCOL_VERSION} */
+  version?: number;
+  /** The sender's language. @default {"OTHER"} */
+  language?: string;
+  /** A remark for the other side. */
+  remark?: string | undefined;
+  /** The header fields. */
+  fields?: HeaderText;
+  /** The body. */
+  body?: Uint8Array | undefined;
+}
+
+/** Whether a frame answers a request of ours. */
+export function isResponse(command: Command): boolean {
+  return (command.flag & FrameFlag.RESPONSE) !== 0;
+}
+
+/** Whether nobody waits for an answer to this request. */
+export function isOneway(command: Command): boolean {
+  return (command.flag & FrameFlag.ONEWAY) !== 0;
+}
+
+/** Writes a frame with a JSON header, which every code and every version understands. */
+export function encodeFrame(command: CommandInit): Uint8Array {
+  const header = encoder.encode(JSON.stringify({
+    code: command.code,
+    language: command.language ?? "OTHER",
+    version: command.version ?? PROTOCOL_VERSION,
+    opaque: command.opaque,
+    flag: command.flag ?? 0,
+    remark: command.remark,
+    extFields: command.fields ?? {},
+  }));
+  return assemble(header, 0, command.body ?? EMPTY);
+}
+
+/** Writes a frame with a binary header; codes above 32 767 do not fit in one. Source: RocketMQSerializable. */
+export function encodeBinaryFrame(command: CommandInit): Uint8Array {
+  const remark = encoder.encode(command.remark ?? "");
+  const entries = Object.entries(command.fields ?? {})
+    .map(([key, value]) => [encoder.encode(key), encoder.encode(value)] as const);
+  const extLength = entries.reduce((sum, [key, value]) => sum + 6 + key.length + value.length, 0);
+  const header = new Uint8Array(21 + remark.length + extLength);
+  const view = new DataView(header.buffer);
+  view.setInt16(0, command.code);
+  view.setUint8(2, (LanguageCode as Record<string, number>)[command.language ?? "OTHER"] ?? LanguageCode.OTHER);
+  view.setInt16(3, command.version ?? PROTOCOL_VERSION);
+  view.setInt32(5, command.opaque);
+  view.setInt32(9, command.flag ?? 0);
+  view.setInt32(13, remark.length);
+  header.set(remark, 17);
+  let at = 17 + remark.length;
+  view.setInt32(at, extLength);
+  at += 4;
+  for (const [key, value] of entries) {
+    view.setInt16(at, key.length);
+    header.set(key, at + 2);
+    at += 2 + key.length;
+    view.setInt32(at, value.length);
+    header.set(value, at + 4);
+    at += 4 + value.length;
+  }
+  return assemble(header, 1, command.body ?? EMPTY);
+}
+
+function assemble(header: Uint8Array, encoding: number, body: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(8 + header.length + body.length);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, frame.length - 4);
+  view.setUint32(4, (encoding << 24) | header.length);
+  frame.set(header, 8);
+  frame.set(body, 8 + header.length);
+  return frame;
+}
+
+/**
+ * Takes one whole frame apart; the body stays a view on it.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if its lengths or its header make no sense
+ */
+export function decodeFrame(frame: Uint8Array): Command {
+  if (frame.length < 8) throw malformed(`it has ${frame.length} bytes, at least 8 are needed`);
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const word = view.getUint32(4);
+  const headerEnd = 8 + (word & 0xffffff);
+  if (headerEnd > frame.length) throw malformed(`its header ends at byte ${headerEnd} of ${frame.length}`);
+  const body = headerEnd === frame.length ? EMPTY : frame.subarray(headerEnd);
+  switch (word >>> 24) {
+    case 0:
+      return decodeJsonHeader(frame.subarray(8, headerEnd), body);
+    case 1:
+      return decodeBinaryHeader(frame, view, headerEnd, body);
+    default:
+      throw malformed(`its header encoding is ${word >>> 24}, known are 0 and 1`);
+  }
+}
+
+function decodeJsonHeader(bytes: Uint8Array, body: Uint8Array): Command {
+  let header: Record<string, unknown>;
+  try {
+    header = JSON.parse(decoder.decode(bytes));
+  } catch (cause) {
+    throw malformed("its header is no JSON", cause);
+  }
+  if (typeof header !== "object" || header === null) throw malformed("its header is no JSON object");
+  const { code, opaque, flag = 0, version = 0, language = "OTHER", remark, extFields } = header;
+  if (typeof code !== "number" || typeof opaque !== "number" || typeof flag !== "number") {
+    throw malformed("its header lacks code, opaque or flag");
+  }
+  return {
+    code,
+    opaque,
+    flag,
+    version: typeof version === "number" ? version : 0,
+    language: String(language),
+    remark: typeof remark === "string" ? remark : undefined,
+    fields: typeof extFields === "object" && extFields !== null ? extFields as HeaderText : Object.create(null),
+    body,
+  };
+}
+
+function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body: Uint8Array): Command {
+  let at = 8;
+  /** Steps over a field of known size, or of a size that the wire told. */
+  const take = (size: number): number => {
+    if (size < 0 || at + size > end) throw malformed(`a field of ${size} bytes passes the end of its header`);
+    at += size;
+    return at - size;
+  };
+  const text = (size: number): string => {
+    const start = take(size);
+    return decoder.decode(frame.subarray(start, start + size));
+  };
+  const code = view.getInt16(take(2));
+  const language = languages[view.getUint8(take(1))] ?? "OTHER";
+  const version = view.getInt16(take(2));
+  const opaque = view.getInt32(take(4));
+  const flag = view.getInt32(take(4));
+  const remark = text(view.getInt32(take(4)));
+  const fieldsEnd = at + 4 + view.getInt32(take(4));
+  if (fieldsEnd < at || fieldsEnd > end) throw malformed("its fields pass the end of its header");
+  const fields: HeaderText = Object.create(null);
+  while (at < fieldsEnd) {
+    const key = text(view.getInt16(take(2)));
+    fields[key] = text(view.getInt32(take(4)));
+  }
+  return { code, opaque, flag, version, language, remark: remark === "" ? undefined : remark, fields, body };
+}
+
+function malformed(problem: string, cause?: unknown): NetworkError {
+  return new NetworkError(`Cannot read a frame: ${problem}`, "", "MALFORMED_FRAME", { cause });
+}
+
+/**
+ * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
+ *
+ * Every frame is copied out once, into a buffer of its own size, so that what keeps a message alive keeps one frame
+ * alive and nothing else.
+ */
+export class FrameReader {
+  #onFrame: (frame: Uint8Array) => void;
+  /** The length word, while it is incomplete. */
+  #prefix = new Uint8Array(4);
+  #prefixLength = 0;
+  /** The frame that is being filled. */
+  #frame: Uint8Array | undefined;
+  #filled = 0;
+
+  /** Makes a reader that hands every whole frame to `onFrame`. */
+  constructor(onFrame: (frame: Uint8Array) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  /**
+   * Takes the next bytes; they may be overwritten afterwards.
+   *
+   * @throws {NetworkError} `MALFORMED_FRAME` for a length that no frame can have: the stream cannot be read on
+   */
+  push(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#frame === undefined) {
+        const wanted = Math.min(4 - this.#prefixLength, bytes.length - at);
+        for (let i = 0; i < wanted; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
+        if (this.#prefixLength < 4) return;
+        this.#begin();
+      }
+      const frame = this.#frame!;
+      const size = Math.min(frame.length - this.#filled, bytes.length - at);
+      frame.set(size === bytes.length && at === 0 ? bytes : bytes.subarray(at, at + size), this.#filled);
+      this.#filled += size;
+      at += size;
+      if (this.#filled < frame.length) return;
+      this.#frame = undefined;
+      this.#prefixLength = 0;
+      this.#onFrame(frame);
+    }
+  }
+
+  #begin(): void {
+    const [a, b, c, d] = this.#prefix as unknown as [number, number, number, number];
+    const length = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+    if (length < 4 || length + 4 > MAX_FRAME_SIZE) {
+      throw malformed(`its length word is ${length}, allowed is 4 to ${MAX_FRAME_SIZE - 4}`);
+    }
+    this.#frame = new Uint8Array(length + 4);
+    this.#frame.set(this.#prefix);
+    this.#filled = 4;
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Messages as views on the bytes in which they arrived.
+ *
+ * @module
+ */
+
+import * as zlib from "node:zlib";
+import type { Message, MessageQueue } from "../message.ts";
+import { MessageSysFlag, PropertyName } from "./codes.ts";
+import { decompress } from "./compression.ts";
+import { formatHost } from "./host.ts";
+import { hexOf } from "./message_id.ts";
+import { findProperty, parseProperties } from "./properties.ts";
+import {
+  At,
+  bodyAt,
+  CRC_MASK,
+  MAGIC_V2,
+  readLong,
+  reconsumeTimesAt,
+  storeHostAt,
+  storeHostSize,
+  storeTimestampAt,
+} from "./record_layout.ts";
+import { decodeUtf8 } from "./utf8.ts";
+
+/** The most bytes to which a body may unpack: 64 MiB. A few kilobytes could claim a thousand times their size. */
+export const MAX_BODY_SIZE: number = 64 * 1024 * 1024;
+
+const encoder = new TextEncoder();
+const bodyDecoder = new TextDecoder();
+
+const TAGS = encoder.encode(PropertyName.TAGS);
+const KEYS = encoder.encode(PropertyName.KEYS);
+const UNIQUE_KEY = encoder.encode(PropertyName.UNIQUE_KEY);
+const RETRY_TOPIC = encoder.encode(PropertyName.RETRY_TOPIC);
+
+const NO_KEYS: readonly string[] = Object.freeze([]);
+
+/** What the messages of one answer share. */
+export interface RecordSource {
+  /** The records, one after the other. */
+  readonly bytes: Uint8Array;
+  /** The same bytes. */
+  readonly view: DataView;
+  /** The queue that they were pulled from. */
+  readonly queue: MessageQueue;
+  /** The topic of them all; undefined in a retry queue, where each message has its own. */
+  readonly topic: string | undefined;
+}
+
+/** A message as a view on its record. Every length in the record must be known to be right. */
+export class StoredMessage<T = unknown> implements Message<T> {
+  /** Its offset in its queue. */
+  readonly queueOffset: number;
+  readonly #source: RecordSource;
+  /** Where the record begins. */
+  readonly #start: number;
+  /** Where its entry of an inner batch begins, else the same. */
+  readonly #entry: number;
+  readonly #bodyStart: number;
+  /** Where the properties begin, behind their length. */
+  readonly #propertiesStart: number;
+  #unpacked: Uint8Array | undefined;
+  #properties: ReadonlyMap<string, string> | undefined;
+
+  /** Makes a view; callers use {@linkcode decodeRecords}, which checks the positions. */
+  constructor(
+    source: RecordSource,
+    start: number,
+    entry: number,
+    bodyStart: number,
+    propertiesStart: number,
+    queueOffset: number,
+  ) {
+    this.queueOffset = queueOffset;
+    this.#source = source;
+    this.#start = start;
+    this.#entry = entry;
+    this.#bodyStart = bodyStart;
+    this.#propertiesStart = propertiesStart;
+    this.#unpacked = undefined;
+    this.#properties = undefined;
+  }
+
+  /** The queue that it was pulled from. */
+  get queue(): MessageQueue {
+    return this.#source.queue;
+  }
+
+  /** The topic that it was sent to; also after a retry, when `queue.topic` is the retry topic. */
+  get topic(): string {
+    return this.#source.topic ?? this.#find(RETRY_TOPIC) ?? this.#source.queue.topic;
+  }
+
+  /** The topic in the record itself: in a retry queue, the retry topic. */
+  get storedTopic(): string {
+    const { bytes, view } = this.#source;
+    const outerBody = this.#start + bodyAt(this.sysFlag);
+    const end = outerBody + view.getInt32(outerBody - 4);
+    const isLong = view.getInt32(this.#start + At.MAGIC) === MAGIC_V2;
+    const length = isLong ? view.getInt16(end) : view.getInt8(end);
+    const start = end + (isLong ? 2 : 1);
+    return decodeUtf8(bytes, start, start + length);
+  }
+
+  /** The queue number in the record itself. */
+  get storedQueueId(): number {
+    return this.#int(At.QUEUE_ID);
+  }
+
+  /** The tag, if it has one. */
+  get tags(): string | undefined {
+    return this.#find(TAGS);
+  }
+
+  /** The index keys; empty without any. */
+  get keys(): readonly string[] {
+    return this.#find(KEYS)?.split(" ").filter((key) => key !== "") ?? NO_KEYS;
+  }
+
+  /** The unique id that its producer gave it, else its offset id; the same in every retry. */
+  get messageId(): string {
+    return this.#find(UNIQUE_KEY) ?? this.offsetMessageId;
+  }
+
+  /** Where it is stored: store host and commit log offset. The messages of an inner batch share theirs. */
+  get offsetMessageId(): string {
+    const { bytes } = this.#source;
+    const { sysFlag } = this;
+    const host = this.#start + storeHostAt(sysFlag);
+    const offset = this.#start + At.COMMIT_LOG_OFFSET;
+    return hexOf(bytes, host, host + storeHostSize(sysFlag)) + hexOf(bytes, offset, offset + 8);
+  }
+
+  /** Its position in the broker's commit log, in bytes. */
+  get commitLogOffset(): number {
+    return readLong(this.#source.view, this.#start + At.COMMIT_LOG_OFFSET);
+  }
+
+  /** The position of the half message that a committed transaction began with, in bytes; 0 for other messages. */
+  get preparedTransactionOffset(): number {
+    return readLong(this.#source.view, this.#start + reconsumeTimesAt(this.sysFlag) + 4);
+  }
+
+  /** When its producer made it, by the producer's clock. */
+  get bornAt(): Date {
+    return new Date(readLong(this.#source.view, this.#start + At.BORN_TIMESTAMP));
+  }
+
+  /** When the broker stored it, by the broker's clock. */
+  get storedAt(): Date {
+    return new Date(readLong(this.#source.view, this.#start + storeTimestampAt(this.sysFlag)));
+  }
+
+  /** The producer's `host:port`, as the broker saw it. */
+  get bornHost(): string {
+    const start = this.#start + At.BORN_HOST;
+    return formatHost(this.#source.bytes, start, this.#start + storeTimestampAt(this.sysFlag));
+  }
+
+  /** The `host:port` of the broker that stored it. */
+  get storeHost(): string {
+    const { sysFlag } = this;
+    const start = this.#start + storeHostAt(sysFlag);
+    return formatHost(this.#source.bytes, start, start + storeHostSize(sysFlag));
+  }
+
+  /** How often it was sent back before: 0 at the first delivery. */
+  get reconsumeTimes(): number {
+    return this.#int(reconsumeTimesAt(this.sysFlag));
+  }
+
+  /** The user's flag. */
+  get flag(): number {
+    // An entry of an inner batch has its own, nearer to its beginning.
+    return this.#isInner ? this.#source.view.getInt32(this.#entry + 12) : this.#int(At.FLAG);
+  }
+
+  /** RocketMQ's system flag, as stored: compression, transaction state, address kinds. */
+  get sysFlag(): number {
+    return this.#int(At.SYS_FLAG);
+  }
+
+  /** The size of the whole record, in bytes; of a message of an inner batch, that of its entry. */
+  get size(): number {
+    return this.#source.view.getInt32(this.#entry);
+  }
+
+  /**
+   * The body, unpacked at the first call. A view on the received bytes if it was not packed.
+   *
+   * @throws {NetworkError} `MALFORMED_FRAME` if it cannot be unpacked, or to more than {@linkcode MAX_BODY_SIZE} bytes
+   * @throws {UnsupportedError} if it is packed in a way that this runtime or this package does not know
+   */
+  get body(): Uint8Array {
+    const { sysFlag } = this;
+    if ((sysFlag & MessageSysFlag.COMPRESSED) === 0) return this.storedBody;
+    return this.#unpacked ??= decompress(this.storedBody, sysFlag, MAX_BODY_SIZE);
+  }
+
+  /** The body as it is stored, packed or not: a view on the received bytes. */
+  get storedBody(): Uint8Array {
+    const start = this.#bodyStart;
+    return this.#source.bytes.subarray(start, start + this.#source.view.getInt32(start - 4));
+  }
+
+  /** All properties by name, RocketMQ's own included. Parsed at the first call. */
+  get properties(): ReadonlyMap<string, string> {
+    return this.#properties ??= parseProperties(
+      decodeUtf8(this.#source.bytes, this.#propertiesStart, this.#propertiesEnd),
+    );
+  }
+
+  /** One property, without parsing the others. */
+  property(name: string): string | undefined {
+    return this.#properties === undefined ? this.#find(encoder.encode(name)) : this.#properties.get(name);
+  }
+
+  /** The body as UTF-8 text, without a byte order mark in front. */
+  text(): string {
+    return bodyDecoder.decode(this.body);
+  }
+
+  /** The body as JSON; throws a `SyntaxError` if it is none. */
+  json<J = T>(): J {
+    return JSON.parse(this.text());
+  }
+
+  /**
+   * Whether the body is the one that its checksum was computed from.
+   *
+   * Messages of an inner batch usually have none, and pass.
+   */
+  checksumValid(): boolean {
+    const expected = this.#source.view.getInt32(this.#entry + At.BODY_CRC);
+    if (expected === 0 && this.#isInner) return true;
+    return (zlib.crc32(this.storedBody) & CRC_MASK) === (expected & CRC_MASK);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { topic, broker, queueId } = this.queue;
+    return `StoredMessage(${this.messageId} at ${topic}@${broker}@${queueId}:${this.queueOffset}, ${this.size} bytes)`;
+  }
+
+  get #isInner(): boolean {
+    return this.#entry !== this.#start;
+  }
+
+  get #propertiesEnd(): number {
+    return this.#propertiesStart + this.#source.view.getInt16(this.#propertiesStart - 2);
+  }
+
+  #int(offset: number): number {
+    return this.#source.view.getInt32(this.#start + offset);
+  }
+
+  #find(name: Uint8Array): string | undefined {
+    return findProperty(this.#source.bytes, this.#propertiesStart, this.#propertiesEnd, name);
+  }
+}

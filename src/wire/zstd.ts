@@ -1,0 +1,72 @@
+/**
+ * Finds the ends of Zstandard frames, without unpacking them.
+ *
+ * Runtimes differ where the input is not one whole frame: Deno gives what a cut-off frame holds, and of several frames
+ * only the first, as if that were all.
+ *
+ * | part | size | meaning |
+ * |---|---|---|
+ * | magic | 4 | 0xFD2FB528; 0x184D2A50 to 5F: a frame to skip |
+ * | descriptor | 1 | bits 6-7 content size, 5 single segment, 2 checksum, 0-1 dictionary |
+ * | window | 1 | missing in a single segment |
+ * | dictionary id | 0, 1, 2, 4 | |
+ * | content size | 0, 1, 2, 4, 8 | |
+ * | blocks | 3 + n | bit 0 last, 1-2 type (0 plain, 1 one repeated byte, 2 packed), then size |
+ * | checksum | 0, 4 | |
+ *
+ * Numbers are little-endian. Source: RFC 8878.
+ *
+ * @module
+ */
+
+import { NetworkError } from "../errors.ts";
+
+const MAGIC = 0xfd2fb528;
+const SKIPPABLE_MAGIC = 0x184d2a50;
+const SKIPPABLE_MASK = 0xfffffff0;
+const DICTIONARY_SIZES = [0, 1, 2, 4];
+const CONTENT_SIZES = [0, 2, 4, 8];
+const REPEATED_BYTE = 1;
+
+/**
+ * Cuts `input` into its frames; those to skip are left out.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if it is cut off, or is something else
+ */
+export function zstdFrames(input: Uint8Array): Uint8Array[] {
+  const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
+  const frames: Uint8Array[] = [];
+  let at = 0;
+  /** Steps over `size` bytes of input and tells where they begin. */
+  const take = (size: number): number => {
+    if (size > input.length - at) throw malformed("it is cut off");
+    at += size;
+    return at - size;
+  };
+  do {
+    const start = at;
+    const magic = view.getUint32(take(4), true);
+    if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) {
+      take(view.getUint32(take(4), true));
+      continue;
+    }
+    if (magic !== MAGIC) throw malformed(`its magic number is 0x${magic.toString(16)}`);
+    const descriptor = input[take(1)]!;
+    const singleSegment = (descriptor & 0x20) !== 0;
+    take(singleSegment ? 0 : 1);
+    take(DICTIONARY_SIZES[descriptor & 3]!);
+    take(singleSegment && descriptor >>> 6 === 0 ? 1 : CONTENT_SIZES[descriptor >>> 6]!);
+    for (let last = false; !last;) {
+      const header = view.getUint16(take(2), true) | (input[take(1)]! << 16);
+      last = (header & 1) !== 0;
+      take(((header >>> 1) & 3) === REPEATED_BYTE ? 1 : header >>> 3);
+    }
+    take((descriptor & 0x04) === 0 ? 0 : 4);
+    frames.push(input.subarray(start, at));
+  } while (at < input.length);
+  return frames;
+}
+
+function malformed(problem: string): NetworkError {
+  return new NetworkError(`Cannot unpack a Zstandard body: ${problem}`, "", "MALFORMED_FRAME");
+}
