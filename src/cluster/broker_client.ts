@@ -1,0 +1,122 @@
+/**
+ * The requests that consumers and offset stores make to brokers, typed and addressed by broker name.
+ *
+ * @module
+ */
+
+import { ResponseError } from "../errors.ts";
+import type { Message, MessageQueue } from "../message.ts";
+import type { ConsumerListBody } from "../wire/bodies.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import { parseJson } from "../wire/json.ts";
+import {
+  getConsumerList,
+  getMaxOffset,
+  getMinOffset,
+  pullMessage,
+  queryConsumerOffset,
+  searchOffsetByTimestamp,
+  sendBack,
+  updateConsumerOffset,
+} from "../wire/requests.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Answer } from "./endpoint.ts";
+
+const decoder = new TextDecoder();
+/** The answers to a pull that are no errors. */
+const PULL_ANSWERS = [
+  ResponseCode.PULL_NOT_FOUND,
+  ResponseCode.PULL_RETRY_IMMEDIATELY,
+  ResponseCode.PULL_OFFSET_MOVED,
+] as const;
+
+/** Where a message that is sent back stands in its broker's commit log. */
+export type SendBackSource = Pick<Message, "queue" | "commitLogOffset" | "topic" | "messageId">;
+
+/** How a message is sent back. */
+export interface SendBackOptions {
+  /** The group whose retry topic takes it. */
+  readonly group: string;
+  /** The delay level; 0 lets the broker count (3 + times), −1 is the dead letter queue. */
+  readonly delayLevel: number;
+  /** After how many retries it goes to the dead letter queue. */
+  readonly maxReconsumeTimes: number;
+}
+
+/** Typed requests to brokers by name. All reject with the errors of {@linkcode Endpoint.call}. */
+export class BrokerClient {
+  #cluster: Cluster;
+
+  /** Makes a client over a cluster's shared connections. */
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Pulls messages; waits `timeout` milliseconds, which must be longer than the hold. */
+  pull(
+    queue: MessageQueue,
+    brokerId: number,
+    header: HeaderOf<typeof pullMessage.header>,
+    timeout: number,
+  ): Promise<Answer<typeof pullMessage>> {
+    return this.#cluster.broker(queue.broker, brokerId).call(pullMessage, header, { timeout, accept: PULL_ANSWERS });
+  }
+
+  /** A group's stored offset of a queue; undefined if the broker has none. */
+  async storedOffset(group: string, queue: MessageQueue): Promise<number | undefined> {
+    // Without the last field brokers answer 0 for a group they do not know, if the queue's first message is still
+    // there; 4.9 does so in any case. Source: ConsumerManageProcessor.
+    const header = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId, setZeroIfNotFound: false };
+    try {
+      return (await this.#cluster.call(queue.broker, queryConsumerOffset, header)).header.offset;
+    } catch (error) {
+      if (error instanceof ResponseError && error.responseCode === ResponseCode.QUERY_NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  /** Stores a group's offset: brokers take any value, also a smaller one. */
+  async storeOffset(group: string, queue: MessageQueue, commitOffset: number): Promise<void> {
+    const header = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId, commitOffset };
+    await this.#cluster.call(queue.broker, updateConsumerOffset, header);
+  }
+
+  /** The offset that the queue's next message will get. */
+  async maxOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
+    return (await this.#cluster.call(broker, getMaxOffset, { topic, queueId })).header.offset;
+  }
+
+  /** The smallest offset that the queue still holds. */
+  async minOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
+    return (await this.#cluster.call(broker, getMinOffset, { topic, queueId })).header.offset;
+  }
+
+  /** The first offset that was stored at or after a time. */
+  async offsetAt({ topic, broker, queueId }: MessageQueue, timestamp: number): Promise<number> {
+    const header = { topic, queueId, timestamp };
+    return (await this.#cluster.call(broker, searchOffsetByTimestamp, header)).header.offset;
+  }
+
+  /** The client ids in a group, as one broker knows them. */
+  async members(group: string, broker: string): Promise<readonly string[]> {
+    const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
+    const body = parseJson(decoder.decode(answer.body)) as ConsumerListBody;
+    return body.consumerIdList ?? [];
+  }
+
+  /** Sends a message back for later; resolves when the broker has stored it. */
+  async sendBack(message: SendBackSource, options: SendBackOptions): Promise<void> {
+    const header = {
+      offset: message.commitLogOffset,
+      group: options.group,
+      delayLevel: options.delayLevel,
+      originMsgId: message.messageId,
+      originTopic: message.topic,
+      unitMode: false,
+      maxReconsumeTimes: options.maxReconsumeTimes,
+    };
+    const master = this.#cluster.broker(message.queue.broker, 0, true);
+    await master.call(sendBack, header, { timeout: this.#cluster.options.requestTimeout });
+  }
+}

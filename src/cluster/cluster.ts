@@ -1,0 +1,230 @@
+/**
+ * One client's view of a cluster, shared by all its consumers and producers.
+ *
+ * @module
+ */
+
+import { BrokerNotAvailableError } from "../errors.ts";
+import type { EventHub } from "../events.ts";
+import type { RequestHandler } from "../transport/connection.ts";
+import type { TlsOptions, Transport } from "../transport/transport.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
+import { notifyConsumerIdsChanged, type RequestSpec } from "../wire/requests.ts";
+import { newClientId } from "./client_id.ts";
+import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { Membership } from "./membership.ts";
+import { NameServers } from "./name_servers.ts";
+import { Routes, type TopicRoute } from "./routes.ts";
+
+/** Checked options of a {@linkcode Cluster}; all durations are milliseconds. */
+export interface ClusterOptions {
+  /** `host:port` of the name servers, at least one. */
+  readonly nameServers: readonly string[];
+  /** Opens connections. */
+  readonly transport: Transport;
+  /** Encrypts connections. */
+  readonly tls?: TlsOptions | undefined;
+  /** Turns the address that a broker announces into one that can be reached from here. */
+  readonly mapAddress: (address: string) => string;
+  /** How long name servers are tried at the start. */
+  readonly startTimeout: number;
+  /** How long one request may take. */
+  readonly requestTimeout: number;
+  /** Between two heartbeats. */
+  readonly heartbeatInterval: number;
+  /** Between two refreshes of the routes. */
+  readonly routeInterval: number;
+  /** Hears what happens. */
+  readonly events: EventHub;
+}
+
+/** What a consumer wants to hear of the cluster. */
+export interface ClusterListener {
+  /** The group's members changed: a broker said so. */
+  onMembersChanged(): void;
+  /** A topic's route changed. */
+  onRouteChanged(route: TopicRoute): void;
+  /** A broker can be reached again after its connection was lost; it knows this client again. */
+  onBrokerBack(broker: string): void;
+}
+
+/** A consumer or producer that works on a cluster. */
+export interface ClusterUser {
+  /** Ends it: it leaves its group. */
+  close(): Promise<void>;
+}
+
+/** Name servers, routes, brokers and membership under one client id. */
+export class Cluster {
+  /** The checked options. */
+  readonly options: ClusterOptions;
+  /** Where topics live. */
+  readonly routes: Routes;
+  /** The heartbeats. */
+  readonly membership: Membership;
+  /** Unique per client: brokers tell members of a group apart by it. */
+  readonly clientId: string;
+  /** The consumers and producers that are open: they add and delete themselves. */
+  readonly users: Set<ClusterUser> = new Set();
+  #nameServers: NameServers;
+  #endpointOptions: EndpointOptions;
+  #endpoints = new Map<string, Endpoint>();
+  #listeners = new Map<string, ClusterListener>();
+
+  /**
+   * Connects to a cluster.
+   *
+   * @throws {NameServerError} if no name server can be used
+   */
+  static async connect(options: ClusterOptions, signal?: AbortSignal): Promise<Cluster> {
+    const nameServers = new NameServers(options.nameServers, {
+      transport: options.transport,
+      tls: options.tls,
+      connectTimeout: options.requestTimeout,
+      mapAddress: options.mapAddress,
+    });
+    try {
+      await nameServers.start(options.startTimeout, options.requestTimeout, signal);
+    } catch (error) {
+      nameServers.close();
+      throw error;
+    }
+    return new Cluster(options, nameServers);
+  }
+
+  private constructor(options: ClusterOptions, nameServers: NameServers) {
+    this.options = options;
+    this.#nameServers = nameServers;
+    this.clientId = newClientId(nameServers.localHost);
+    this.#endpointOptions = {
+      transport: options.transport,
+      tls: options.tls,
+      connectTimeout: options.requestTimeout,
+      mapAddress: options.mapAddress,
+      onRequest: this.#serve,
+      onConnected: (endpoint, again) => this.#connected(endpoint, again),
+      onDisconnected: (endpoint, error) => {
+        const text = `lost broker ${this.brokerAt(endpoint.address)} at ${endpoint.address}: ${error.message}`;
+        options.events.emit("warning", "disconnected", text, { broker: endpoint.address, error });
+      },
+    };
+    this.routes = new Routes(
+      (topic) => nameServers.route(topic, { timeout: options.requestTimeout }),
+      {
+        onChanged: (route) => this.#routeChanged(route),
+        onFailed: (topic, error) => {
+          const text = `cannot refresh the route of topic "${topic}", keeping the one from before`;
+          options.events.emit("warning", "disconnected", text, { topic, error });
+        },
+      },
+    );
+    this.membership = new Membership({
+      clientId: this.clientId,
+      timeout: options.requestTimeout,
+      brokers: (mastersOnly) => this.#allBrokers(mastersOnly),
+    });
+    this.routes.start(options.routeInterval);
+    this.membership.start(options.heartbeatInterval);
+  }
+
+  /** Hears about one consumer group until {@linkcode Cluster.unlisten}. */
+  listen(group: string, listener: ClusterListener): void {
+    this.#listeners.set(group, listener);
+  }
+
+  /** Stops hearing about a consumer group. */
+  unlisten(group: string): void {
+    this.#listeners.delete(group);
+  }
+
+  /** The shared endpoint of an address. */
+  endpoint(address: string): Endpoint {
+    let endpoint = this.#endpoints.get(address);
+    if (endpoint === undefined) {
+      endpoint = new Endpoint(address, this.#endpointOptions);
+      this.#endpoints.set(address, endpoint);
+    }
+    return endpoint;
+  }
+
+  /**
+   * The endpoint of a broker.
+   *
+   * @param brokerId which replica is preferred, 0 is the master; `strict` refuses any other
+   * @throws {BrokerNotAvailableError} if no known route has an address of it
+   */
+  broker(broker: string, brokerId = 0, strict = false): Endpoint {
+    const addresses = this.routes.brokers().get(broker);
+    const address = addresses?.get(brokerId) ?? (strict ? undefined : addresses?.values().next().value);
+    if (address === undefined) {
+      throw new BrokerNotAvailableError(
+        `Cannot find an address of broker "${broker}": no known route names ${
+          strict && addresses !== undefined ? `its replica ${brokerId}` : "it"
+        }; it may be down, or not registered with this name server`,
+        broker,
+      );
+    }
+    return this.endpoint(address);
+  }
+
+  /** Makes a request to a broker's master, or to a replica while no master is known. */
+  call<S extends RequestSpec>(broker: string, spec: S, header: HeaderOf<S["header"]>): Promise<Answer<S>> {
+    return this.broker(broker).call(spec, header, { timeout: this.options.requestTimeout });
+  }
+
+  /** The name of the broker at an address; the address itself if no route names it. */
+  brokerAt(address: string): string {
+    for (const [name, addresses] of this.routes.brokers()) {
+      for (const known of addresses.values()) if (known === address) return name;
+    }
+    return address;
+  }
+
+  /** Closes consumers and producers, then ends heartbeats and refreshes and closes all connections. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.users].map((user) => user.close()));
+    this.routes.stop();
+    this.membership.stop();
+    this.#nameServers.close();
+    for (const endpoint of this.#endpoints.values()) endpoint.close();
+  }
+
+  #allBrokers(mastersOnly: boolean): readonly Endpoint[] {
+    const addresses = new Set<string>();
+    for (const replicas of this.routes.brokers().values()) {
+      for (const [id, address] of replicas) if (id === 0 || !mastersOnly) addresses.add(address);
+    }
+    return [...addresses].map((address) => this.endpoint(address));
+  }
+
+  #connected(endpoint: Endpoint, again: boolean): void {
+    const name = this.brokerAt(endpoint.address);
+    const text = `connected to broker ${name} at ${endpoint.address}${again ? " again" : ""}`;
+    this.options.events.emit("info", "connected", text, { broker: endpoint.address });
+    if (!again) return;
+    // The broker forgot this client with the connection: without a heartbeat others would get our queues.
+    this.membership.beatTo(endpoint)
+      .then(() => this.#listeners.forEach((listener) => listener.onBrokerBack(name)))
+      .catch(() => {}); // the connection is gone again: the next one comes here too
+  }
+
+  #routeChanged(route: TopicRoute): void {
+    const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
+    this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
+    this.membership.beat(); // brokers that are new must know this client
+    for (const listener of this.#listeners.values()) listener.onRouteChanged(route);
+  }
+
+  #serve: RequestHandler = (request) => {
+    if (request.code === notifyConsumerIdsChanged.code) {
+      const { consumerGroup } = decodeHeader(notifyConsumerIdsChanged.header, request.fields, "members changed");
+      this.#listeners.get(consumerGroup)?.onMembersChanged();
+      return { code: ResponseCode.SUCCESS };
+    }
+    return {
+      code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+      remark: `request type ${request.code} not supported`,
+    };
+  };
+}

@@ -1,0 +1,226 @@
+/**
+ * One server that we talk to, over whatever connection is open to it at the moment.
+ *
+ * @module
+ */
+
+import { delay } from "../delay.ts";
+import { NetworkError, ResponseError, RocketMQError, TimeoutError } from "../errors.ts";
+import { Connection, type RequestHandler } from "../transport/connection.ts";
+import { parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import { decodeHeader, encodeHeader, type HeaderOf } from "../wire/fields.ts";
+import type { Command } from "../wire/frame.ts";
+import type { RequestSpec } from "../wire/requests.ts";
+
+/** The first wait after a failed connection attempt, in milliseconds; it doubles up to the largest. */
+const FIRST_BACKOFF = 50;
+/** The longest wait between two attempts: a broker that comes back is noticed within this time. */
+const LONGEST_BACKOFF = 1_000;
+
+/** What all endpoints of a client share. */
+export interface EndpointOptions {
+  /** Opens connections. */
+  readonly transport: Transport;
+  /** Encrypts connections. */
+  readonly tls?: TlsOptions | undefined;
+  /** Milliseconds for opening a connection. */
+  readonly connectTimeout: number;
+  /** Turns the address that a broker announces into one that can be reached from here. */
+  readonly mapAddress: (address: string) => string;
+  /** Answers requests from the server. */
+  readonly onRequest?: RequestHandler;
+  /** Hears of every connection that was opened; `again` if there was one before, or an attempt that failed. */
+  readonly onConnected?: (endpoint: Endpoint, again: boolean) => void;
+  /** Hears of every connection that was lost. */
+  readonly onDisconnected?: (endpoint: Endpoint, reason: RocketMQError) => void;
+}
+
+/** How one call is made. */
+export interface CallOptions {
+  /** The request's body. */
+  readonly body?: Uint8Array | undefined;
+  /** Milliseconds for the whole call, connecting included. */
+  readonly timeout: number;
+  /** Ends the call early, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Codes besides success that the caller wants as an answer instead of an error. */
+  readonly accept?: readonly number[];
+}
+
+/** A successful answer, or one whose code the caller accepts. */
+export interface Answer<S extends RequestSpec> {
+  /** The response code. */
+  readonly code: number;
+  /** The typed header. */
+  readonly header: HeaderOf<S["answer"]>;
+  /** The body; empty if there is none. */
+  readonly body: Uint8Array;
+  /** The server's words. */
+  readonly remark: string;
+  /** The server's version, an ordinal of MQVersion. */
+  readonly version: number;
+}
+
+/** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
+export class Endpoint {
+  /** The address as the user or the route names it. */
+  readonly address: string;
+  #options: EndpointOptions;
+  #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
+  #hadConnection = false;
+  #failures = 0;
+  #notBefore = 0;
+  #closing = new AbortController();
+
+  /** Makes an endpoint; nothing is opened before the first call. */
+  constructor(address: string, options: EndpointOptions) {
+    this.address = address;
+    this.#options = options;
+  }
+
+  /** Our own address on the open connection, if there is one. */
+  get localHost(): string | undefined {
+    return this.#connection?.localHost;
+  }
+
+  /**
+   * Sends a request and waits for the answer.
+   *
+   * @throws {ResponseError} for any code that is neither success nor accepted
+   * @throws {NetworkError} if no connection can be opened, or it breaks before the answer
+   * @throws {TimeoutError} if there is no answer in time
+   */
+  async call<S extends RequestSpec>(
+    spec: S,
+    header: HeaderOf<S["header"]>,
+    options: CallOptions,
+  ): Promise<Answer<S>> {
+    const request = { name: spec.name, code: spec.code, fields: encodeHeader(spec.header, header), body: options.body };
+    const started = performance.now();
+    for (let attempt = 1;; attempt++) {
+      const left = Math.max(1, options.timeout - (performance.now() - started));
+      const connection = await this.#open(left, options.signal);
+      const answer = await connection.request(request, { timeout: left, signal: options.signal });
+      // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
+      if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) return this.#read(spec, answer, options.accept);
+      connection.close();
+    }
+  }
+
+  /** Sends a request that nobody answers; resolves when it has been written. */
+  async sendOneway<S extends RequestSpec>(
+    spec: S,
+    header: HeaderOf<S["header"]>,
+    options: CallOptions,
+  ): Promise<void> {
+    const connection = await this.#open(options.timeout, options.signal);
+    const fields = encodeHeader(spec.header, header);
+    await connection.sendOneway({ name: spec.name, code: spec.code, fields, body: options.body });
+  }
+
+  /** Closes the connection and fails what waits on it; later calls fail. */
+  close(): void {
+    this.#closing.abort(new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST"));
+    this.#connection?.close();
+  }
+
+  #read<S extends RequestSpec>(spec: S, answer: Command, accept: readonly number[] = []): Answer<S> {
+    const { code, body, version, remark = "" } = answer;
+    if (code !== ResponseCode.SUCCESS && !accept.includes(code)) {
+      throw new ResponseError(spec.name, code, this.address, remark, RETRIABLE.has(code));
+    }
+    const header = decodeHeader(spec.answer, answer.fields, `${spec.name} answer`) as HeaderOf<S["answer"]>;
+    return { code, body, version, remark, header };
+  }
+
+  /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
+  #open(timeout: number, signal: AbortSignal | undefined): Promise<Connection> {
+    if (this.#connection?.isOpen) return Promise.resolve(this.#connection);
+    this.#connecting ??= this.#connect().finally(() => this.#connecting = undefined);
+    return waitFor(this.#connecting, timeout, signal, `connect to ${this.address}`);
+  }
+
+  async #connect(): Promise<Connection> {
+    const { transport, tls, connectTimeout } = this.#options;
+    const target = this.#options.mapAddress(this.address);
+    const parsed = parseAddress(target);
+    try {
+      if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
+      const wait = this.#notBefore - performance.now();
+      if (wait > 0) await delay(wait, { signal: this.#closing.signal });
+      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(connectTimeout)]);
+      const socket = await transport.connect(parsed.host, parsed.port, { signal, tls });
+      if (this.#closing.signal.aborted) socket.close();
+      this.#closing.signal.throwIfAborted();
+      return this.#adopt(new Connection(socket, this.address, { onRequest: this.#answer }));
+    } catch (cause) {
+      if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
+      this.#backOff();
+      const words = cause instanceof Error ? cause.message : String(cause);
+      const where = target === this.address ? this.address : `${this.address} (mapped to ${target})`;
+      throw new NetworkError(`Cannot connect to ${where}: ${words}`, this.address, "CONNECT_FAILED", { cause });
+    }
+  }
+
+  #adopt(connection: Connection): Connection {
+    const again = this.#hadConnection || this.#failures > 0;
+    const openedAt = performance.now();
+    this.#connection = connection;
+    this.#hadConnection = true;
+    connection.closed.then((reason) => {
+      // A peer that accepts and hangs up at once must not be called in a tight loop.
+      if (performance.now() - openedAt > LONGEST_BACKOFF) this.#failures = 0;
+      this.#backOff();
+      if (!this.#closing.signal.aborted) this.#options.onDisconnected?.(this, reason);
+    });
+    this.#options.onConnected?.(this, again);
+    return connection;
+  }
+
+  #backOff(): void {
+    const longest = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** Math.min(this.#failures++, 10));
+    this.#notBefore = performance.now() + longest * (0.5 + Math.random() / 2);
+  }
+
+  #answer: RequestHandler = (request, connection) =>
+    this.#options.onRequest?.(request, connection) ?? {
+      code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+      remark: `request type ${request.code} not supported`,
+    };
+}
+
+/** Codes after which the same request may succeed, here or on another broker. Source: DefaultMQProducer. */
+const RETRIABLE: ReadonlySet<number> = new Set([
+  ResponseCode.SYSTEM_ERROR,
+  ResponseCode.SYSTEM_BUSY,
+  ResponseCode.SERVICE_NOT_AVAILABLE,
+  ResponseCode.NO_PERMISSION,
+  ResponseCode.TOPIC_NOT_EXIST,
+  ResponseCode.NO_BUYER_ID,
+  ResponseCode.NOT_IN_CURRENT_UNIT,
+  ResponseCode.FLOW_CONTROL,
+  ResponseCode.GO_AWAY,
+]);
+
+/** Waits for a promise that belongs to others: gives up by timeout or signal, without ending it. */
+async function waitFor<T>(
+  promise: Promise<T>,
+  timeout: number,
+  signal: AbortSignal | undefined,
+  action: string,
+): Promise<T> {
+  signal?.throwIfAborted();
+  let giveUp!: (reason: unknown) => void;
+  const gaveUp = new Promise<never>((_, reject) => giveUp = reject);
+  const timer = setTimeout(() => giveUp(new TimeoutError(action, timeout)), timeout);
+  const abort = () => giveUp(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, gaveUp]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The name servers of a cluster: any of them will do, so the one that answers is kept.
+ *
+ * @module
+ */
+
+import { delay } from "../delay.ts";
+import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
+import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import type { TopicRouteData } from "../wire/bodies.ts";
+import { parseJson } from "../wire/json.ts";
+import { getRoute, type RequestSpec } from "../wire/requests.ts";
+import { type Answer, type CallOptions, Endpoint, type EndpointOptions } from "./endpoint.ts";
+
+const decoder = new TextDecoder();
+/** The wait between two rounds of a start that reaches nobody, in milliseconds. */
+const START_RETRY_INTERVAL = 100;
+
+/** The name servers that a client was given. */
+export class NameServers {
+  #endpoints: Endpoint[];
+  #current = 0;
+
+  /** Makes the set; `addresses` are tried in random order. */
+  constructor(addresses: readonly string[], options: EndpointOptions) {
+    this.#endpoints = addresses.map((address) => new Endpoint(address, options));
+    this.#current = Math.floor(Math.random() * addresses.length);
+  }
+
+  /** The addresses, as given. */
+  get addresses(): readonly string[] {
+    return this.#endpoints.map((endpoint) => endpoint.address);
+  }
+
+  /** Our own address as the connected name server's network sees it. */
+  get localHost(): string | undefined {
+    return this.#endpoints[this.#current]?.localHost;
+  }
+
+  /**
+   * Waits until one name server answers.
+   *
+   * @throws {NameServerError} `NAME_SERVER_UNREACHABLE` after `startTimeout`; `NOT_A_NAME_SERVER` at once if something
+   * else answers
+   */
+  async start(startTimeout: number, requestTimeout: number, signal?: AbortSignal): Promise<void> {
+    const started = performance.now();
+    for (;;) {
+      const left = startTimeout - (performance.now() - started);
+      try {
+        await this.route(AUTO_CREATE_TOPIC, { timeout: Math.max(1, Math.min(requestTimeout, left)), signal });
+        return;
+      } catch (cause) {
+        signal?.throwIfAborted();
+        if (answeredWrongly(cause)) throw this.#notANameServer(cause);
+        if (performance.now() - started + START_RETRY_INTERVAL >= startTimeout) {
+          throw new NameServerError(
+            `Cannot reach a name server within ${startTimeout} ms: tried ${this.addresses.join(", ")}; ` +
+              `check the addresses (host:port, usually port 9876) and that they can be reached from here`,
+            { code: "NAME_SERVER_UNREACHABLE", retriable: true, cause },
+          );
+        }
+        await delay(START_RETRY_INTERVAL, { signal });
+      }
+    }
+  }
+
+  /** A topic's route; undefined if no name server knows the topic. */
+  async route(topic: string, options: CallOptions): Promise<TopicRouteData | undefined> {
+    const header = { topic, acceptStandardJsonOnly: true };
+    const answer = await this.call(getRoute, header, { ...options, accept: [ResponseCode.TOPIC_NOT_EXIST] });
+    if (answer.code === ResponseCode.TOPIC_NOT_EXIST) return undefined;
+    return parseJson(decoder.decode(answer.body)) as TopicRouteData;
+  }
+
+  /** Asks the current name server; on a failure of the network the others, each at most once. */
+  async call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
+    let failure: unknown;
+    for (let i = 0; i < this.#endpoints.length; i++) {
+      const index = (this.#current + i) % this.#endpoints.length;
+      try {
+        const answer = await this.#endpoints[index]!.call(spec, header, options);
+        this.#current = index;
+        return answer;
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        // What a wrong server said explains more than that another one is silent.
+        if (failure === undefined || answeredWrongly(error)) failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const endpoint of this.#endpoints) endpoint.close();
+  }
+
+  #notANameServer(cause: unknown): NameServerError {
+    const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
+    return new NameServerError(
+      `Cannot use ${who} as a name server: what answers there is none; give the address of a name server ` +
+        `(usually port 9876), not of a broker or another service`,
+      { code: "NOT_A_NAME_SERVER", cause },
+    );
+  }
+}
+
+/** Whether something answered that cannot be a name server. */
+function answeredWrongly(error: unknown): boolean {
+  if (error instanceof NetworkError) return error.code === "MALFORMED_FRAME";
+  return error instanceof ResponseError && error.responseCode === ResponseCode.REQUEST_CODE_NOT_SUPPORTED;
+}

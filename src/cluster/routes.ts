@@ -1,0 +1,145 @@
+/**
+ * Where topics live: routes of the topics in use, kept fresh.
+ *
+ * @module
+ */
+
+import { compareQueues, type MessageQueue } from "../message.ts";
+import type { TopicRouteData } from "../wire/bodies.ts";
+import { Permission } from "../wire/codes.ts";
+
+/** The route of one topic, ready for use. */
+export interface TopicRoute {
+  /** The topic. */
+  readonly topic: string;
+  /** The queues that may be read, in the order that all members of a group share. */
+  readonly readQueues: readonly MessageQueue[];
+  /** The queues that may be written, on brokers that have a master. */
+  readonly writeQueues: readonly MessageQueue[];
+  /** The brokers: addresses by broker name, then by broker id (0 is the master). */
+  readonly brokers: ReadonlyMap<string, ReadonlyMap<number, string>>;
+}
+
+/** Computes queues and addresses from what a name server told. Source: MQClientInstance. */
+export function readRoute(topic: string, data: TopicRouteData): TopicRoute {
+  const brokers = new Map<string, ReadonlyMap<number, string>>();
+  for (const broker of data.brokerDatas ?? []) {
+    const addresses = Object.entries(broker.brokerAddrs ?? {}).map(([id, at]) => [Number(id), at] as const);
+    brokers.set(broker.brokerName, new Map(addresses));
+  }
+  const readQueues: MessageQueue[] = [];
+  const writeQueues: MessageQueue[] = [];
+  for (const { brokerName: broker, perm, readQueueNums, writeQueueNums } of data.queueDatas ?? []) {
+    const addresses = brokers.get(broker);
+    if (addresses === undefined) continue;
+    for (let queueId = 0; (perm & Permission.READ) !== 0 && queueId < readQueueNums; queueId++) {
+      readQueues.push({ topic, broker, queueId });
+    }
+    for (let queueId = 0; (perm & Permission.WRITE) !== 0 && addresses.has(0) && queueId < writeQueueNums; queueId++) {
+      writeQueues.push({ topic, broker, queueId });
+    }
+  }
+  return { topic, readQueues: readQueues.sort(compareQueues), writeQueues: writeQueues.sort(compareQueues), brokers };
+}
+
+/** Whether two routes lead to the same queues and addresses. */
+function sameRoute(a: TopicRoute, b: TopicRoute): boolean {
+  const text = (route: TopicRoute) =>
+    JSON.stringify([
+      route.readQueues,
+      route.writeQueues,
+      [...route.brokers].map(([name, at]) => [name, [...at].sort(([x], [y]) => x - y)]).sort(),
+    ]);
+  return text(a) === text(b);
+}
+
+/** Asks for one topic's route; undefined if nobody knows the topic. */
+export type RouteSource = (topic: string) => Promise<TopicRouteData | undefined>;
+
+/** How {@linkcode Routes} tells what changed. */
+export interface RouteListener {
+  /** A topic in use has other queues or addresses than before. */
+  onChanged(route: TopicRoute): void;
+  /** A route could not be asked for; the one from before stays in use. */
+  onFailed(topic: string, error: unknown): void;
+}
+
+/** The routes of all topics that this client has used. */
+export class Routes {
+  #ask: RouteSource;
+  #listener: RouteListener;
+  #known = new Map<string, TopicRoute>();
+  /** Computed when first asked for after a change: it is looked at for every request. */
+  #brokers: ReadonlyMap<string, ReadonlyMap<number, string>> | undefined;
+  #asking = new Map<string, Promise<TopicRoute | undefined>>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Makes an empty table. */
+  constructor(ask: RouteSource, listener: RouteListener) {
+    this.#ask = ask;
+    this.#listener = listener;
+  }
+
+  /** Refreshes all topics in use every `interval` milliseconds until {@linkcode Routes.stop}. */
+  start(interval: number): void {
+    this.#timer = setInterval(() => this.refreshAll(), interval);
+  }
+
+  /** Ends the refreshing. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** The route as it is known now. */
+  known(topic: string): TopicRoute | undefined {
+    return this.#known.get(topic);
+  }
+
+  /** The known route, else asks for it; undefined if no name server knows the topic. */
+  async get(topic: string): Promise<TopicRoute | undefined> {
+    return this.#known.get(topic) ?? await this.refresh(topic);
+  }
+
+  /** Asks for the route; an unknown topic keeps the route that it had, as a broker may be away for a moment. */
+  refresh(topic: string): Promise<TopicRoute | undefined> {
+    let asking = this.#asking.get(topic);
+    if (asking === undefined) {
+      asking = this.#refresh(topic).finally(() => this.#asking.delete(topic));
+      this.#asking.set(topic, asking);
+    }
+    return asking;
+  }
+
+  /** Asks for all routes in use; failures are told to the listener. */
+  async refreshAll(): Promise<void> {
+    await Promise.all(
+      [...this.#known.keys()].map((topic) =>
+        this.refresh(topic).catch((error) => this.#listener.onFailed(topic, error))
+      ),
+    );
+  }
+
+  /** All brokers that any known route names: addresses by broker name, then by broker id. */
+  brokers(): ReadonlyMap<string, ReadonlyMap<number, string>> {
+    if (this.#brokers === undefined) {
+      const all = new Map<string, ReadonlyMap<number, string>>();
+      for (const route of this.#known.values()) {
+        for (const [name, addresses] of route.brokers) all.set(name, addresses);
+      }
+      this.#brokers = all;
+    }
+    return this.#brokers;
+  }
+
+  async #refresh(topic: string): Promise<TopicRoute | undefined> {
+    const data = await this.#ask(topic);
+    const before = this.#known.get(topic);
+    if (data === undefined) return before;
+    const route = readRoute(topic, data);
+    if (before !== undefined && sameRoute(before, route)) return before;
+    this.#known.set(topic, route);
+    this.#brokers = undefined;
+    if (before !== undefined) this.#listener.onChanged(route);
+    return route;
+  }
+}
