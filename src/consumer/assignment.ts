@@ -1,0 +1,303 @@
+/**
+ * The queues that are ours, each in its epoch.
+ *
+ * @module
+ */
+
+import { delay } from "../delay.ts";
+import type { BrokerClient } from "../cluster/broker_client.ts";
+import { ConsumerStateError } from "../errors.ts";
+import type { EventHub } from "../events.ts";
+import { type MessageQueue, queueKey } from "../message.ts";
+import type { OffsetStore } from "../offsets/store.ts";
+import { retryTopic } from "../wire/codes.ts";
+import type { BrokenRecord } from "../wire/record.ts";
+import type { FlowLimits } from "./flow_limits.ts";
+import type { CheckedConsumerOptions } from "./options.ts";
+import { OwnedQueue } from "./owned_queue.ts";
+import { ProcessQueue } from "./process_queue.ts";
+import { PullLoop } from "./pull_loop.ts";
+import type { PullAnswer, Puller } from "./puller.ts";
+import type { Gain } from "./rebalancer.ts";
+import type { TagSelector } from "./selector.ts";
+import { resolveStartOffset } from "./start_offset.ts";
+
+/** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
+const HANDOVER_WAIT = 1_000;
+/** How long settlements of a lost queue count, in milliseconds: less than the wait of the next owner. */
+const HANDOVER_GRACE = 500;
+/** After an offset could not be read or stored, in milliseconds. */
+const RETRY_INTERVAL = 1_000;
+/** How often a position that the broker does not have is asked for again, where nothing tells a better one. */
+const MOVED_PATIENCE = 3;
+/** The broker's word for a position that an operator has set. Source: GetMessageStatus. */
+const OFFSET_RESET = "OFFSET_RESET";
+
+/** What an {@linkcode Assignment} works with. */
+export interface AssignmentContext<T = unknown> {
+  /** The consumer's options. */
+  readonly options: CheckedConsumerOptions;
+  /** Reads positions. */
+  readonly brokers: BrokerClient;
+  /** Keeps offsets. */
+  readonly offsets: OffsetStore;
+  /** Pulls. */
+  readonly puller: Puller<T>;
+  /** How much a queue may hold. */
+  readonly limits: FlowLimits;
+  /** Hears what happens. */
+  readonly events: EventHub;
+  /** What is wanted of a topic; undefined once it is not subscribed any more. */
+  readonly selector: (topic: string) => TagSelector | undefined;
+  /** Hears of queues with something to hand out. */
+  readonly offer: (owned: OwnedQueue<T>) => void;
+  /** Makes a record safe that cannot be read; resolves when it is, or `owned` has ended. */
+  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => Promise<void>;
+}
+
+/** The queues of one consumer: adding them, setting their position, and letting them go. */
+export class Assignment<T = unknown> {
+  #context: AssignmentContext<T>;
+  #owned = new Map<string, OwnedQueue<T>>();
+  #paused = false;
+
+  /** Makes an assignment without queues. */
+  constructor(context: AssignmentContext<T>) {
+    this.#context = context;
+  }
+
+  /** The queues that are ours, in their epochs. */
+  get owned(): readonly OwnedQueue<T>[] {
+    return [...this.#owned.values()];
+  }
+
+  /** The epoch of one of our queues. */
+  get(queue: MessageQueue): OwnedQueue<T> {
+    const owned = this.#owned.get(queueKey(queue));
+    if (owned !== undefined) return owned;
+    throw new ConsumerStateError(
+      `Cannot use queue ${queueKey(queue)}: it is not assigned to this member; assignment() lists those that are`,
+      { code: "QUEUE_NOT_ASSIGNED" },
+    );
+  }
+
+  /** Makes queues ours and lets others go; resolves when those that go are committed. */
+  async change(gained: readonly Gain[], lost: readonly MessageQueue[], reason: string): Promise<void> {
+    const going = lost.map((queue) => this.#letGo(queue, reason));
+    for (const gain of gained) this.#add(gain);
+    this.#context.limits.share(this.#owned.size);
+    const { group } = this.#context.options;
+    const text = `group "${group}": ${gained.length} queues gained, ${lost.length} lost, ${this.#owned.size} owned`;
+    this.#context.events.emit("info", "rebalanced", text, { group });
+    await Promise.all(going);
+  }
+
+  /** Stops or goes on with some queues, or with all and those to come. */
+  pause(paused: boolean, queues?: readonly MessageQueue[]): void {
+    const affected = queues === undefined ? this.owned : queues.map((queue) => this.get(queue));
+    if (queues === undefined) this.#paused = paused;
+    for (const owned of affected) {
+      owned.paused = paused;
+      if (paused || owned.state !== "open") continue;
+      owned.loop.wake();
+      this.#context.offer(owned);
+    }
+  }
+
+  /** Sets a queue's position: what it holds is dropped, what is in hand is void; resolves when it is stored. */
+  async seek(queue: MessageQueue, offset: number, reason: string): Promise<void> {
+    const before = this.get(queue);
+    before.end(reason);
+    const owned = this.#begin(queue, before.paused);
+    this.#context.offsets.update(queue, offset);
+    try {
+      await this.#context.offsets.persist([queue]);
+    } finally {
+      // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
+      this.#open(owned, offset);
+    }
+  }
+
+  /** Stores the committable offset of every queue, of one broker's or of all. */
+  async commit(broker?: string): Promise<void> {
+    const queues: MessageQueue[] = [];
+    for (const { queue, counts, process } of this.#owned.values()) {
+      if (!counts || (broker !== undefined && queue.broker !== broker)) continue;
+      this.#context.offsets.update(queue, process.committable);
+      queues.push(queue);
+    }
+    await this.#context.offsets.persist(queues);
+  }
+
+  /** Stores all offsets of a broker again, also those that have not changed since it went away. */
+  async rewrite(broker: string): Promise<void> {
+    this.#context.offsets.distrust(broker);
+    await this.commit(broker);
+  }
+
+  /** Stops all pulls for good; what is in hand may still be settled. */
+  stop(): void {
+    for (const owned of this.#owned.values()) owned.close();
+  }
+
+  /** Lets all queues go at once, whatever is in hand. */
+  async end(reason: string): Promise<void> {
+    const committed = this.commit();
+    for (const owned of this.#owned.values()) owned.end(reason);
+    this.#owned.clear();
+    await committed;
+  }
+
+  #begin(queue: MessageQueue, paused: boolean): OwnedQueue<T> {
+    const owned = new OwnedQueue<T>(queue, queue.topic === retryTopic(this.#context.options.group));
+    owned.paused = paused;
+    this.#owned.set(queueKey(queue), owned);
+    return owned;
+  }
+
+  async #add(gain: Gain): Promise<void> {
+    const owned = this.#begin(gain.queue, this.#paused);
+    const signal = owned.ended;
+    if (gain.shared) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
+    while (owned.state === "starting") {
+      try {
+        const offset = await this.#startOffset(owned, gain.isNew);
+        this.#open(owned, offset);
+      } catch (error) {
+        const { group } = this.#context.options;
+        const text = `cannot find where ${queueKey(gain.queue)} begins, trying again in ${RETRY_INTERVAL} ms`;
+        const about = { group, queue: gain.queue, broker: gain.queue.broker, error };
+        this.#context.events.emit("warning", "stalled", text, about);
+        await delay(RETRY_INTERVAL, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
+  async #startOffset(owned: OwnedQueue<T>, isNew: boolean): Promise<number> {
+    const { offsets, brokers, options } = this.#context;
+    const { queue, isRetry } = owned;
+    const stored = await offsets.read(queue, "store");
+    if (stored !== undefined) return stored;
+    // A killed broker may have forgotten what we committed before: our own memory is then the better one.
+    const offset = await offsets.read(queue, "memory") ??
+      await resolveStartOffset(brokers, queue, { consumeFrom: options.consumeFrom, isNew, isRetry });
+    if (owned.state !== "starting") return offset;
+    offsets.update(queue, offset);
+    await offsets.persist([queue]);
+    return offset;
+  }
+
+  #open(owned: OwnedQueue<T>, offset: number): void {
+    if (owned.state !== "starting") return;
+    const { puller, limits, selector, offer, options, offsets } = this.#context;
+    const process = new ProcessQueue<T>(offset);
+    let moved = 0;
+    const loop = new PullLoop<T>({
+      process,
+      interval: options.pullInterval,
+      pull: (from, brokerId) => {
+        const wanted = selector(owned.queue.topic);
+        return wanted === undefined
+          ? Promise.reject(new ConsumerStateError("Cannot pull: the topic is not subscribed", { code: "UNSUBSCRIBED" }))
+          : puller.pull(owned.queue, wanted, from, brokerId);
+      },
+      mayPull: () => !owned.paused && limits.allow(process),
+      onMessages: (newestStoredAt) => {
+        owned.newestStoredAt = newestStoredAt;
+        moved = 0;
+        offer(owned);
+      },
+      onBroken: async (broken) => {
+        for (const record of broken) await this.#context.onBroken(owned, record);
+      },
+      onMoved: (answer) => this.#moved(owned, answer, ++moved),
+      onError: (error) => this.#pullFailed(owned, error),
+    });
+    offsets.update(owned.queue, offset);
+    owned.open(process, loop);
+    loop.start();
+  }
+
+  /** Lets one queue go: nothing more is handed out, what is in hand may settle for a moment, then it is committed. */
+  async #letGo(queue: MessageQueue, reason: string): Promise<void> {
+    const owned = this.get(queue);
+    const { offsets, events, options: { group } } = this.#context;
+    const wasOpen = owned.state === "open";
+    owned.close();
+    this.#owned.delete(queueKey(queue));
+    if (!wasOpen) return;
+    const grace = new AbortController();
+    await Promise.race([owned.whenIdle(), delay(HANDOVER_GRACE, { signal: grace.signal }).catch(() => {})]);
+    grace.abort();
+    const committable = owned.process.committable;
+    owned.end(reason);
+    offsets.update(queue, committable);
+    try {
+      await offsets.persist([queue]);
+      offsets.forget(queue);
+    } catch (error) {
+      const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may come again`;
+      events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset: committable, error });
+    }
+  }
+
+  /** The broker does not have our position. True if the loop is to go on; false if another epoch begins. */
+  #moved(owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number): boolean {
+    const { queue, process } = owned;
+    const { nextOffset: to, remark } = answer;
+    if (remark.includes(OFFSET_RESET)) {
+      this.#jump(owned, () => Promise.resolve(to), "offsetReset");
+      return false;
+    }
+    if (to > process.position) {
+      // The broker has deleted what is below; what is held already stays good.
+      this.#say("offsetJumped", queue, process.position, to);
+      process.put([], to);
+      return true;
+    }
+    if (owned.newestStoredAt === 0 && times < MOVED_PATIENCE) return true;
+    this.#jump(owned, () => this.#positionAfterLoss(owned), "offsetJumped");
+    return false;
+  }
+
+  /**
+   * The queue is shorter than what was read of it: its topic was made anew, or its broker lost the end of its log.
+   * Going to the new end, as brokers propose, would skip what was written there since.
+   */
+  #positionAfterLoss(owned: OwnedQueue<T>): Promise<number> {
+    const { brokers } = this.#context;
+    const from = owned.process.oldest?.storedAt.getTime() ?? owned.newestStoredAt;
+    return from === 0 ? brokers.minOffset(owned.queue) : brokers.offsetAt(owned.queue, from);
+  }
+
+  async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: "offsetReset" | "offsetJumped"): Promise<void> {
+    const from = owned.process.position;
+    while (owned.state === "open") {
+      try {
+        const offset = await to();
+        if (owned.state !== "open") return;
+        this.#say(type, owned.queue, from, offset);
+        await this.seek(owned.queue, offset, `the queue's position was set to ${offset}`);
+      } catch (error) {
+        this.#pullFailed(owned, error);
+        await delay(RETRY_INTERVAL, { signal: owned.ended }).catch(() => {});
+      }
+    }
+  }
+
+  #say(type: "offsetReset" | "offsetJumped", queue: MessageQueue, from: number, to: number): void {
+    const { group } = this.#context.options;
+    const text = `the position of ${queueKey(queue)} went from ${from} to ${to}`;
+    this.#context.events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });
+  }
+
+  #pullFailed(owned: OwnedQueue<T>, error: unknown): void {
+    const { group } = this.#context.options;
+    const text = `cannot pull ${queueKey(owned.queue)}, trying again: ${
+      error instanceof Error ? error.message : String(error)
+    }`;
+    const about = { group, queue: owned.queue, broker: owned.queue.broker, error };
+    this.#context.events.emit("warning", "throttled", text, about);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The door to a group consumer.
+ *
+ * @module
+ */
+
+import type { MessageQueue } from "../message.ts";
+import type { MessageBatch } from "./batch.ts";
+import type { Message } from "../message.ts";
+
+/** Options of {@linkcode Consumer.batches}. */
+export interface BatchesOptions {
+  /** Ends the loop without an error, at its next ask. */
+  signal?: AbortSignal;
+  /** Only batches of this topic, its retries included. */
+  topic?: string;
+}
+
+/** Options of {@linkcode Consumer.run} and {@linkcode Consumer.runEach}. */
+export interface RunOptions extends BatchesOptions {
+  /**
+   * How many handlers work at a time, 1 to 1 000.
+   *
+   * @default {20}
+   */
+  concurrency?: number;
+}
+
+/** A place in a queue: an offset, an end of the queue, or the first message since a time. */
+export type SeekPosition = number | "earliest" | "latest" | Date;
+
+/** How far a consumer is behind in one queue. */
+export interface QueueLag {
+  /** The queue. */
+  readonly queue: MessageQueue;
+  /** The offset that the queue's next message will get. */
+  readonly maxOffset: number;
+  /** The smallest offset that is not settled. */
+  readonly committable: number;
+  /** The difference: messages that are still to be settled, filtered ones included. */
+  readonly lag: number;
+}
+
+/** What a consumer holds and has done since its start. */
+export interface ConsumerStats {
+  /** Queues that are assigned to it. */
+  readonly queues: number;
+  /** Messages received and not settled, those in hand included. */
+  readonly buffered: number;
+  /** Their sizes, in bytes. */
+  readonly bufferedBytes: number;
+  /** Messages handed out and not settled. */
+  readonly inHand: number;
+  /** Messages settled. */
+  readonly settled: number;
+  /** Messages sent back for later, or to the dead letter queue. */
+  readonly retried: number;
+}
+
+/**
+ * A member of a group: shares the queues of its topics with the other members, and hands out what they hold.
+ *
+ * ```ts ignore
+ * for await (const batch of consumer) {
+ *   for (const message of batch) await handle(message);
+ * }
+ * ```
+ *
+ * Delivery is at least once. Asking for the next batch acknowledges the one before; leaving the loop does not. Several
+ * loops over one consumer share its queues.
+ */
+export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
+  /** The group. */
+  readonly group: string;
+  /** Aborts when the consumer begins to close. */
+  readonly closing: AbortSignal;
+  /**
+   * Iterates over batches: one queue per batch, in offset order within a queue.
+   *
+   * With `autoAck`, asking for the next batch acknowledges the one before; leaving the loop by `break`, `return` or a
+   * throw does not: that batch is handed out again.
+   */
+  batches(options?: BatchesOptions): AsyncIterableIterator<MessageBatch<T>, undefined>;
+  /**
+   * Calls `handler` with each batch, several at a time, until the consumer closes or `signal` aborts.
+   *
+   * When it returns, the batch is acknowledged; when it throws, what it has not settled is sent back for later, and an
+   * event tells why.
+   */
+  run(handler: (batch: MessageBatch<T>) => unknown, options?: RunOptions): Promise<void>;
+  /** Calls `handler` with each message: like {@linkcode Consumer.run}, but one failure is one retry. */
+  runEach(handler: (message: Message<T>) => unknown, options?: RunOptions): Promise<void>;
+  /** The batches as a stream, which asks ahead: every batch must be acknowledged by its `ack()`. */
+  readable(options?: BatchesOptions): ReadableStream<MessageBatch<T>>;
+  /** The queues that are assigned to this member now, those of its retry topic included. */
+  assignment(): readonly MessageQueue[];
+  /** Stops pulls and hand-out, of some queues or of all; batches in hand stay valid. */
+  pause(queues?: readonly MessageQueue[]): void;
+  /** Ends a pause. */
+  resume(queues?: readonly MessageQueue[]): void;
+  /**
+   * Goes on in a queue from another position: what is buffered is dropped, what is in hand is void.
+   *
+   * Resolves when the position is stored, also a smaller one.
+   */
+  seek(queue: MessageQueue, position: SeekPosition): Promise<void>;
+  /** Stores the offsets now instead of within `persistInterval`. */
+  commit(): Promise<void>;
+  /** Asks the brokers how far this member is behind, for each of its queues. */
+  lag(): Promise<readonly QueueLag[]>;
+  /** What it holds and has done. */
+  stats(): ConsumerStats;
+  /** Pauses, waits for what is in hand, and commits. Still a member: `resume()` goes on. */
+  drain(options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Ends loops at their next ask, waits for what is in hand, commits, and leaves the group.
+   *
+   * What is in hand after `timeout` milliseconds is released. Inside a loop use `break`: this waits for that batch.
+   */
+  close(options?: { timeout?: number }): Promise<void>;
+  /** Closes. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,133 @@
+/**
+ * Who gets which messages: queues with something to hand out on one side, loops that wait on the other.
+ *
+ * @module
+ */
+
+import { Batch } from "./batch.ts";
+import type { OwnedQueue } from "./owned_queue.ts";
+import type { Settlement } from "./settlement.ts";
+
+/** After this time without a wait, in milliseconds, a loop lets sockets and timers have a turn. */
+const LONGEST_RUN = 8;
+
+/** What a loop asks for. */
+export interface TakeOptions {
+  /** Only batches of this topic. */
+  readonly topic?: string | undefined;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+  /** The most messages. @default {the consumer's batchSize} */
+  readonly max?: number | undefined;
+}
+
+/** A loop that waits for its next batch. */
+interface Waiter<T> {
+  readonly ask: TakeOptions;
+  readonly resolve: (batch: Batch<T> | undefined) => void;
+}
+
+/** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
+export class Dispatcher<T = unknown> {
+  #batchSize: number;
+  #settlement: Settlement<T>;
+  /** Queues with something to hand out, in the order of their turns. */
+  #round: OwnedQueue<T>[] = [];
+  #waiters: Waiter<T>[] = [];
+  #closed = false;
+  #lastTurn = performance.now();
+
+  /** Makes a dispatcher of batches of at most `batchSize`. */
+  constructor(batchSize: number, settlement: Settlement<T>) {
+    this.#batchSize = batchSize;
+    this.#settlement = settlement;
+  }
+
+  /** Whether loops end at their next ask. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** A queue has something to hand out, perhaps. */
+  offer(owned: OwnedQueue<T>): void {
+    this.#lastTurn = performance.now(); // messages arrive in a turn of the event loop of their own
+    if (owned.listed || !owned.handsOut) return;
+    owned.listed = true;
+    this.#round.push(owned);
+    this.#serve();
+  }
+
+  /** The next batch; undefined once the dispatcher is closed or the signal has aborted. */
+  async take(ask: TakeOptions): Promise<Batch<T> | undefined> {
+    const { signal } = ask;
+    if (this.#closed || signal?.aborted) return undefined;
+    if (performance.now() - this.#lastTurn > LONGEST_RUN) {
+      await turn();
+      this.#lastTurn = performance.now();
+      if (this.#closed || signal?.aborted) return undefined;
+    }
+    // Those who asked before have been served, or want another topic.
+    return this.#next(ask) ?? await this.#wait(ask);
+  }
+
+  /** Ends all loops at their next ask, and those that wait now. */
+  close(): void {
+    this.#closed = true;
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve(undefined);
+  }
+
+  #next(ask: TakeOptions): Batch<T> | undefined {
+    for (let turns = this.#round.length; turns > 0; turns--) {
+      const owned = this.#round.shift()!;
+      owned.listed = false;
+      if (!owned.handsOut) continue;
+      const taken = owned.process.take(ask.max ?? this.#batchSize, ask.topic);
+      if (owned.process.readyCount > 0) {
+        owned.listed = true;
+        this.#round.push(owned);
+      }
+      if (taken === undefined) continue;
+      const batch = new Batch(owned, taken.first, taken.messages, this.#settlement);
+      this.#settlement.handedOut(batch);
+      return batch;
+    }
+    return undefined;
+  }
+
+  #wait(ask: TakeOptions): Promise<Batch<T> | undefined> {
+    const { signal } = ask;
+    return new Promise((resolve) => {
+      const waiter: Waiter<T> = {
+        ask,
+        resolve: (batch) => {
+          signal?.removeEventListener("abort", abort);
+          resolve(batch);
+        },
+      };
+      const abort = () => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        resolve(undefined);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#waiters.push(waiter);
+    });
+  }
+
+  #serve(): void {
+    for (let at = 0; at < this.#waiters.length && this.#round.length > 0;) {
+      const waiter = this.#waiters[at]!;
+      const batch = this.#next(waiter.ask);
+      if (batch === undefined) {
+        at++;
+        continue;
+      }
+      this.#waiters.splice(at, 1);
+      waiter.resolve(batch);
+    }
+  }
+}
+
+/** Lets the event loop turn once: sockets and timers that are due come first. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,58 @@
+/**
+ * How much one queue may hold before its pulls stop.
+ *
+ * @module
+ */
+
+import type { CheckedConsumerOptions } from "./options.ts";
+import type { ProcessQueue } from "./process_queue.ts";
+
+type LimitOptions = Pick<
+  CheckedConsumerOptions,
+  | "pullBatchSize"
+  | "pullBatchBytes"
+  | "maxBufferedPerQueue"
+  | "maxBufferedBytesPerQueue"
+  | "maxBufferedMessages"
+  | "maxBufferedBytes"
+  | "maxSpan"
+>;
+
+/**
+ * The limits of each queue: its own, or its even share of the totals, whichever is smaller.
+ *
+ * No count limit falls below two answers and no byte limit below one, so that pulls overlap. A pull leaves only if
+ * what it may bring still fits.
+ */
+export class FlowLimits {
+  #options: LimitOptions;
+  #maxCount = 0;
+  #maxBytes = 0;
+  #maxSpan: number;
+
+  /** Makes the limits of a consumer without queues. */
+  constructor(options: LimitOptions) {
+    this.#options = options;
+    this.#maxSpan = Math.max(options.maxSpan, 4 * options.pullBatchSize);
+    this.share(1);
+  }
+
+  /** Divides the totals by the number of queues. */
+  share(queues: number): void {
+    const { pullBatchSize, pullBatchBytes, maxBufferedPerQueue, maxBufferedBytesPerQueue } = this.#options;
+    const { maxBufferedMessages, maxBufferedBytes } = this.#options;
+    const parts = Math.max(1, queues);
+    this.#maxCount = Math.max(
+      2 * pullBatchSize,
+      Math.min(maxBufferedPerQueue, Math.floor(maxBufferedMessages / parts)),
+    );
+    this.#maxBytes = Math.max(pullBatchBytes, Math.min(maxBufferedBytesPerQueue, Math.floor(maxBufferedBytes / parts)));
+  }
+
+  /** Whether one more answer fits. */
+  allow(held: Pick<ProcessQueue, "count" | "bytes" | "span">): boolean {
+    const { pullBatchSize, pullBatchBytes } = this.#options;
+    return held.count + pullBatchSize <= this.#maxCount && held.bytes + pullBatchBytes <= this.#maxBytes &&
+      held.span < this.#maxSpan;
+  }
+}

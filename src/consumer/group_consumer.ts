@@ -1,0 +1,358 @@
+/**
+ * A group consumer as a whole: its parts, and its life from joining to leaving the group.
+ *
+ * @module
+ */
+
+import { BrokerClient } from "../cluster/broker_client.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { ConsumerStartError, ConsumerStateError, InvalidTopicError } from "../errors.ts";
+import type { MessageQueue } from "../message.ts";
+import { BrokerOffsetStore } from "../offsets/broker.ts";
+import { OptionsCheck } from "../options.ts";
+import type { ConsumerData } from "../wire/bodies.ts";
+import { retryTopic } from "../wire/codes.ts";
+import type { BrokenRecord } from "../wire/record.ts";
+import { Assignment } from "./assignment.ts";
+import type { MessageBatch } from "./batch.ts";
+import type { BatchesOptions, Consumer, ConsumerStats, QueueLag, RunOptions, SeekPosition } from "./consumer.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { FlowLimits } from "./flow_limits.ts";
+import { BatchIterator, batchStream, runHandlers } from "./iteration.ts";
+import { checkConsumerOptions, type CheckedConsumerOptions, type ConsumerOptions } from "./options.ts";
+import type { Message } from "../message.ts";
+import type { OwnedQueue } from "./owned_queue.ts";
+import { Puller } from "./puller.ts";
+import { Rebalancer } from "./rebalancer.ts";
+import { sendRetryCopy } from "./retry_copy.ts";
+import { parseSelector, subscriptionData, type TagSelector } from "./selector.ts";
+import { Settlement } from "./settlement.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** Joins a group; resolves when the brokers know this member and its first queues are known. */
+export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
+  const checked = checkConsumerOptions(options);
+  const consumer = new GroupConsumer<T>(cluster, checked);
+  await consumer.start();
+  return consumer;
+}
+
+/** A member of a group in clustering, with concurrent consumption. */
+export class GroupConsumer<T = unknown> implements Consumer<T> {
+  readonly group: string;
+  #cluster: Cluster;
+  #options: CheckedConsumerOptions;
+  #selectors: Map<string, TagSelector>;
+  #subVersion = Date.now();
+  #brokers: BrokerClient;
+  #settlement: Settlement<T>;
+  #dispatcher: Dispatcher<T>;
+  #assignment: Assignment<T>;
+  #rebalancer: Rebalancer;
+  #watchdog: Watchdog;
+  #persistTimer: ReturnType<typeof setInterval> | undefined;
+  #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  constructor(cluster: Cluster, options: CheckedConsumerOptions) {
+    const { group } = options;
+    const { events } = cluster.options;
+    this.group = group;
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#selectors = new Map(options.topics).set(retryTopic(group), parseSelector("*"));
+    this.#brokers = new BrokerClient(cluster);
+    const offer = (owned: OwnedQueue<T>) => this.#dispatcher.offer(owned);
+    this.#settlement = new Settlement<T>({
+      options,
+      events,
+      offer,
+      sendBack: (message, how) => this.#brokers.sendBack(message, how),
+      sendCopy: (message, how) => sendRetryCopy(cluster, message, how),
+    });
+    this.#dispatcher = new Dispatcher<T>(options.batchSize, this.#settlement);
+    const puller = new Puller<T>(this.#brokers, options);
+    this.#assignment = new Assignment<T>({
+      options,
+      events,
+      offer,
+      puller,
+      brokers: this.#brokers,
+      offsets: new BrokerOffsetStore({
+        brokers: this.#brokers,
+        group,
+        introduce: () => cluster.membership.beat(),
+      }),
+      limits: new FlowLimits(options),
+      selector: (topic) => this.#selectors.get(topic),
+      onBroken: (owned, record) => this.#secureBroken(owned, record),
+    });
+    this.#rebalancer = new Rebalancer({
+      cluster,
+      brokers: this.#brokers,
+      group,
+      allocation: options.allocation,
+      interval: options.rebalanceInterval,
+      topics: () => [...this.#selectors.keys()],
+      owned: () => this.assignment(),
+      change: (gained, lost, reason) => this.#assignment.change(gained, lost, reason),
+      onUnknown: (topic, reason, error) => {
+        const text = `let the queues of topic "${topic}" go: ${reason}`;
+        events.emit("warning", "stalled", text, { group, topic, error });
+      },
+    });
+    this.#watchdog = new Watchdog({
+      group,
+      events,
+      queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
+      pullTimeout: puller.timeout,
+    });
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Joins the group; on a failure nothing is left behind. */
+  async start(): Promise<void> {
+    const { membership, options } = this.#cluster;
+    await this.#findTopics();
+    if (membership.hasConsumer(this.group)) {
+      throw new ConsumerStartError(
+        `Cannot join group "${this.group}": this client is a member already; brokers tell members apart by client, ` +
+          `so connect() once more for a second one`,
+        { code: "GROUP_IN_USE" },
+      );
+    }
+    this.#cluster.users.add(this);
+    membership.addConsumer(this.group, () => this.#describe());
+    this.#cluster.listen(this.group, {
+      onMembersChanged: () => this.#rebalance(),
+      onRouteChanged: (route) => this.#selectors.has(route.topic) && this.#rebalance(),
+      onBrokerBack: (broker) => this.#brokerBack(broker),
+    });
+    try {
+      await membership.beat();
+      await this.#rebalancer.start(options.startTimeout);
+    } catch (error) {
+      await this.close({ timeout: 0 });
+      throw error;
+    }
+    this.#persistTimer = setInterval(() => this.#persist(), this.#options.persistInterval);
+    this.#watchdog.start();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<MessageBatch<T>, undefined> {
+    return this.batches();
+  }
+
+  batches(options: BatchesOptions = {}): AsyncIterableIterator<MessageBatch<T>, undefined> {
+    return new BatchIterator(this.#dispatcher, this.#options.autoAck, options);
+  }
+
+  async run(handler: (batch: MessageBatch<T>) => unknown, options: RunOptions = {}): Promise<void> {
+    await runHandlers(this.#dispatcher, handler, checkRunOptions(options), this.#handlerFailed);
+  }
+
+  async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
+    const single = { ...checkRunOptions(options), max: 1 };
+    await runHandlers(this.#dispatcher, (batch) => handler(batch.messages[0]!), single, this.#handlerFailed);
+  }
+
+  readable(options: BatchesOptions = {}): ReadableStream<MessageBatch<T>> {
+    return batchStream(this.#dispatcher, options);
+  }
+
+  assignment(): readonly MessageQueue[] {
+    return this.#assignment.owned.map((owned) => owned.queue);
+  }
+
+  pause(queues?: readonly MessageQueue[]): void {
+    this.#assignment.pause(true, queues);
+  }
+
+  resume(queues?: readonly MessageQueue[]): void {
+    this.#checkOpen("resume");
+    this.#assignment.pause(false, queues);
+  }
+
+  async seek(queue: MessageQueue, position: SeekPosition): Promise<void> {
+    this.#checkOpen("seek");
+    this.#assignment.get(queue);
+    const offset = await this.#resolve(queue, position);
+    await this.#assignment.seek(queue, offset, `the queue's position was set to ${offset}`);
+  }
+
+  commit(): Promise<void> {
+    return this.#assignment.commit();
+  }
+
+  async lag(): Promise<readonly QueueLag[]> {
+    const open = this.#assignment.owned.filter((owned) => owned.counts);
+    return await Promise.all(open.map(async ({ queue, process }) => {
+      const maxOffset = await this.#brokers.maxOffset(queue);
+      const { committable } = process;
+      return { queue, maxOffset, committable, lag: Math.max(0, maxOffset - committable) };
+    }));
+  }
+
+  stats(): ConsumerStats {
+    const totals = { buffered: 0, bufferedBytes: 0, inHand: 0 };
+    for (const { counts, process } of this.#assignment.owned) {
+      if (!counts) continue;
+      totals.buffered += process.count;
+      totals.bufferedBytes += process.bytes;
+      totals.inHand += process.inHandCount;
+    }
+    const { settledTotal: settled, retriedTotal: retried } = this.#settlement;
+    return { queues: this.#assignment.owned.length, ...totals, settled, retried };
+  }
+
+  async drain(options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkOpen("drain");
+    this.pause();
+    await abortable(this.#whenIdle(), options.signal);
+    await this.commit();
+  }
+
+  close(options: { timeout?: number } = {}): Promise<void> {
+    this.#closed ??= this.#close(options.timeout ?? this.#options.closeTimeout);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeout: number): Promise<void> {
+    this.#closing.abort();
+    this.#dispatcher.close();
+    clearInterval(this.#persistTimer);
+    this.#watchdog.stop();
+    this.#cluster.unlisten(this.group);
+    const rebalanced = this.#rebalancer.stop();
+    this.#assignment.stop();
+    await within(this.#whenIdle(), timeout);
+    await rebalanced;
+    await this.#assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
+    this.#settlement.close();
+    await this.#cluster.membership.removeConsumer(this.group);
+    this.#cluster.users.delete(this);
+  }
+
+  async #whenIdle(): Promise<void> {
+    await Promise.all(this.#assignment.owned.map((owned) => owned.whenIdle()));
+  }
+
+  async #findTopics(): Promise<void> {
+    const { routes } = this.#cluster;
+    await Promise.all([...this.#options.topics.keys()].map(async (topic) => {
+      if (await routes.get(topic) !== undefined) return;
+      if (this.#options.missingTopic === "error") {
+        throw new InvalidTopicError(
+          `Cannot consume topic "${topic}": no name server knows it; create the topic or check its name, or let the ` +
+            `consumer wait for it with missingTopic: "wait"`,
+          topic,
+        );
+      }
+      this.#rebalancer.expect(topic);
+      const text = `no name server knows topic "${topic}", waiting for it`;
+      this.#cluster.options.events.emit("warning", "missingTopic", text, { group: this.group, topic });
+    }));
+    this.#rebalancer.expect(retryTopic(this.group)); // brokers make it when they hear of the group
+  }
+
+  #describe(): ConsumerData {
+    const { consumeFrom } = this.#options;
+    return {
+      groupName: this.group,
+      consumeType: "CONSUME_PASSIVELY",
+      messageModel: "CLUSTERING",
+      consumeFromWhere: `CONSUME_FROM_${
+        consumeFrom instanceof Date ? "TIMESTAMP" : `${consumeFrom.toUpperCase()}_OFFSET`
+      }`,
+      subscriptionDataSet: [...this.#selectors].map(([topic, selector]) =>
+        subscriptionData(topic, selector, this.#subVersion)
+      ),
+      unitMode: false,
+    };
+  }
+
+  #rebalance(): void {
+    this.#rebalancer.run();
+  }
+
+  #brokerBack(broker: string): void {
+    this.#assignment.rewrite(broker).catch((error) => this.#commitFailed(error));
+    this.#rebalance();
+  }
+
+  #persist(): void {
+    this.#assignment.commit().catch((error) => this.#commitFailed(error));
+  }
+
+  #commitFailed(error: unknown): void {
+    const text = `cannot store offsets of group "${this.group}", trying again with the next ones`;
+    this.#cluster.options.events.emit("warning", "commitFailed", text, { group: this.group, error });
+  }
+
+  #handlerFailed = (batch: MessageBatch<T>, error: unknown): void => {
+    const text = `a handler of topic "${batch.topic}" failed, its messages are sent back for later`;
+    const about = { group: this.group, topic: batch.topic, queue: batch.queue, offset: batch.messages[0]!.queueOffset };
+    this.#cluster.options.events.emit("warning", "handlerFailed", text, { ...about, error });
+  };
+
+  /** A record that cannot be read goes to the dead letter queue, which copies it as it is stored. */
+  async #secureBroken(owned: OwnedQueue<T>, record: BrokenRecord): Promise<void> {
+    const text = `a record of topic "${owned.queue.topic}" cannot be read, it goes to the dead letter queue`;
+    const about = { group: this.group, queue: owned.queue, error: record.error };
+    this.#cluster.options.events.emit("error", "broken", text, about);
+    await this.#settlement.buryBroken(owned, record);
+  }
+
+  async #resolve(queue: MessageQueue, position: SeekPosition): Promise<number> {
+    if (position === "earliest") return await this.#brokers.minOffset(queue);
+    if (position === "latest") return await this.#brokers.maxOffset(queue);
+    if (position instanceof Date) return await this.#brokers.offsetAt(queue, position.getTime());
+    const check = new OptionsCheck("seek");
+    check.integer("position", position, 0, 0, Number.MAX_SAFE_INTEGER, `or "earliest", "latest", a Date`);
+    check.done();
+    return position;
+  }
+
+  #checkOpen(action: string): void {
+    if (this.#closed === undefined) return;
+    throw new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
+      code: "CONSUMER_CLOSED",
+    });
+  }
+}
+
+function checkRunOptions(options: RunOptions): RunOptions {
+  const check = new OptionsCheck("run handlers");
+  check.known(options, ["concurrency", "signal", "topic"]);
+  const concurrency = check.integer("concurrency", options.concurrency, 20, 1, 1_000);
+  check.done();
+  return { ...options, concurrency };
+}
+
+/** Waits for `work`, at most `ms`. */
+async function within(work: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([work, new Promise<void>((resolve) => timer = setTimeout(resolve, ms))]);
+  clearTimeout(timer);
+}
+
+/** Waits for `work`, until `signal` aborts. */
+async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return await work;
+  signal.throwIfAborted();
+  let abort!: () => void;
+  const aborted = new Promise<never>((_, reject) => abort = () => reject(signal.reason));
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * The parts of a consumer that a power user composes.
+ *
+ * @module
+ */
+
+export { type AllocationContext, type AllocationStrategy, average } from "./allocate.ts";
+export { type ConsumeFrom, type QueuePositions, resolveStartOffset, type StartOffsetContext } from "./start_offset.ts";
+export { tag, type TagSelector } from "./selector.ts";
+export { InvalidSelectorError, RocketMQError, SubscriptionError } from "../errors.ts";
+export type { Message, MessageQueue } from "../message.ts";
+export { BrokerOffsetStore, type BrokerOffsetStoreOptions, type OffsetKeeper } from "../offsets/broker.ts";
+export type { OffsetSource, OffsetStore, OffsetStoreMetrics } from "../offsets/store.ts";

@@ -1,0 +1,124 @@
+/**
+ * One queue while it is ours: an epoch.
+ *
+ * @module
+ */
+
+import type { MessageQueue } from "../message.ts";
+import type { ProcessQueue } from "./process_queue.ts";
+import type { PullLoop } from "./pull_loop.ts";
+
+/**
+ * How far an epoch is.
+ *
+ * `starting`: its position is not known yet. `open`: it pulls and hands out. `closing`: nothing is handed out, but
+ * settlements count. `void`: nothing has an effect any more.
+ */
+export type EpochState = "starting" | "open" | "closing" | "void";
+
+/** Work on messages of an epoch, which is told when the epoch ends. */
+export interface Handout {
+  /** Tells that settlements no longer count, and why. */
+  abort(reason?: string): void;
+}
+
+/**
+ * A queue from the moment it is assigned, or its position is set, until it is let go or set again.
+ *
+ * Every answer, settlement and timer holds the epoch that it belongs to, and has no effect once that is void.
+ */
+export class OwnedQueue<T = unknown> {
+  /** The queue. */
+  readonly queue: MessageQueue;
+  /** Whether it holds this group's retries. */
+  readonly isRetry: boolean;
+  /** How far the epoch is. */
+  state: EpochState = "starting";
+  /** Whether the user has paused it. */
+  paused = false;
+  /** What it holds; set when it opens. */
+  process!: ProcessQueue<T>;
+  /** Its pulls; set when it opens. */
+  loop!: PullLoop<T>;
+  /** Whether the dispatcher has it in its round. */
+  listed = false;
+  /** The store time of the newest message seen, by the broker's clock; 0 if none was. */
+  newestStoredAt = 0;
+  /** The batches that are handed out. */
+  readonly inHand: Set<Handout> = new Set();
+  #rests = new Set<ReturnType<typeof setTimeout>>();
+  #idle: (() => void)[] = [];
+  #ended = new AbortController();
+
+  /** Starts an epoch. */
+  constructor(queue: MessageQueue, isRetry: boolean) {
+    this.queue = queue;
+    this.isRetry = isRetry;
+  }
+
+  /** Aborts when the epoch ends. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Opens the epoch at a known position. */
+  open(process: ProcessQueue<T>, loop: PullLoop<T>): void {
+    this.process = process;
+    this.loop = loop;
+    this.state = "open";
+  }
+
+  /** Whether messages may be handed out. */
+  get handsOut(): boolean {
+    return this.state === "open" && !this.paused && this.process.readyCount > 0;
+  }
+
+  /** Whether settlements count. */
+  get counts(): boolean {
+    return this.state === "open" || this.state === "closing";
+  }
+
+  /** Runs `then` after `ms`, unless the epoch ends before. */
+  rest(ms: number, then: () => void): void {
+    const timer = setTimeout(() => {
+      this.#rests.delete(timer);
+      then();
+    }, ms);
+    this.#rests.add(timer);
+  }
+
+  /** After messages were settled or put back: the loop may go on, and whoever waits for idleness may too. */
+  eased(): void {
+    if (this.state === "open") this.loop.wake();
+    if (this.process.inHandCount === 0) this.#wakeIdle();
+  }
+
+  /** Resolves when nothing is in hand, or the epoch has ended. */
+  async whenIdle(): Promise<void> {
+    if (!this.counts || this.process.inHandCount === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Stops handing out and pulling; settlements still count. */
+  close(): void {
+    if (this.state === "open") this.loop.stop();
+    this.state = this.state === "starting" ? "void" : "closing";
+    if (this.state === "void") this.#ended.abort();
+  }
+
+  /** Ends the epoch: batches in hand are told, and nothing of it has an effect any more. */
+  end(reason?: string): void {
+    if (this.state === "void") return;
+    this.close();
+    this.state = "void";
+    this.#ended.abort();
+    for (const timer of this.#rests) clearTimeout(timer);
+    for (const batch of this.inHand) batch.abort(reason);
+    this.inHand.clear();
+    this.#wakeIdle();
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idle.splice(0)) wake();
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The pulls of one queue, one in flight at a time.
+ *
+ * @module
+ */
+
+import { NetworkError, ResponseError } from "../errors.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import type { BrokenRecord } from "../wire/record.ts";
+import type { ProcessQueue } from "./process_queue.ts";
+import type { PullAnswer } from "./puller.ts";
+
+/** After an error, in milliseconds. Source: DefaultMQPushConsumerImpl. */
+const ERROR_DELAY = 1_000;
+/** After the broker asked for less, in milliseconds. Source: DefaultMQPushConsumerImpl. */
+const FLOW_CONTROL_DELAY = 20;
+/** After a connection failed: the endpoint has a back-off of its own. */
+const NETWORK_DELAY = 20;
+/** Answers without news that come faster than this, in milliseconds, were not held by the broker. */
+const HELD_AT_LEAST = 5;
+/** How many of those in a row are taken as they come. */
+const FREE_UNHELD = 3;
+/** The wait after more of them, in milliseconds. */
+const UNHELD_DELAY = 200;
+
+/** What a {@linkcode PullLoop} works with. */
+export interface PullLoopContext<T = unknown> {
+  /** What the queue holds. */
+  readonly process: ProcessQueue<T>;
+  /** Milliseconds between two pulls. */
+  readonly interval: number;
+  /** Makes one pull. */
+  readonly pull: (offset: number, brokerId: number) => Promise<PullAnswer<T>>;
+  /** Whether one more answer fits, and the queue is not paused. */
+  readonly mayPull: () => boolean;
+  /** Hears that messages were put into the process queue, after the next pull has left; and when the last was stored. */
+  readonly onMessages: (newestStoredAt: number) => void;
+  /** Makes records safe that cannot be read; the loop waits for it. */
+  readonly onBroken: (broken: readonly BrokenRecord[]) => Promise<void>;
+  /** The broker does not have the position; true if the loop goes on as if nothing was there. */
+  readonly onMoved: (answer: PullAnswer<T>) => boolean;
+  /** Hears of errors. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Pulls one queue for as long as there is room, from the process queue's position on.
+ *
+ * The next pull leaves as soon as an answer's messages are in the process queue, before they are handed out.
+ */
+export class PullLoop<T = unknown> {
+  #context: PullLoopContext<T>;
+  /** Answers and timers of an earlier generation have no effect. */
+  #generation = 0;
+  #state: "stopped" | "pulling" | "blocked" | "waiting" = "stopped";
+  #since = performance.now();
+  #brokerId = 0;
+  #unheld = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Makes a loop that stands still until {@linkcode PullLoop.start}. */
+  constructor(context: PullLoopContext<T>) {
+    this.#context = context;
+  }
+
+  /** Since when the loop is in its state, by the monotonic clock. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** Whether an answer or the end of a wait is due: a loop without room, or stopped, waits for others. */
+  get isBusy(): boolean {
+    return this.#state === "pulling" || this.#state === "waiting";
+  }
+
+  /** Begins, or begins anew: what is under way is forgotten. */
+  start(): void {
+    this.stop();
+    this.#step();
+  }
+
+  /** Stops at once; the answer to the pull under way has no effect. */
+  stop(): void {
+    this.#generation++;
+    clearTimeout(this.#timer);
+    this.#enter("stopped");
+  }
+
+  /** There may be room again. */
+  wake(): void {
+    if (this.#state === "blocked") this.#step();
+  }
+
+  #enter(state: "stopped" | "pulling" | "blocked" | "waiting"): void {
+    this.#state = state;
+    this.#since = performance.now();
+  }
+
+  #step(): void {
+    if (!this.#context.mayPull()) {
+      this.#enter("blocked");
+      return;
+    }
+    this.#enter("pulling");
+    const generation = this.#generation;
+    this.#context.pull(this.#context.process.position, this.#brokerId).then(
+      (answer) => generation === this.#generation && this.#take(answer),
+      (error) => generation === this.#generation && this.#fail(error),
+    );
+  }
+
+  #take(answer: PullAnswer<T>): void {
+    this.#brokerId = answer.brokerId;
+    if (answer.broken.length > 0) this.#secure(answer);
+    else if (answer.kind === "found") this.#found(answer);
+    else if (answer.kind === "empty") this.#empty(answer);
+    else if (this.#context.onMoved(answer)) this.#stepIn(ERROR_DELAY);
+  }
+
+  #found(answer: PullAnswer<T>): void {
+    this.#unheld = 0;
+    this.#context.process.put(answer.messages, answer.nextOffset);
+    this.#stepIn(this.#context.interval);
+    const newest = answer.messages.at(-1);
+    if (newest !== undefined) this.#context.onMessages(newest.storedAt.getTime());
+  }
+
+  #empty(answer: PullAnswer<T>): void {
+    const moved = answer.nextOffset > this.#context.process.position;
+    const held = performance.now() - this.#since >= HELD_AT_LEAST;
+    this.#unheld = moved || held ? 0 : this.#unheld + 1;
+    this.#context.process.put([], answer.nextOffset);
+    this.#stepIn(this.#unheld > FREE_UNHELD ? UNHELD_DELAY : this.#context.interval);
+  }
+
+  async #secure(answer: PullAnswer<T>): Promise<void> {
+    const generation = this.#generation;
+    await this.#context.onBroken(answer.broken);
+    if (generation === this.#generation) this.#found(answer);
+  }
+
+  #fail(error: unknown): void {
+    this.#context.onError(error);
+    this.#brokerId = 0; // a replica that fails must not keep us from the master
+    this.#stepIn(delayAfter(error));
+  }
+
+  #stepIn(ms: number): void {
+    if (ms === 0) {
+      this.#step();
+      return;
+    }
+    this.#enter("waiting");
+    const generation = this.#generation;
+    this.#timer = setTimeout(() => generation === this.#generation && this.#step(), ms);
+  }
+}
+
+function delayAfter(error: unknown): number {
+  if (error instanceof NetworkError && error.code !== "MALFORMED_FRAME") return NETWORK_DELAY;
+  const throttled = error instanceof ResponseError && error.responseCode === ResponseCode.FLOW_CONTROL;
+  return throttled ? FLOW_CONTROL_DELAY : ERROR_DELAY;
+}

@@ -1,0 +1,85 @@
+/**
+ * One pull: the request, and what its answer means.
+ *
+ * @module
+ */
+
+import type { BrokerClient } from "../cluster/broker_client.ts";
+import type { MessageQueue } from "../message.ts";
+import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
+import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
+import type { CheckedConsumerOptions } from "./options.ts";
+import { selects, type TagSelector } from "./selector.ts";
+
+/** A held pull may be answered up to 5 s late by its broker, and needs time on the way. Source: PullRequestHoldService. */
+const HOLD_MARGIN = 15_000;
+
+/** What a broker answered to a pull. */
+export interface PullAnswer<T = unknown> {
+  /** `found`: messages; `empty`: none for us, so far; `moved`: the position does not exist, `remark` tells why. */
+  readonly kind: "found" | "empty" | "moved";
+  /** The messages that this consumer wants, in offset order. */
+  readonly messages: readonly StoredMessage<T>[];
+  /** Records that cannot be read. */
+  readonly broken: readonly BrokenRecord[];
+  /** Where the broker says to go on. */
+  readonly nextOffset: number;
+  /** Which replica to ask next. */
+  readonly brokerId: number;
+  /** The broker's words. */
+  readonly remark: string;
+}
+
+const nothing: readonly never[] = [];
+
+/** Pulls for one group. */
+export class Puller<T = unknown> {
+  /** How long an answer may take, in milliseconds. */
+  readonly timeout: number;
+  #brokers: Pick<BrokerClient, "pull">;
+  #group: string;
+  #options: CheckedConsumerOptions;
+
+  /** Makes a puller with a consumer's options. */
+  constructor(brokers: Pick<BrokerClient, "pull">, options: CheckedConsumerOptions) {
+    this.#brokers = brokers;
+    this.#group = options.group;
+    this.#options = options;
+    this.timeout = options.pullHold + HOLD_MARGIN;
+  }
+
+  /**
+   * Pulls from `offset` on; the broker holds the request while there is nothing.
+   *
+   * The subscription goes with every pull, so that a broker that has just restarted, or another member's other
+   * subscription, cannot filter for us. The offset to commit never does: commits have their own order.
+   */
+  async pull(queue: MessageQueue, selector: TagSelector, offset: number, brokerId: number): Promise<PullAnswer<T>> {
+    const answer = await this.#brokers.pull(queue, brokerId, {
+      consumerGroup: this.#group,
+      topic: queue.topic,
+      queueId: queue.queueId,
+      queueOffset: offset,
+      maxMsgNums: this.#options.pullBatchSize,
+      sysFlag: PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION,
+      commitOffset: 0,
+      suspendTimeoutMillis: this.#options.pullHold,
+      subscription: selector.expression,
+      subVersion: 0,
+      expressionType: selector.type,
+      maxMsgBytes: this.#options.pullBatchBytes,
+    }, this.timeout);
+    const { nextBeginOffset: nextOffset, suggestWhichBrokerId } = answer.header;
+    const rest = { nextOffset, brokerId: suggestWhichBrokerId, remark: answer.remark };
+    if (answer.code === ResponseCode.PULL_OFFSET_MOVED) {
+      return { kind: "moved", messages: nothing, broken: nothing, ...rest };
+    }
+    if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", messages: nothing, broken: nothing, ...rest };
+    const { messages, broken } = decodeRecords(answer.body, queue) as {
+      messages: StoredMessage<T>[];
+      broken: BrokenRecord[];
+    };
+    const wanted = selector.tags.size === 0 ? messages : messages.filter((message) => selects(selector, message));
+    return { kind: "found", messages: wanted, broken, ...rest };
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Which messages of a topic a consumer wants.
+ *
+ * @module
+ */
+
+import { InvalidSelectorError } from "../errors.ts";
+import type { Message } from "../message.ts";
+import type { SubscriptionData } from "../wire/bodies.ts";
+import { javaHashCode } from "../wire/codes.ts";
+
+/** Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text. */
+export interface TagSelector {
+  /** How brokers are to understand the expression. */
+  readonly type: "TAG";
+  /** `*`, or tags joined by `||`. */
+  readonly expression: string;
+  /** The tags; empty for `*`. */
+  readonly tags: ReadonlySet<string>;
+}
+
+/** Everything that a topic holds. */
+const everything: TagSelector = { type: "TAG", expression: "*", tags: new Set() };
+
+/**
+ * Selects messages that carry one of these tags.
+ *
+ * @throws {InvalidSelectorError} without a tag, or for a tag that cannot be one
+ */
+export function tag(...tags: string[]): TagSelector {
+  if (tags.length === 0) {
+    throw new InvalidSelectorError(`Cannot select by tags: none is given; "*" selects all`, "");
+  }
+  for (const each of tags) {
+    // deno-lint-ignore no-control-regex
+    if (each.trim() === "" || /[|\u0001\u0002]/.test(each)) {
+      throw new InvalidSelectorError(
+        `Cannot select by tag "${each}": a tag is text without "|" and control characters`,
+        each,
+      );
+    }
+  }
+  const wanted = new Set(tags.map((each) => each.trim()));
+  return { type: "TAG", expression: [...wanted].join(" || "), tags: wanted };
+}
+
+/**
+ * Reads a tag expression: `"*"`, `"a"`, `"a || b"`.
+ *
+ * @throws {InvalidSelectorError} for text that looks like SQL, or names no tag
+ */
+export function parseSelector(value: string | TagSelector): TagSelector {
+  if (typeof value !== "string") return value;
+  const expression = value.trim();
+  if (expression === "*" || expression === "") return everything;
+  if (looksLikeSql(expression)) {
+    throw new InvalidSelectorError(
+      `Cannot use "${value}" as a tag expression: it looks like SQL; give "*", one tag, or tags joined by "||"`,
+      value,
+    );
+  }
+  const tags = expression.split("||").map((each) => each.trim()).filter((each) => each !== "");
+  if (tags.includes("*")) return everything;
+  if (tags.length === 0) {
+    throw new InvalidSelectorError(
+      `Cannot use "${value}" as a tag expression: it names no tag; "*" selects all`,
+      value,
+    );
+  }
+  return tag(...tags);
+}
+
+function looksLikeSql(expression: string): boolean {
+  return /[=<>()']/.test(expression) || /\s(and|or|not|is|in|between|like|contains)\s/i.test(` ${expression} `);
+}
+
+/** Whether a message is selected. Brokers compare hash codes only, so the tag itself is compared again here. */
+export function selects(selector: TagSelector, message: Pick<Message, "tags">): boolean {
+  if (selector.tags.size === 0) return true;
+  const { tags } = message;
+  return tags !== undefined && selector.tags.has(tags);
+}
+
+/** The selector as heartbeats and pulls carry it. Source: FilterAPI. */
+export function subscriptionData(topic: string, selector: TagSelector, version: number): SubscriptionData {
+  return {
+    classFilterMode: false,
+    topic,
+    subString: selector.expression,
+    tagsSet: [...selector.tags],
+    codeSet: [...selector.tags].map(javaHashCode),
+    subVersion: version,
+    expressionType: selector.type,
+  };
+}

@@ -1,0 +1,270 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import type { SendBackOptions } from "../../src/cluster/broker_client.ts";
+import type { Batch } from "../../src/consumer/batch.ts";
+import { Dispatcher } from "../../src/consumer/dispatcher.ts";
+import { BatchIterator, runHandlers } from "../../src/consumer/iteration.ts";
+import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
+import { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import type { PullLoop } from "../../src/consumer/pull_loop.ts";
+import { Settlement } from "../../src/consumer/settlement.ts";
+import type { ConsumerOptions } from "../../src/consumer/options.ts";
+import { ConsumerStateError } from "../../src/errors.ts";
+import { EventHub, type StatusEvent } from "../../src/events.ts";
+import { fakeMessage, options, queue, settleMicrotasks } from "./fakes.ts";
+
+/** Dispatcher, settlement and queues, without brokers. */
+class Bench {
+  readonly sentBack: { offset: number; level: number }[] = [];
+  readonly copied: number[] = [];
+  readonly events: StatusEvent["type"][] = [];
+  failSendBack = false;
+  failCopy = false;
+  readonly settlement: Settlement;
+  readonly dispatcher: Dispatcher;
+
+  constructor(some: Partial<ConsumerOptions> = {}) {
+    const checked = options(some);
+    const events = new EventHub(false);
+    events.emit = (_level, type) => this.events.push(type);
+    this.settlement = new Settlement({
+      options: checked,
+      events,
+      offer: (owned) => this.dispatcher.offer(owned),
+      sendBack: (message, { delayLevel }: SendBackOptions) => {
+        if (this.failSendBack) return Promise.reject(new Error("no send-back"));
+        this.sentBack.push({ offset: message.commitLogOffset, level: delayLevel });
+        return Promise.resolve();
+      },
+      sendCopy: (message) => {
+        if (this.failCopy) return Promise.reject(new Error("no copy"));
+        this.copied.push(message.queueOffset);
+        return Promise.resolve();
+      },
+    });
+    this.dispatcher = new Dispatcher(checked.batchSize, this.settlement);
+  }
+
+  /** An open queue with messages of these offsets. */
+  queue(queueId: number, ...offsets: number[]): OwnedQueue {
+    const owned = new OwnedQueue({ ...queue, queueId }, false);
+    const process = new ProcessQueue(offsets[0] ?? 0);
+    owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
+    process.put(
+      offsets.map((offset) => ({ ...fakeMessage(offset), commitLogOffset: offset })),
+      (offsets.at(-1) ?? -1) + 1,
+    );
+    this.dispatcher.offer(owned);
+    return owned;
+  }
+
+  async take(): Promise<Batch> {
+    const batch = await this.dispatcher.take({});
+    assert(batch !== undefined);
+    return batch;
+  }
+
+  close(): void {
+    this.dispatcher.close();
+    this.settlement.close();
+  }
+}
+
+function offsets(batch: { messages: readonly { queueOffset: number }[] }): number[] {
+  return batch.messages.map((message) => message.queueOffset);
+}
+
+Deno.test("Dispatcher lets queues take turns", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  bench.queue(0, 0, 1, 2);
+  bench.queue(1, 0, 1);
+  const order = [];
+  for (let i = 0; i < 5; i++) order.push((await bench.take()).queue.queueId);
+  assertEquals(order, [0, 1, 0, 1, 0]);
+  bench.close();
+});
+
+Deno.test("Dispatcher serves waiting loops in the order in which they asked", async () => {
+  const bench = new Bench({ batchSize: 2 });
+  const first = bench.take();
+  const second = bench.take();
+  bench.queue(0, 0, 1, 2, 3);
+  assertEquals([offsets(await first), offsets(await second)], [[0, 1], [2, 3]]);
+  bench.close();
+});
+
+Deno.test("Dispatcher ends waiting and asking loops when it closes, and one loop when its signal aborts", async () => {
+  const bench = new Bench();
+  const stop = new AbortController();
+  const stopped = bench.dispatcher.take({ signal: stop.signal });
+  const waiting = bench.dispatcher.take({});
+  stop.abort();
+  assertEquals(await stopped, undefined);
+  bench.close();
+  assertEquals(await waiting, undefined);
+  assertEquals(await bench.dispatcher.take({}), undefined);
+});
+
+Deno.test("Dispatcher lets timers run while ready batches are taken without end", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  const owned = bench.queue(0, ...Array.from({ length: 60_000 }, (_, offset) => offset));
+  let fired = false;
+  const timer = setTimeout(() => fired = true, 1);
+  for (let taken = 0; !fired && taken < 60_000; taken++) (await bench.take()).ack();
+  clearTimeout(timer);
+  assert(fired, "60 000 batches were handed out before a timer of 1 ms ran");
+  owned.end();
+  bench.close();
+});
+
+Deno.test("Batch: the first settlement of a message wins", async () => {
+  const bench = new Bench();
+  const owned = bench.queue(0, 0, 1, 2);
+  const batch = await bench.take();
+  const [a, b, c] = batch.messages;
+  await batch.ack(b);
+  await batch.retry(b!);
+  await batch.retry(a!);
+  await batch.ack();
+  await batch.deadLetter(c);
+  assertEquals(bench.sentBack, [{ offset: 0, level: 0 }]);
+  assertEquals([owned.process.committable, bench.settlement.settledTotal], [3, 3]);
+  bench.close();
+});
+
+Deno.test("Batch.retry() keeps the message until it is stored elsewhere, by send-back, else by a copy", async () => {
+  using time = new FakeTime();
+  const bench = new Bench();
+  bench.failSendBack = bench.failCopy = true;
+  const owned = bench.queue(0, 0, 1);
+  const batch = await bench.take();
+  const safe = batch.retry(batch.messages[0]!, { delayLevel: 5 });
+  await batch.ack(batch.messages[1]);
+  await settleMicrotasks();
+  assertEquals([owned.process.committable, bench.events], [0, ["sendBackFailed"]]);
+  bench.failCopy = false;
+  time.tick(5_000);
+  await safe;
+  assertEquals([owned.process.committable, bench.copied], [2, [0]]);
+  bench.close();
+});
+
+Deno.test("Batch.release() gives the messages out again after suspendQueue", async () => {
+  using time = new FakeTime();
+  const bench = new Bench({ batchSize: 1, suspendQueue: 500 });
+  bench.queue(0, 0, 1);
+  (await bench.take()).release();
+  assertEquals(offsets(await bench.take()), [1]);
+  const again = bench.take();
+  time.tick(500);
+  assertEquals(offsets(await again), [0]);
+  bench.close();
+});
+
+Deno.test("Batch: settlements of an epoch that has ended have no effect, and its signal tells", async () => {
+  const bench = new Bench();
+  const owned = bench.queue(0, 0, 1);
+  const batch = await bench.take();
+  owned.end("it moved");
+  await batch.ack();
+  await batch.retry();
+  batch.release();
+  assertEquals([owned.process.committable, bench.sentBack], [0, []]);
+  assert(batch.signal.aborted);
+  assert(batch.signal.reason instanceof ConsumerStateError);
+  bench.close();
+});
+
+Deno.test("Settlement sends a batch back at level 3 when it is in hand for too long", async () => {
+  using time = new FakeTime();
+  const bench = new Bench({ consumeTimeout: 1_000 });
+  const owned = bench.queue(0, 0, 1);
+  const batch = await bench.take();
+  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  await batch.ack(batch.messages[0]);
+  const { signal } = batch;
+  time.tick(1_000);
+  await settleMicrotasks();
+  assert(signal.aborted);
+  assertEquals(bench.sentBack, [{ offset: 1, level: 3 }]);
+  assertEquals([owned.process.committable, bench.events], [2, ["stalled"]]);
+  bench.close();
+});
+
+Deno.test("Settlement tells of messages that end in the dead letter queue", async () => {
+  const bench = new Bench({ maxReconsumeTimes: 0 });
+  bench.queue(0, 0, 1);
+  const batch = await bench.take();
+  await batch.retry(batch.messages[0]!);
+  await batch.deadLetter();
+  assertEquals(bench.sentBack, [{ offset: 0, level: 0 }, { offset: 1, level: -1 }]);
+  assertEquals(bench.events, ["deadLettered", "deadLettered"]);
+  bench.close();
+});
+
+Deno.test("BatchIterator acknowledges the batch before when it is asked for the next, and not when it is left", async () => {
+  const bench = new Bench({ batchSize: 2 });
+  const owned = bench.queue(0, 0, 1, 2, 3);
+  for await (const batch of new BatchIterator(bench.dispatcher, true, {})) {
+    if (batch.messages[0]!.queueOffset === 2) break;
+  }
+  assertEquals([owned.process.committable, owned.process.inHandCount], [2, 0]);
+  owned.end();
+  bench.close();
+});
+
+Deno.test("BatchIterator refuses to acknowledge a batch that its loop has not seen", async () => {
+  const bench = new Bench();
+  const batches = new BatchIterator(bench.dispatcher, true, {});
+  const first = batches.next();
+  await assertRejects(() => batches.next(), ConsumerStateError, "autoAck: false");
+  bench.queue(0, 0);
+  assertEquals((await first).done, false);
+  bench.close();
+});
+
+Deno.test("BatchIterator without autoAck holds several batches until each is acknowledged", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  const owned = bench.queue(0, 0, 1, 2);
+  const batches = new BatchIterator(bench.dispatcher, false, {});
+  const held = (await Promise.all([batches.next(), batches.next(), batches.next()])).map((result) => result.value!);
+  await held[1]!.ack();
+  assertEquals(owned.process.committable, 0);
+  await held[0]!.ack();
+  assertEquals(owned.process.committable, 2);
+  bench.close();
+});
+
+Deno.test("BatchIterator that is left while it waits gives back what comes", async () => {
+  using time = new FakeTime();
+  const bench = new Bench();
+  const batches = new BatchIterator(bench.dispatcher, true, {});
+  const next = batches.next();
+  await batches.return();
+  assertEquals((await next).done, true);
+  const owned = bench.queue(0, 0);
+  time.tick(1_000);
+  assertEquals(owned.process.readyCount, 1);
+  bench.close();
+});
+
+Deno.test("runHandlers() sends back what a failed handler has not acknowledged, and goes on", async () => {
+  const bench = new Bench({ batchSize: 2 });
+  const owned = bench.queue(0, 0, 1, 2, 3);
+  const failures: unknown[] = [];
+  const ran = runHandlers(
+    bench.dispatcher,
+    async (batch) => {
+      if (batch.messages[0]!.queueOffset > 0) return;
+      await batch.ack(batch.messages[0]);
+      throw new TypeError("handler broke");
+    },
+    { concurrency: 2 },
+    (_, error) => failures.push(error),
+  );
+  await settleMicrotasks();
+  bench.close();
+  await ran;
+  assertEquals([owned.process.committable, bench.sentBack], [4, [{ offset: 1, level: 0 }]]);
+  assertEquals(failures.length, 1);
+});

@@ -1,0 +1,33 @@
+/** Stand-ins for what a part of the consumer is given, for tests of that part alone. */
+
+import { checkConsumerOptions, type CheckedConsumerOptions, type ConsumerOptions } from "../../src/consumer/options.ts";
+import type { Message, MessageQueue } from "../../src/message.ts";
+
+/** The queue that fake messages come from. */
+export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
+
+/** A message as far as the consumer's parts look at it. */
+export function fakeMessage(queueOffset: number, topic = "orders"): Message {
+  return { queueOffset, topic, size: 100, reconsumeTimes: 0, queue, storedAt: new Date(queueOffset) } as Message;
+}
+
+/** A consumer's options with their defaults. */
+export function options(some: Partial<ConsumerOptions> = {}): CheckedConsumerOptions {
+  return checkConsumerOptions({ group: "billing", topics: "orders", ...some });
+}
+
+/** Numbers from 0 to 1 that are the same in every run. Source: mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Lets pending promise callbacks run. */
+export async function settleMicrotasks(): Promise<void> {
+  for (let i = 0; i < 100; i++) await Promise.resolve();
+}

@@ -1,0 +1,138 @@
+import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { PullLoop, type PullLoopContext } from "../../src/consumer/pull_loop.ts";
+import type { PullAnswer } from "../../src/consumer/puller.ts";
+import { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { NetworkError, ResponseError } from "../../src/errors.ts";
+import { fakeMessage, settleMicrotasks } from "./fakes.ts";
+
+/** A broker that answers when the test says so. */
+class ManualBroker {
+  readonly asked: number[] = [];
+  readonly brokerIds: number[] = [];
+  #pending: { resolve: (answer: PullAnswer) => void; reject: (error: unknown) => void }[] = [];
+
+  pull = (offset: number, brokerId: number): Promise<PullAnswer> => {
+    this.asked.push(offset);
+    this.brokerIds.push(brokerId);
+    return new Promise((resolve, reject) => this.#pending.push({ resolve, reject }));
+  };
+
+  async answer(answer: Partial<PullAnswer>): Promise<void> {
+    const whole = { kind: "found", messages: [], broken: [], nextOffset: 0, brokerId: 0, remark: "", ...answer };
+    this.#pending.shift()!.resolve(whole as PullAnswer);
+    await settleMicrotasks();
+  }
+
+  async fail(error: unknown): Promise<void> {
+    this.#pending.shift()!.reject(error);
+    await settleMicrotasks();
+  }
+}
+
+function start(some: Partial<PullLoopContext> = {}): { broker: ManualBroker; loop: PullLoop; process: ProcessQueue } {
+  const broker = new ManualBroker();
+  const process = new ProcessQueue(0);
+  const loop = new PullLoop({
+    process,
+    interval: 0,
+    pull: broker.pull,
+    mayPull: () => true,
+    onMessages: () => {},
+    onBroken: () => Promise.resolve(),
+    onMoved: () => true,
+    onError: () => {},
+    ...some,
+  });
+  loop.start();
+  return { broker, loop, process };
+}
+
+function found(...offsets: number[]): Partial<PullAnswer> {
+  return { messages: offsets.map((offset) => fakeMessage(offset)) as never, nextOffset: offsets.at(-1)! + 1 };
+}
+
+Deno.test("PullLoop sends the next pull before an answer's messages are handed over", async () => {
+  const order: string[] = [];
+  const { broker, loop } = start({ onMessages: () => order.push(`handed over after ${broker.asked.length} pulls`) });
+  await broker.answer(found(0, 1, 2));
+  assertEquals(broker.asked, [0, 3]);
+  assertEquals(order, ["handed over after 2 pulls"]);
+  loop.stop();
+});
+
+Deno.test("PullLoop has one pull in flight, and none where there is no room until it is woken", async () => {
+  let room = true;
+  const { broker, loop } = start({ mayPull: () => room });
+  room = false;
+  await broker.answer(found(0));
+  loop.wake();
+  assertEquals(broker.asked, [0]);
+  room = true;
+  loop.wake();
+  loop.wake();
+  assertEquals(broker.asked, [0, 1]);
+  loop.stop();
+});
+
+Deno.test("PullLoop ignores the answer to a pull that was under way when it stopped", async () => {
+  const { broker, loop, process } = start();
+  loop.stop();
+  await broker.answer(found(0));
+  assertEquals([process.position, broker.asked.length], [0, 1]);
+});
+
+Deno.test("PullLoop never has two pulls after a restart: the first one's late answer counts for nothing", async () => {
+  const { broker, loop, process } = start();
+  loop.start();
+  await broker.answer(found(0, 1));
+  assertEquals([process.position, broker.asked], [0, [0, 0]]);
+  await broker.answer(found(0));
+  assertEquals([process.position, broker.asked], [1, [0, 0, 1]]);
+  loop.stop();
+});
+
+Deno.test("PullLoop waits after errors: 20 ms for flow control, 1 s for others, and asks the master again", async () => {
+  using time = new FakeTime();
+  const errors: unknown[] = [];
+  const { broker, loop } = start({ onError: (error) => errors.push(error) });
+  await broker.answer({ ...found(0), brokerId: 1 });
+  await broker.fail(new ResponseError("PullMessage", 215, "b:1", "slow down"));
+  time.tick(19);
+  assertEquals(broker.asked.length, 2);
+  time.tick(1);
+  assertEquals(broker.asked.length, 3);
+  await broker.fail(new ResponseError("PullMessage", 1, "b:1", "boom"));
+  time.tick(999);
+  assertEquals(broker.asked.length, 3);
+  time.tick(1);
+  assertEquals(broker.brokerIds, [0, 1, 0, 0]);
+  await broker.fail(new NetworkError("gone", "b:1", "CONNECTION_LOST"));
+  time.tick(20);
+  assertEquals([broker.asked.length, errors.length], [5, 3]);
+  loop.stop();
+});
+
+Deno.test("PullLoop does not spin on a broker that answers at once that there is nothing", async () => {
+  using time = new FakeTime();
+  const { broker, loop } = start();
+  for (let i = 0; i < 4; i++) await broker.answer({ kind: "empty", nextOffset: 0 });
+  assertEquals(broker.asked.length, 4);
+  time.tick(200);
+  assertEquals(broker.asked.length, 5);
+  await broker.answer({ kind: "empty", nextOffset: 7 });
+  assertEquals(broker.asked.at(-1), 7);
+  loop.stop();
+});
+
+Deno.test("PullLoop makes records safe that cannot be read before it goes on", async () => {
+  let safe!: () => void;
+  const { broker, loop, process } = start({ onBroken: () => new Promise((resolve) => safe = resolve) });
+  const broken = { queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", error: new NetworkError("bad", "", "X") };
+  await broker.answer({ ...found(0, 2), broken: [broken] });
+  assertEquals([process.position, broker.asked], [0, [0]]);
+  safe();
+  await settleMicrotasks();
+  assertEquals([process.position, broker.asked], [3, [0, 3]]);
+  loop.stop();
+});

@@ -1,0 +1,110 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { OffsetError, OffsetFetchError, ResponseError } from "../../src/errors.ts";
+import type { MessageQueue } from "../../src/message.ts";
+import { BrokerOffsetStore } from "../../src/offsets/broker.ts";
+
+const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
+
+/** A broker that keeps offsets, and answers a write when the test lets it. */
+class Keeper {
+  readonly writes: number[] = [];
+  stored: number | undefined;
+  failure: unknown;
+  introductions = 0;
+  #gates: (() => void)[] = [];
+  held = false;
+
+  readonly store: BrokerOffsetStore = new BrokerOffsetStore({
+    group: "billing",
+    introduce: () => Promise.resolve(this.introductions++),
+    brokers: {
+      storedOffset: () => this.failure === undefined ? Promise.resolve(this.stored) : Promise.reject(this.failure),
+      storeOffset: async (_group, _queue, offset) => {
+        this.writes.push(offset);
+        if (this.held) await new Promise<void>((resolve) => this.#gates.push(resolve));
+        const failure = this.failure;
+        if (failure instanceof ResponseError && failure.responseCode === 26) this.failure = undefined;
+        if (failure !== undefined) throw failure;
+        this.stored = offset;
+      },
+    },
+  });
+
+  release(): void {
+    this.#gates.shift()?.();
+  }
+}
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+Deno.test("BrokerOffsetStore.read() keeps 'none stored' and 'cannot be asked' apart", async () => {
+  const keeper = new Keeper();
+  assertEquals(await keeper.store.read(queue, "store"), undefined);
+  keeper.stored = 7;
+  assertEquals(await keeper.store.read(queue, "memoryThenStore"), 7);
+  keeper.failure = new Error("broker is gone");
+  const error = await assertRejects(() => keeper.store.read(queue, "store"), OffsetFetchError);
+  assertEquals(error.cause, keeper.failure);
+});
+
+Deno.test("BrokerOffsetStore.persist() writes what changed, smaller offsets too, and nothing twice", async () => {
+  const { store, writes } = new Keeper();
+  store.update(queue, 10);
+  await store.persist();
+  await store.persist();
+  store.update(queue, 4);
+  await store.persist();
+  assertEquals(writes, [10, 4]);
+  assertEquals(store.metrics(), { queues: 1, dirty: 0, reads: 0, writes: 2, failures: 0 });
+});
+
+Deno.test("BrokerOffsetStore has one write of a queue in flight, and the newest offset follows", async () => {
+  const keeper = new Keeper();
+  const { store, writes } = keeper;
+  keeper.held = true;
+  store.update(queue, 1);
+  const first = store.persist();
+  store.update(queue, 2);
+  const second = store.persist();
+  store.update(queue, 3);
+  const third = store.persist();
+  await turns();
+  assertEquals(writes, [1]);
+  keeper.held = false;
+  keeper.release();
+  await Promise.all([first, second, third]);
+  assertEquals(writes, [1, 3]);
+});
+
+Deno.test("BrokerOffsetStore.distrust() has unchanged offsets written again", async () => {
+  const { store, writes } = new Keeper();
+  store.update(queue, 10);
+  await store.persist();
+  store.distrust("another");
+  await store.persist();
+  store.distrust("b");
+  await store.persist();
+  assertEquals(writes, [10, 10]);
+});
+
+Deno.test("BrokerOffsetStore introduces the group to a broker that does not know it, and writes again", async () => {
+  const keeper = new Keeper();
+  keeper.failure = new ResponseError("UpdateConsumerOffset", 26, "b:1", "no such group");
+  keeper.store.update(queue, 5);
+  await keeper.store.persist();
+  assertEquals([keeper.introductions, keeper.writes, keeper.stored], [1, [5, 5], 5]);
+});
+
+Deno.test("BrokerOffsetStore keeps what could not be written, and writes nothing for a forgotten queue", async () => {
+  const keeper = new Keeper();
+  keeper.failure = new Error("broker is gone");
+  keeper.store.update(queue, 5);
+  const error = await assertRejects(() => keeper.store.persist([queue]), OffsetError);
+  assertEquals([error.cause, keeper.store.metrics().dirty], [keeper.failure, 1]);
+  keeper.failure = undefined;
+  keeper.store.forget(queue);
+  await keeper.store.persist();
+  assertEquals(keeper.writes, [5]);
+});
