@@ -1,0 +1,98 @@
+/**
+ * Clients: heartbeats, who is in a group, what a subscription may be.
+ * Source: ClientManageProcessor, ConsumerManageProcessor, AdminBrokerProcessor.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import type { HeartbeatData, SubscriptionData } from "../../wire/bodies.ts";
+import { ResponseCode, retryTopic } from "../../wire/codes.ts";
+import {
+  checkClientConfig,
+  getConsumerConnections,
+  getConsumerList,
+  heartbeat,
+  unregisterClient,
+} from "../../wire/requests.ts";
+import { isTagType } from "../filter.ts";
+import type { Group, Member } from "../groups.ts";
+import { isV5, type Parts } from "../parts.ts";
+import { accept, type Call, jsonBody, readJson, refuse, type Route, route } from "../routes.ts";
+
+/** The requests about clients and groups. */
+export function clientRoutes(parts: Parts): Route[] {
+  const { groups } = parts;
+  return [
+    route(heartbeat, (_header, call) => takeHeartbeat(parts, call)),
+    route(unregisterClient, ({ consumerGroup }, { connection }) => {
+      if (consumerGroup !== undefined) groups.unregister(consumerGroup, connection);
+      return accept();
+    }),
+    route(getConsumerList, ({ consumerGroup }) => {
+      const group = groups.get(consumerGroup);
+      return group === undefined
+        ? refuse(ResponseCode.SYSTEM_ERROR, `no consumer for this group, ${consumerGroup}`)
+        : accept({}, jsonBody({ consumerIdList: [...group.members.values()].map((member) => member.clientId) }));
+    }),
+    route(getConsumerConnections, ({ consumerGroup }) => {
+      const group = groups.get(consumerGroup);
+      return group === undefined
+        ? refuse(CONSUMER_NOT_ONLINE, `the consumer group[${consumerGroup}] not online`)
+        : accept({}, jsonBody(connectionsOf(group)));
+    }),
+    route(checkClientConfig, (_header, { command }) => {
+      const { subscriptionData } = readJson<{ subscriptionData?: SubscriptionData }>(command.body);
+      return subscriptionData === undefined || isTagType(subscriptionData.expressionType)
+        ? accept()
+        : refuseExpression(subscriptionData.expressionType);
+    }),
+  ];
+}
+
+/** The answer of a broker whose property filter is off, as it is by default. */
+export function refuseExpression(expressionType: string | undefined): Reply {
+  return refuse(
+    ResponseCode.SYSTEM_ERROR,
+    `The broker does not support consumer to filter message by ${expressionType}`,
+  );
+}
+
+/** The code for a group without members. Source: ResponseCode.CONSUMER_NOT_ONLINE. */
+const CONSUMER_NOT_ONLINE = 206;
+
+function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
+  const { groups } = parts;
+  const { clientID, consumerDataSet = [], heartbeatFingerprint = 0, withoutSub = false } = readJson<
+    Partial<HeartbeatData> & Pick<HeartbeatData, "clientID">
+  >(command.body);
+  const { language, version } = command;
+  let changed = heartbeatFingerprint === 0;
+  for (const consumer of consumerDataSet) {
+    const name = consumer.groupName;
+    if (groups.fingerprintChanged(name, heartbeatFingerprint)) changed = true;
+    if (!groups.ensure(name)) continue;
+    parts.topics.ensure(retryTopic(name), 1);
+    const member: Member = { clientId: clientID, connection, language, version, seenAt: Date.now() };
+    const subscriptionDataSet = consumer.subscriptionDataSet ?? [];
+    groups.register(member, { ...consumer, subscriptionDataSet }, heartbeatFingerprint !== 0 && withoutSub);
+  }
+  return accept(isV5(parts) ? { IS_SUPPORT_HEART_BEAT_V2: "true", IS_SUB_CHANGE: String(changed) } : {});
+}
+
+/** The body of a list of connections. Source: ConsumerConnection. */
+function connectionsOf(group: Group): unknown {
+  const { consumeType, messageModel, consumeFromWhere } = group.consumer;
+  return {
+    connectionSet: [...group.members.values()].map(({ clientId, connection, language, version }) => ({
+      clientId,
+      clientAddr: connection.address,
+      language,
+      version,
+    })),
+    subscriptionTable: Object.fromEntries(group.subscriptions),
+    consumeType,
+    messageModel,
+    consumeFromWhere,
+  };
+}

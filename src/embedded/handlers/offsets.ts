@@ -1,0 +1,74 @@
+/**
+ * Offsets: what groups have committed, and where queues begin and end.
+ * Source: ConsumerManageProcessor, AdminBrokerProcessor.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import { ResponseCode } from "../../wire/codes.ts";
+import type { HeaderOf } from "../../wire/fields.ts";
+import {
+  getMaxOffset,
+  getMinOffset,
+  queryConsumerOffset,
+  searchOffsetByTimestamp,
+  updateConsumerOffset,
+} from "../../wire/requests.ts";
+import { isV5, type Parts } from "../parts.ts";
+import { accept, acceptWith, refuse, type Route, route } from "../routes.ts";
+
+/** The requests about offsets. */
+export function offsetRoutes(parts: Parts): Route[] {
+  const { store } = parts;
+  return [
+    route(queryConsumerOffset, (header) => query(parts, header)),
+    route(updateConsumerOffset, (header) => update(parts, header)),
+    route(searchOffsetByTimestamp, ({ topic, queueId, timestamp }, { command }) => {
+      const queue = store.find(topic, queueId);
+      const upper = command.fields.boundaryType?.toLowerCase() === "upper" && isV5(parts);
+      const offset = (upper ? queue?.lastOffsetAt(timestamp) : queue?.offsetAt(timestamp)) ?? 0;
+      return acceptWith(searchOffsetByTimestamp.answer, { offset });
+    }),
+    route(
+      getMaxOffset,
+      ({ topic, queueId }) => acceptWith(getMaxOffset.answer, { offset: store.find(topic, queueId)?.maxOffset ?? 0 }),
+    ),
+    route(
+      getMinOffset,
+      ({ topic, queueId }) => acceptWith(getMinOffset.answer, { offset: store.find(topic, queueId)?.minOffset ?? 0 }),
+    ),
+  ];
+}
+
+/** Without a commit the answer is 0 if the queue's first message is still there: everything is still to be read. */
+function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>): Reply {
+  const { consumerGroup, topic, queueId, setZeroIfNotFound } = header;
+  const offset = parts.offsets.get(consumerGroup, topic, queueId);
+  if (offset !== undefined) return acceptWith(queryConsumerOffset.answer, { offset });
+  const queue = parts.store.find(topic, queueId);
+  if (isV5(parts) && setZeroIfNotFound === false) {
+    return refuse(ResponseCode.QUERY_NOT_FOUND, "Not found, do not set to zero, maybe this group boot first");
+  }
+  const isFirstHere = isV5(parts) ? queue?.at(0) !== undefined : (queue?.minOffset ?? 0) === 0;
+  if (isFirstHere) return acceptWith(queryConsumerOffset.answer, { offset: 0 });
+  return refuse(ResponseCode.QUERY_NOT_FOUND, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first");
+}
+
+/** Any value is taken. 5.x wants to know the group and the topic, and makes neither. */
+function update(parts: Parts, header: HeaderOf<typeof updateConsumerOffset.header>): Reply {
+  const { consumerGroup, topic, queueId, commitOffset } = header;
+  if (isV5(parts)) {
+    if (!parts.groups.isKnown(consumerGroup)) {
+      return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `Group ${consumerGroup} not exist!`);
+    }
+    if (parts.topics.get(topic) === undefined) {
+      return refuse(ResponseCode.TOPIC_NOT_EXIST, `Topic ${topic} not exist!`);
+    }
+  }
+  if (parts.offsets.hasReset(consumerGroup, topic, queueId)) {
+    return { ...accept(), remark: "Offset has been previously reset" };
+  }
+  parts.offsets.commit(consumerGroup, topic, queueId, commitOffset);
+  return accept();
+}

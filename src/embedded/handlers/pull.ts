@@ -1,0 +1,140 @@
+/**
+ * Pulls. Source: PullMessageProcessor, DefaultPullMessageResultHandler.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import { Permission, PullSysFlag, ResponseCode } from "../../wire/codes.ts";
+import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
+import { pullMessage } from "../../wire/requests.ts";
+import { filterOf, isTagType, parseTags, type TagFilter } from "../filter.ts";
+import { isV5, type Parts } from "../parts.ts";
+import type { Queue, ReadResult, ReadStatus } from "../queue.ts";
+import { type Call, refuse, type Route, route } from "../routes.ts";
+import { refuseExpression } from "./clients.ts";
+
+type PullHeader = HeaderOf<typeof pullMessage.header>;
+
+/** A pull of a consumer that is no member of its group; 5.x has a code of its own for it. */
+const litePull = { ...pullMessage, name: "LitePullMessage", code: 361 } as const;
+
+/** The requests that read messages. */
+export function pullRoutes(parts: Parts): Route[] {
+  const serve = (header: PullHeader, call: Call) => pull(parts, header, call, true);
+  return isV5(parts) ? [route(pullMessage, serve), route(litePull, serve)] : [route(pullMessage, serve)];
+}
+
+/** Serves a pull; the second time, after it was held, it is answered whatever there is. */
+function pull(parts: Parts, header: PullHeader, call: Call, isFirst: false): Reply;
+function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply>;
+function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply> {
+  const refused = check(parts, header);
+  if (refused !== undefined) return refused;
+  const matches = subscriptionOf(parts, header);
+  if (typeof matches === "object") return matches;
+  const { consumerGroup, topic, queueId, sysFlag, queueOffset, suspendTimeoutMillis } = header;
+  const queue = parts.store.queue(topic, queueId);
+  const result = resetOf(parts, header) ?? queue.read(queueOffset, {
+    messages: header.maxMsgNums,
+    transferMessages: parts.options.maxPullMessages,
+    transferBytes: parts.options.maxPullBytes,
+  }, matches);
+  if (isFirst && (sysFlag & PullSysFlag.COMMIT_OFFSET) !== 0) {
+    parts.offsets.commit(consumerGroup, topic, queueId, header.commitOffset);
+  }
+  const code = codeOf(result.status, queueOffset);
+  if (code === ResponseCode.PULL_NOT_FOUND && isFirst && (sysFlag & PullSysFlag.SUSPEND) !== 0) {
+    const answer = () => pull(parts, header, call, false);
+    return parts.longPolls.hold({ connection: call.connection, queue, matches, answer }, suspendTimeoutMillis);
+  }
+  return replyOf(parts, queue, result, code);
+}
+
+/** The result of a pull that is told of an offset which an operator has set. */
+function resetOf(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): ReadResult | undefined {
+  const nextOffset = parts.offsets.takeReset(consumerGroup, topic, queueId);
+  return nextOffset === undefined ? undefined : { status: "OFFSET_RESET", nextOffset, records: [], bytes: 0 };
+}
+
+/** What is wrong with a pull before its subscription is looked at. */
+function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Reply | undefined {
+  if (!parts.groups.ensure(consumerGroup)) {
+    const remark = `subscription group [${consumerGroup}] does not exist`;
+    return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark);
+  }
+  const config = parts.topics.get(topic);
+  if (config === undefined) {
+    return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
+  }
+  if ((config.permission & Permission.READ) === 0) {
+    return refuse(ResponseCode.NO_PERMISSION, `the topic[${topic}] pulling message is forbidden`);
+  }
+  if (queueId >= 0 && queueId < config.readQueues) return undefined;
+  const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueues}]`;
+  return refuse(isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR, remark);
+}
+
+/** The filter that a pull is for: its own, if it carries one, else its group's. */
+function subscriptionOf(parts: Parts, header: PullHeader): TagFilter | Reply {
+  if ((header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0) {
+    if (!isTagType(header.expressionType)) {
+      return header.subscription
+        ? refuseExpression(header.expressionType)
+        : refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+    }
+    return parseTags(header.subscription) ??
+      refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+  }
+  const group = parts.groups.get(header.consumerGroup);
+  if (group === undefined) {
+    return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
+  }
+  const subscription = group.subscriptions.get(header.topic);
+  if (subscription === undefined) {
+    return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's subscription not exist");
+  }
+  if (subscription.subVersion < header.subVersion) {
+    return refuse(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
+  }
+  return isTagType(subscription.expressionType)
+    ? filterOf(subscription)
+    : refuseExpression(subscription.expressionType);
+}
+
+/** The code that says what a read found. */
+function codeOf(status: ReadStatus, queueOffset: number): number {
+  switch (status) {
+    case "FOUND":
+      return ResponseCode.SUCCESS;
+    case "NO_MATCHED_MESSAGE":
+      return ResponseCode.PULL_RETRY_IMMEDIATELY;
+    case "NO_MESSAGE_IN_QUEUE":
+      return queueOffset === 0 ? ResponseCode.PULL_NOT_FOUND : ResponseCode.PULL_OFFSET_MOVED;
+    case "OFFSET_OVERFLOW_ONE":
+      return ResponseCode.PULL_NOT_FOUND;
+    default:
+      return ResponseCode.PULL_OFFSET_MOVED;
+  }
+}
+
+function replyOf(parts: Parts, queue: Queue, result: ReadResult, code: number): Reply {
+  const fields = encodeHeader(pullMessage.answer, {
+    suggestWhichBrokerId: 0,
+    nextBeginOffset: result.nextOffset,
+    minOffset: queue.minOffset,
+    maxOffset: queue.maxOffset,
+  });
+  if (isV5(parts)) Object.assign(fields, { topicSysFlag: "0", groupSysFlag: "0" });
+  return { code, remark: result.status, fields, body: result.records.length === 0 ? undefined : join(result) };
+}
+
+function join({ records, bytes }: ReadResult): Uint8Array {
+  const body = new Uint8Array(bytes);
+  let at = 0;
+  for (const record of records) {
+    body.set(record, at);
+    at += record.length;
+  }
+  return body;
+}

@@ -1,0 +1,70 @@
+/**
+ * Messages that a consumer sends back. Source: AbstractSendMessageProcessor.consumerSendMsgBack.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import { deadLetterTopic, PropertyName, ResponseCode, retryTopic } from "../../wire/codes.ts";
+import type { HeaderOf } from "../../wire/fields.ts";
+import { decodeRecords } from "../../wire/record.ts";
+import { sendBack } from "../../wire/requests.ts";
+import type { Parts } from "../parts.ts";
+import { accept, refuse, type Route, route } from "../routes.ts";
+import type { Entry } from "../queue.ts";
+import type { NewMessage } from "../store.ts";
+import { maxReconsumeTimes } from "./send.ts";
+
+/** The delay level of the first retry, if the request leaves it to the broker. */
+const FIRST_RETRY_LEVEL = 3;
+
+/** The request that sends a message back. */
+export function sendBackRoutes(parts: Parts): Route[] {
+  return [route(sendBack, (header, { command }) => takeBack(parts, header, command.version))];
+}
+
+function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, version: number): Reply {
+  const { group, offset } = header;
+  if (!parts.groups.ensure(group)) {
+    return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
+  }
+  parts.topics.ensure(retryTopic(group), 1);
+  const entry = parts.store.lookUp(offset);
+  if (entry === undefined) return refuse(ResponseCode.SYSTEM_ERROR, `look message by offset failed, ${offset}`);
+  const message = retryOf(parts, entry, header, maxReconsumeTimes(header, version));
+  const waiting = parts.delays.take(message);
+  if (waiting === "full") return refuse(ResponseCode.SYSTEM_ERROR, "SERVICE_NOT_AVAILABLE");
+  if (waiting === "illegal") return refuse(ResponseCode.SYSTEM_ERROR, "WHEEL_TIMER_MSG_ILLEGAL");
+  if (waiting === "now") parts.put([message]);
+  return accept();
+}
+
+/** The message that is stored for one that came back: the same, in the group's retry topic or its dead letters. */
+function retryOf(
+  parts: Parts,
+  { record, queue }: Entry,
+  { group, delayLevel }: HeaderOf<typeof sendBack.header>,
+  most: number,
+): NewMessage {
+  const { topic, queueId } = queue;
+  const old = decodeRecords(record, { topic, queueId, broker: parts.options.brokerName }).messages[0]!;
+  const isDead = old.reconsumeTimes >= most || delayLevel < 0;
+  const level = delayLevel === 0 ? FIRST_RETRY_LEVEL + old.reconsumeTimes : delayLevel;
+  const properties = new Map(old.properties);
+  if (!properties.has(PropertyName.RETRY_TOPIC)) properties.set(PropertyName.RETRY_TOPIC, topic);
+  if (!properties.has(PropertyName.ORIGIN_MESSAGE_ID)) {
+    properties.set(PropertyName.ORIGIN_MESSAGE_ID, old.offsetMessageId);
+  }
+  properties.set(PropertyName.WAIT, "false").set(PropertyName.DELAY, isDead ? "0" : String(level));
+  return {
+    topic: isDead ? parts.topics.ensure(deadLetterTopic(group), 1).name : retryTopic(group),
+    queueId: 0,
+    flag: old.flag,
+    sysFlag: old.sysFlag,
+    bornAt: old.bornAt.getTime(),
+    bornHost: old.bornHost,
+    reconsumeTimes: old.reconsumeTimes + 1,
+    body: old.storedBody,
+    properties,
+  };
+}

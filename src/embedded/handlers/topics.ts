@@ -1,0 +1,27 @@
+/**
+ * Creating topics. Source: AdminBrokerProcessor.updateAndCreateTopic.
+ *
+ * @module
+ */
+
+import { ResponseCode } from "../../wire/codes.ts";
+import { createTopic } from "../../wire/requests.ts";
+import { topicProblem } from "../names.ts";
+import { isV5, type Parts } from "../parts.ts";
+import { accept, refuse, type Route, route } from "../routes.ts";
+
+/** The requests about topics. */
+export function topicRoutes(parts: Parts): Route[] {
+  return [
+    route(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
+      const problem = topicProblem(topic) ??
+        (parts.topics.isSystem(topic) ? "no topic of the broker itself" : undefined);
+      if (problem !== undefined) {
+        const code = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
+        return refuse(code, `The topic "${topic}" cannot be created: allowed is ${problem}`);
+      }
+      parts.topics.put(topic, readQueueNums, writeQueueNums, perm);
+      return accept();
+    }),
+  ];
+}

@@ -1,0 +1,21 @@
+/**
+ * A whole RocketMQ in this process: name server and broker on a real TCP port, for tests, demos and development.
+ *
+ * @example
+ * ```ts
+ * import { EmbeddedBroker } from "@denorocket/rocketmq/embedded";
+ *
+ * await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 2 } } });
+ * await broker.publish("orders", [{ body: "paid", tags: "paid", keys: ["42"] }]);
+ * broker.nameServer; // "127.0.0.1:" and a port: what clients connect to
+ * ```
+ *
+ * @module
+ */
+
+export { EmbeddedBroker, type QueueStats } from "./broker.ts";
+export type { Fault, FaultAction, FaultOptions, FaultReply, FaultRequest, Faults } from "./faults.ts";
+export type { EmbeddedBrokerOptions, TopicOptions } from "./options.ts";
+export type { PublishedMessage, PublishOptions } from "./publish.ts";
+export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "../transport/transport.ts";
+export type { MessageQueue } from "../message.ts";

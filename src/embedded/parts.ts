@@ -1,0 +1,49 @@
+/**
+ * What the handlers of a broker share.
+ *
+ * @module
+ */
+
+import type { UniqueKeys } from "../wire/message_id.ts";
+import type { Delays } from "./delays.ts";
+import type { Groups } from "./groups.ts";
+import type { QueueLocks } from "./locks.ts";
+import type { LongPolls } from "./long_polls.ts";
+import type { Offsets } from "./offsets.ts";
+import type { CheckedOptions } from "./options.ts";
+import type { Entry } from "./queue.ts";
+import type { NewMessage, Store } from "./store.ts";
+import type { Topics } from "./topics.ts";
+
+/** The parts of one broker. */
+export interface Parts {
+  /** What it was told. */
+  readonly options: CheckedOptions;
+  /** Its `host:port`, as routes and message ids show it. */
+  readonly address: string;
+  /** Its topics. */
+  readonly topics: Topics;
+  /** Its messages. */
+  readonly store: Store;
+  /** Messages that wait for their time. */
+  readonly delays: Delays;
+  /** Pulls that wait for messages. */
+  readonly longPolls: LongPolls;
+  /** Committed offsets. */
+  readonly offsets: Offsets;
+  /** Consumer groups. */
+  readonly groups: Groups;
+  /** Locks of queues. */
+  readonly locks: QueueLocks;
+  /** Makes the unique keys of messages that came without one. */
+  readonly uniqueKeys: UniqueKeys;
+  /** The offset id of the message at a position of the commit log. */
+  messageId(commitLogOffset: number): string;
+  /** Stores messages, which wakes the pulls that wait for them. */
+  put(messages: readonly NewMessage[]): Entry[];
+}
+
+/** Whether it imitates 5.x. */
+export function isV5(parts: Parts): boolean {
+  return parts.options.dialect === "5.x";
+}

@@ -1,0 +1,152 @@
+/**
+ * One queue: the messages that it holds, by offset.
+ *
+ * @module
+ */
+
+import { Deque } from "./deque.ts";
+
+/** One stored message, as the store keeps it. */
+export interface Entry {
+  /** The encoded record, exactly as pulls carry it; empty once the message has been dropped. */
+  record: Uint8Array;
+  /** Its offset in the queue. */
+  readonly queueOffset: number;
+  /** Its position in the commit log, in bytes. */
+  readonly commitLogOffset: number;
+  /** When it was stored, in milliseconds since 1970. */
+  readonly storedAt: number;
+  /** Java's hash code of its tag; 0 without one. */
+  readonly tagsCode: number;
+  /** The queue that it is in. */
+  readonly queue: Queue;
+}
+
+/** Why a read gave what it gave. Source: GetMessageStatus. */
+export type ReadStatus =
+  | "FOUND"
+  | "NO_MATCHED_MESSAGE"
+  | "NO_MESSAGE_IN_QUEUE"
+  | "OFFSET_TOO_SMALL"
+  | "OFFSET_OVERFLOW_ONE"
+  | "OFFSET_OVERFLOW_BADLY"
+  | "OFFSET_RESET";
+
+/** How much a read may give. */
+export interface ReadLimits {
+  /** The most messages. */
+  readonly messages: number;
+  /** The most messages of one transfer, by the broker's own rule. */
+  readonly transferMessages: number;
+  /** The most bytes of one transfer; one message always fits. */
+  readonly transferBytes: number;
+}
+
+/** What a read gave. Source: GetMessageResult. */
+export interface ReadResult {
+  /** Why. */
+  readonly status: ReadStatus;
+  /** The offset to read from next. */
+  readonly nextOffset: number;
+  /** The records. */
+  readonly records: readonly Uint8Array[];
+  /** The sum of their sizes. */
+  readonly bytes: number;
+}
+
+/** How many index entries one read looks at when few match: 16 000 bytes of 20 each. Source: maxFilterMessageSize. */
+const SCAN_LIMIT = 800;
+
+/** One queue of a topic: an index from offset to message. */
+export class Queue {
+  /** The topic. */
+  readonly topic: string;
+  /** The queue's number. */
+  readonly queueId: number;
+  #entries = new Deque<Entry>();
+  #minOffset = 0;
+
+  /** Makes an empty queue. */
+  constructor(topic: string, queueId: number) {
+    this.topic = topic;
+    this.queueId = queueId;
+  }
+
+  /** The smallest offset that it holds; the next one to be written if it holds none. */
+  get minOffset(): number {
+    return this.#minOffset;
+  }
+
+  /** The offset that the next message gets. */
+  get maxOffset(): number {
+    return this.#minOffset + this.#entries.length;
+  }
+
+  /** The message at an offset. */
+  at(offset: number): Entry | undefined {
+    return this.#entries.at(offset - this.#minOffset);
+  }
+
+  /** Adds a message at the end. */
+  push(entry: Entry): void {
+    this.#entries.push(entry);
+  }
+
+  /** Drops the oldest message. */
+  shift(): Entry | undefined {
+    const entry = this.#entries.shift();
+    if (entry !== undefined) this.#minOffset++;
+    return entry;
+  }
+
+  /** The first offset whose message was stored at or after a time; the maximum if all are older. */
+  offsetAt(timestamp: number): number {
+    return this.#minOffset + this.#entries.search((entry) => entry.storedAt >= timestamp);
+  }
+
+  /** The last offset whose message was stored at or before a time; the minimum if all are younger. */
+  lastOffsetAt(timestamp: number): number {
+    return this.#minOffset + Math.max(0, this.#entries.search((entry) => entry.storedAt > timestamp) - 1);
+  }
+
+  /** Whether a message from `from` on passes the filter. */
+  hasMatch(from: number, matches: (tagsCode: number) => boolean): boolean {
+    for (let offset = Math.max(from, this.#minOffset); offset < this.maxOffset; offset++) {
+      if (matches(this.at(offset)!.tagsCode)) return true;
+    }
+    return false;
+  }
+
+  /** Reads from an offset on what passes the filter. Source: DefaultMessageStore.getMessage. */
+  read(offset: number, limits: ReadLimits, matches: (tagsCode: number) => boolean): ReadResult {
+    const { minOffset, maxOffset } = this;
+    const none = (status: ReadStatus, nextOffset: number): ReadResult => ({
+      status,
+      nextOffset,
+      records: [],
+      bytes: 0,
+    });
+    if (maxOffset === 0) return none("NO_MESSAGE_IN_QUEUE", 0);
+    if (offset < minOffset) return none("OFFSET_TOO_SMALL", minOffset);
+    if (offset === maxOffset) return none("OFFSET_OVERFLOW_ONE", offset);
+    if (offset > maxOffset) return none("OFFSET_OVERFLOW_BADLY", maxOffset);
+    const end = Math.min(maxOffset, offset + Math.max(SCAN_LIMIT, limits.messages));
+    const records: Uint8Array[] = [];
+    let bytes = 0;
+    let next = offset;
+    for (; next < end; next++) {
+      const { record, tagsCode } = this.at(next)!;
+      if (isFull(records.length, bytes, record.length, limits)) break;
+      if (!matches(tagsCode)) continue;
+      records.push(record);
+      bytes += record.length;
+    }
+    return { status: records.length > 0 ? "FOUND" : "NO_MATCHED_MESSAGE", nextOffset: next, records, bytes };
+  }
+}
+
+/** Whether another record does not fit; the first always does. Source: DefaultMessageStore.isTheBatchFull. */
+function isFull(count: number, bytes: number, size: number, limits: ReadLimits): boolean {
+  if (count === 0) return false;
+  return count >= limits.messages || count >= limits.transferMessages || bytes + size > limits.transferBytes;
+}

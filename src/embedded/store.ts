@@ -1,0 +1,151 @@
+/**
+ * The messages: one log in the order of arrival, bounded, and an index of it per queue.
+ *
+ * @module
+ */
+
+import { javaHashCode, PropertyName } from "../wire/codes.ts";
+import { parseHost } from "../wire/host.ts";
+import { encodeProperties } from "../wire/properties.ts";
+import { encodeRecord } from "../wire/record.ts";
+import { Deque } from "./deque.ts";
+import { type Entry, Queue } from "./queue.ts";
+
+/** A message that is to be stored. */
+export interface NewMessage {
+  /** The topic. */
+  readonly topic: string;
+  /** The queue. */
+  readonly queueId: number;
+  /** The user's flag. */
+  readonly flag: number;
+  /** The system flag: compression. */
+  readonly sysFlag: number;
+  /** When its producer made it, in milliseconds since 1970. */
+  readonly bornAt: number;
+  /** The producer's `host:port`, or the bytes that `parseHost` made of it. */
+  readonly bornHost: string | Uint8Array;
+  /** How often it was sent back before. */
+  readonly reconsumeTimes: number;
+  /** The body, as it was sent. */
+  readonly body: Uint8Array;
+  /** The properties. */
+  readonly properties: ReadonlyMap<string, string>;
+}
+
+/** How much a store keeps. */
+export interface StoreLimits {
+  /** The most messages. */
+  readonly maxMessages: number;
+  /** The most bytes of records. */
+  readonly maxBytes: number;
+}
+
+const GONE = new Uint8Array(0);
+
+/** Messages in memory. */
+export class Store {
+  /** The `host:port` that records carry as the place where they are stored, as bytes. */
+  readonly storeHost: Uint8Array;
+  #limits: StoreLimits;
+  #log = new Deque<Entry>();
+  #queues = new Map<string, Queue[]>();
+  #nextPosition = 0;
+  #lastStoredAt = 0;
+  #messages = 0;
+  #bytes = 0;
+
+  /** Makes an empty store of the broker at `storeHost`, an IP address with a port. */
+  constructor(limits: StoreLimits, storeHost: string) {
+    this.#limits = limits;
+    this.storeHost = parseHost(storeHost);
+  }
+
+  /** How many messages it holds. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** How many bytes of records it holds. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A queue, made when it is first asked for. */
+  queue(topic: string, queueId: number): Queue {
+    let queues = this.#queues.get(topic);
+    if (queues === undefined) this.#queues.set(topic, queues = []);
+    return queues[queueId] ??= new Queue(topic, queueId);
+  }
+
+  /** A queue, if anything was ever stored in it or read from it. */
+  find(topic: string, queueId: number): Queue | undefined {
+    return this.#queues.get(topic)?.[queueId];
+  }
+
+  /** Takes a place of `size` bytes in the commit log, for a message that is kept elsewhere. */
+  reserve(size: number): number {
+    const position = this.#nextPosition;
+    this.#nextPosition += size;
+    return position;
+  }
+
+  /** Stores a message at the end of its queue, and drops the oldest ones if there are too many now. */
+  append(message: NewMessage): Entry {
+    const queue = this.queue(message.topic, message.queueId);
+    const storedAt = this.#lastStoredAt = Math.max(this.#lastStoredAt, Date.now());
+    const queueOffset = queue.maxOffset;
+    const commitLogOffset = this.#nextPosition;
+    const record = encodeRecord({
+      topic: message.topic,
+      queueId: message.queueId,
+      flag: message.flag,
+      queueOffset,
+      commitLogOffset,
+      sysFlag: message.sysFlag,
+      bornTimestamp: message.bornAt,
+      bornHost: message.bornHost,
+      storeTimestamp: storedAt,
+      storeHost: this.storeHost,
+      reconsumeTimes: message.reconsumeTimes,
+      body: message.body,
+      properties: encodeProperties(message.properties),
+    });
+    const tag = message.properties.get(PropertyName.TAGS);
+    const tagsCode = tag === undefined ? 0 : javaHashCode(tag);
+    const entry: Entry = { record, queueOffset, commitLogOffset, storedAt, tagsCode, queue };
+    this.#nextPosition += record.length;
+    this.#messages++;
+    this.#bytes += record.length;
+    queue.push(entry);
+    this.#log.push(entry);
+    this.#evict();
+    return entry;
+  }
+
+  /** The message at a position of the commit log; undefined if none begins there, or no longer. */
+  lookUp(commitLogOffset: number): Entry | undefined {
+    const entry = this.#log.at(this.#log.search((each) => each.commitLogOffset >= commitLogOffset));
+    return entry?.commitLogOffset === commitLogOffset && entry.record !== GONE ? entry : undefined;
+  }
+
+  /** Drops a queue's messages before an offset. */
+  deleteUntil(queue: Queue, offset: number): void {
+    while (queue.minOffset < Math.min(offset, queue.maxOffset)) this.#drop(queue.shift()!);
+    while (this.#log.at(0)?.record === GONE) this.#log.shift();
+  }
+
+  #evict(): void {
+    const { maxMessages, maxBytes } = this.#limits;
+    while ((this.#messages > maxMessages || this.#bytes > maxBytes) && this.#messages > 1) {
+      const oldest = this.#log.shift()!;
+      if (oldest.record !== GONE) this.#drop(oldest.queue.shift()!);
+    }
+  }
+
+  #drop(entry: Entry): void {
+    this.#messages--;
+    this.#bytes -= entry.record.length;
+    entry.record = GONE;
+  }
+}
