@@ -1,0 +1,58 @@
+/**
+ * The client of Apache RocketMQ for TypeScript: group consumers as `for await`, and a producer.
+ *
+ * @example
+ * ```ts
+ * import { connect } from "@denorocket/rocketmq";
+ * import { EmbeddedBroker } from "@denorocket/rocketmq/embedded";
+ *
+ * const broker = await EmbeddedBroker.start({ topics: { orders: { queues: 4 } } });
+ * const mq = await connect(broker.nameServer);
+ *
+ * const producer = await mq.producer();
+ * await producer.send({ topic: "orders", tags: "paid", keys: ["42"], body: "an order" });
+ *
+ * const consumer = await mq.consumer({ group: "billing", topics: { orders: "paid" }, consumeFrom: "first" });
+ * for await (const batch of consumer) {
+ *   for (const message of batch) console.log(message.keys[0], message.text());
+ *   break;
+ * }
+ *
+ * await mq.close();
+ * await broker.close();
+ * ```
+ *
+ * @module
+ */
+
+export { type Client, connect, type ConnectOptions } from "./src/client.ts";
+export type {
+  BatchesOptions,
+  Consumer,
+  ConsumerStats,
+  QueueLag,
+  RunOptions,
+  SeekPosition,
+} from "./src/consumer/consumer.ts";
+export type { MessageBatch, RetryOptions } from "./src/consumer/batch.ts";
+export type { ConsumerOptions, TopicsOption } from "./src/consumer/options.ts";
+export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
+export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
+export { tag, type TagSelector } from "./src/consumer/selector.ts";
+export * from "./src/errors.ts";
+export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
+export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
+export {
+  DEFAULT_PRODUCER_GROUP,
+  json,
+  type JsonBody,
+  type OutgoingMessage,
+  type Producer,
+  type ProducerOptions,
+  SendBatchError,
+  type SendBatchOptions,
+  type SendOptions,
+  type SendReceipt,
+  type SendStatus,
+} from "./src/producer/mod.ts";
+export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";

@@ -1,0 +1,117 @@
+/**
+ * Checking a message before anything of it is sent: all problems are named at once.
+ *
+ * @module
+ */
+
+import type { Problem } from "../errors.ts";
+import { MAX_TOPIC_LENGTH } from "../options.ts";
+import { JsonBody, type OutgoingMessage } from "./outgoing.ts";
+import { isSendable, reservedName } from "./reserved_names.ts";
+
+const encoder = new TextEncoder();
+const EMPTY = new Uint8Array(0);
+
+const TOPIC = /^[%|a-zA-Z0-9_-]+$/;
+/** What ends a property's name and its value in a stored message. */
+// deno-lint-ignore no-control-regex
+const SEPARATOR = /[\u0001\u0002]/;
+// deno-lint-ignore no-control-regex
+const NOT_IN_TAG = /[|\u0001\u0002]|^\s|\s$/;
+// deno-lint-ignore no-control-regex
+const NOT_IN_KEY = /[\s\u0001\u0002]/;
+
+const FIELDS: ReadonlySet<string> = new Set(["topic", "body", "tags", "keys", "properties", "flag"]);
+
+/** Takes the problems of one message; `field` names are the message's own. */
+export type Complain = (field: string, value: unknown, allowed: string) => void;
+
+/** Notes problems in a list, their fields named from `prefix` on: `"messages[3]."`. */
+export function complainTo(problems: Problem[], prefix = ""): Complain {
+  return (field, value, allowed) => problems.push({ field: `${prefix}${field}`, value, allowed });
+}
+
+/** Checks a message; gives its body as bytes, which is only of use if there was no complaint. */
+export function checkMessage(message: OutgoingMessage, maxBodySize: number, complain: Complain): Uint8Array {
+  const given: unknown = message;
+  if (typeof given !== "object" || given === null) {
+    complain("message", given, 'an object like { topic: "orders", body: "paid" }');
+    return EMPTY;
+  }
+  for (const name of Object.keys(given)) {
+    if (!FIELDS.has(name)) {
+      const value = (given as Record<string, unknown>)[name];
+      complain(name, value, `one of the fields ${[...FIELDS].join(", ")}; further data belongs in properties`);
+    }
+  }
+  checkTopic(message.topic, complain);
+  if (message.tags !== undefined) checkTags(message.tags, complain);
+  if (message.keys !== undefined) checkKeys(message.keys, complain);
+  if (message.properties !== undefined) checkProperties(message.properties, complain);
+  const { flag = 0 } = message;
+  if (flag !== (flag | 0)) complain("flag", flag, "an integer from -2147483648 to 2147483647");
+  return checkBody(message.body, maxBodySize, complain);
+}
+
+function checkTopic(topic: unknown, complain: Complain): void {
+  if (typeof topic !== "string" || topic.length > MAX_TOPIC_LENGTH || !TOPIC.test(topic)) {
+    complain("topic", topic, `1 to ${MAX_TOPIC_LENGTH} characters of % | a-z A-Z 0-9 _ -`);
+  } else if (!isSendable(topic)) {
+    complain("topic", topic, "any topic but those in which brokers keep their own data: send to one of yours");
+  }
+}
+
+function checkBody(body: unknown, maxSize: number, complain: Complain): Uint8Array {
+  const bytes = bytesOf(body);
+  if (bytes === undefined) {
+    complain("body", body, "a string, a Uint8Array, or json(value)");
+    return EMPTY;
+  }
+  if (bytes.length === 0) {
+    complain("body", body, "at least one byte: brokers refuse empty bodies");
+  } else if (bytes.length > maxSize) {
+    complain(
+      "the size of body",
+      bytes.length,
+      `up to maxMessageSize, ${maxSize} bytes: send less, or raise it here and at the brokers`,
+    );
+  }
+  return bytes;
+}
+
+function bytesOf(body: unknown): Uint8Array | undefined {
+  if (typeof body === "string") return encoder.encode(body);
+  if (body instanceof Uint8Array) return body;
+  return JsonBody.is(body) ? encoder.encode(body.text) : undefined;
+}
+
+function checkTags(tags: unknown, complain: Complain): void {
+  if (typeof tags === "string" && tags !== "" && !NOT_IN_TAG.test(tags)) return;
+  complain("tags", tags, "one tag: text without |, U+0001, U+0002 and blanks at its ends; leave it out for none");
+}
+
+function checkKeys(keys: unknown, complain: Complain): void {
+  const list: readonly unknown[] = Array.isArray(keys) ? keys : [keys];
+  for (const key of list) {
+    if (typeof key === "string" && key !== "" && !NOT_IN_KEY.test(key)) continue;
+    complain("keys", key, "texts without blanks, U+0001 and U+0002; several keys stand in an array");
+  }
+}
+
+function checkProperties(properties: unknown, complain: Complain): void {
+  // A Map or an array would be taken for an object without properties.
+  if (typeof properties !== "object" || properties === null || Symbol.iterator in properties) {
+    complain("properties", properties, "an object of texts by name; Object.fromEntries(map) makes one of a Map");
+    return;
+  }
+  for (const [name, value] of Object.entries(properties)) {
+    const field = `properties.${name}`;
+    const reserved = reservedName(name);
+    if (name === "" || SEPARATOR.test(name)) {
+      complain(field, value, "a name of at least one character, without U+0001 and U+0002");
+    } else if (reserved !== undefined) complain(field, value, reserved);
+    else if (typeof value !== "string" || value === "" || SEPARATOR.test(value)) {
+      complain(field, value, "a text of at least one character, without U+0001 and U+0002: brokers lose empty ones");
+    }
+  }
+}

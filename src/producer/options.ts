@@ -1,0 +1,92 @@
+/**
+ * What a producer can be told.
+ *
+ * @module
+ */
+
+import { MAX_GROUP_LENGTH, OptionsCheck } from "../options.ts";
+
+/** The group of producers that were given none. Brokers need a name; it matters for transactions only. */
+export const DEFAULT_PRODUCER_GROUP = "denorocket-producer";
+/** The longest that one send may be told to take, in milliseconds. */
+export const MAX_SEND_TIMEOUT = 600_000;
+/** The largest body that fits into a frame together with its header, in bytes. Source: NettyDecoder. */
+const LARGEST_BODY = 16_000_000;
+/** What other clients take for "no group given". Source: Validators. */
+const REFUSED_GROUP = "DEFAULT_PRODUCER";
+
+/** Options of `mq.producer()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
+export interface ProducerOptions {
+  /**
+   * The group: 1 to 255 characters of `%|a-zA-Z0-9_-`, but not `DEFAULT_PRODUCER`. Only transactions need one of
+   * their own.
+   *
+   * @default {"denorocket-producer"}
+   */
+  group?: string;
+  /**
+   * How long one send may take, its retries included, 1 to 600 000 ms. In a batch it counts for each request.
+   *
+   * @default {3_000}
+   */
+  sendTimeout?: number;
+  /**
+   * How often a send that failed is tried again within `sendTimeout`, 0 to 100: on another broker, if there is one.
+   *
+   * @default {2}
+   */
+  retries?: number;
+  /**
+   * From which size on a body is packed with zlib, 1 to 16 000 000 bytes; `false` packs none. A body that would not
+   * get smaller is sent as it is, and so is every body of a batch.
+   *
+   * @default {4_096}
+   */
+  compressAbove?: number | false;
+  /**
+   * The largest body of one message before packing, and the largest request of a batch, 1 to 16 000 000 bytes.
+   * Brokers have a limit of their own, 4 MiB unless configured.
+   *
+   * @default {4_194_304}
+   */
+  maxMessageSize?: number;
+}
+
+/** Options with every default filled in. */
+export type CheckedProducerOptions = Readonly<Required<ProducerOptions>>;
+
+const names: readonly (keyof ProducerOptions)[] = [
+  "group",
+  "sendTimeout",
+  "retries",
+  "compressAbove",
+  "maxMessageSize",
+];
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws {ConfigError} naming every problem
+ */
+export function checkProducerOptions(options: ProducerOptions = {}): CheckedProducerOptions {
+  const check = new OptionsCheck("create a producer");
+  check.known(options, names);
+  const { compressAbove } = options;
+  const checked: CheckedProducerOptions = {
+    group: checkGroup(check, options.group),
+    sendTimeout: check.integer("sendTimeout", options.sendTimeout, 3_000, 1, MAX_SEND_TIMEOUT, "ms"),
+    retries: check.integer("retries", options.retries, 2, 0, 100),
+    compressAbove: compressAbove === false
+      ? false
+      : check.integer("compressAbove", compressAbove, 4_096, 1, LARGEST_BODY, "bytes; false packs none"),
+    maxMessageSize: check.integer("maxMessageSize", options.maxMessageSize, 4_194_304, 1, LARGEST_BODY, "bytes"),
+  };
+  check.done();
+  return checked;
+}
+
+function checkGroup(check: OptionsCheck, group: unknown): string {
+  if (group === undefined) return DEFAULT_PRODUCER_GROUP;
+  if (group === REFUSED_GROUP) check.add("group", group, `any name but ${REFUSED_GROUP}; leave it out for the default`);
+  return check.name("group", group, MAX_GROUP_LENGTH);
+}

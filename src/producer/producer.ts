@@ -1,0 +1,159 @@
+/**
+ * The producer: the user's door, and the lifetime of its parts.
+ *
+ * @module
+ */
+
+import type { Cluster } from "../cluster/cluster.ts";
+import { TimeoutError, ValidationError } from "../errors.ts";
+import { parseAddress } from "../wire/host.ts";
+import { UniqueKeys } from "../wire/message_id.ts";
+import { BatchSender } from "./batch_sender.ts";
+import { Deadline } from "./deadline.ts";
+import { Delivery } from "./delivery.ts";
+import { MessageEncoder } from "./encoding.ts";
+import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
+import { receiptOf, type SendReceipt } from "./receipt.ts";
+import { producerClosed } from "./send_error.ts";
+import {
+  type CheckedSendOptions,
+  checkSendBatchOptions,
+  checkSendOptions,
+  type SendBatchOptions,
+  type SendOptions,
+} from "./send_options.ts";
+
+/** Sends messages. */
+export interface Producer {
+  /**
+   * Sends a message; resolves when a broker has stored it.
+   *
+   * A send that fails is tried again on other brokers with the same unique key, as often as `retries` says and the
+   * time allows. The message is stored at least once: if an answer is lost, there may be two of it with one key. With
+   * `orderingKey` or `queue` all attempts go to the same queue, and there is another one only if it is certain that
+   * nothing was stored: order is not at risk, and the caller decides about duplicates.
+   *
+   * Topics that do not exist are made by the brokers, if those are configured for it.
+   *
+   * @throws {ValidationError} if the message or an option is not allowed: nothing was sent then
+   * @throws {ProducerError} if it could not be sent, with the last error as its cause. `code` is `SEND_FAILED`,
+   *   `SEND_TIMEOUT`, `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, `ROUTE_NOT_AVAILABLE` or `PRODUCER_CLOSED`
+   */
+  send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt>;
+  /**
+   * Sends messages in few requests; resolves with their receipts, in their order, when all are stored.
+   *
+   * There is a request for each topic, and more where `maxMessageSize` is reached; each goes to a queue of its own,
+   * with `orderingKey` or `queue` one after the other to that one. A request is retried as a single message is. Bodies
+   * are not packed.
+   *
+   * @throws {ValidationError} if a message or an option is not allowed: nothing was sent then
+   * @throws {SendBatchError} if a request failed: it tells which messages are stored
+   * @throws {ProducerError} `PRODUCER_CLOSED`
+   */
+  sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]>;
+  /**
+   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group. What has a
+   * longer time of its own gets no further attempt. May be called twice.
+   */
+  close(): Promise<void>;
+  /** Closes the producer, as {@linkcode Producer.close} does. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Makes a producer over a cluster's shared connections. No broker has to be reachable for it.
+ *
+ * @throws {ConfigError} if an option is not allowed
+ */
+export function createProducer(cluster: Cluster, options?: ProducerOptions): Promise<Producer> {
+  return new Promise((resolve) => resolve(new ClusterProducer(cluster, checkProducerOptions(options))));
+}
+
+class ClusterProducer implements Producer {
+  #cluster: Cluster;
+  #options: CheckedProducerOptions;
+  #encoder: MessageEncoder;
+  #delivery: Delivery;
+  #batches: BatchSender;
+  #inFlight = 0;
+  #onIdle = (): void => {};
+  #closing: Promise<void> | undefined;
+
+  constructor(cluster: Cluster, options: CheckedProducerOptions) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#encoder = new MessageEncoder(new UniqueKeys(addressOf(cluster)), options);
+    this.#delivery = new Delivery(cluster, options);
+    this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
+    cluster.membership.addProducer(options.group);
+  }
+
+  async send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt> {
+    this.#begin("send a message");
+    try {
+      const { sendTimeout } = this.#options;
+      const checked = options === undefined ? { timeout: sendTimeout } : checkSendOptions(options, sendTimeout);
+      checked.signal?.throwIfAborted();
+      const encoded = this.#encoder.encode(message, checked);
+      requireTopicOfQueue(checked, encoded.topic);
+      const deadline = new Deadline(checked.timeout, checked.signal);
+      return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
+    } finally {
+      this.#end();
+    }
+  }
+
+  async sendBatch(messages: readonly OutgoingMessage[], options: SendBatchOptions = {}): Promise<SendReceipt[]> {
+    this.#begin("send a batch");
+    try {
+      const checked = checkSendBatchOptions(options, this.#options.sendTimeout);
+      checked.signal?.throwIfAborted();
+      return await this.#batches.send(messages, checked);
+    } finally {
+      this.#end();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #begin(action: string): void {
+    if (this.#closing !== undefined) throw producerClosed(action);
+    this.#inFlight++;
+  }
+
+  #end(): void {
+    if (--this.#inFlight === 0) this.#onIdle();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#inFlight > 0) {
+      const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
+      await new Deadline(this.#options.sendTimeout).wait(idle, "close a producer").catch((error) => {
+        if (!(error instanceof TimeoutError)) throw error;
+      });
+    }
+    this.#delivery.stop();
+    await this.#cluster.membership.removeProducer(this.#options.group);
+  }
+}
+
+/** This client's IP address for unique keys, if it is one that can stand in them. */
+function addressOf(cluster: Cluster): { address?: string } {
+  const { clientId } = cluster;
+  const address = clientId.slice(0, clientId.lastIndexOf("@"));
+  return parseAddress(address) === undefined ? {} : { address };
+}
+
+function requireTopicOfQueue({ queue }: CheckedSendOptions, topic: string): void {
+  if (queue === undefined || queue.topic === topic) return;
+  const allowed = `the topic of the queue that was given, "${queue.topic}"`;
+  throw new ValidationError("send a message", [{ field: "topic", value: topic, allowed }]);
+}

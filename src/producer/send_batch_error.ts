@@ -1,0 +1,34 @@
+/**
+ * What is left to know when a batch could not be sent as a whole.
+ *
+ * @module
+ */
+
+import { ProducerError, RocketMQError } from "../errors.ts";
+import type { SendReceipt } from "./receipt.ts";
+
+/** Some or all messages of a batch could not be sent; `cause` is the first error. */
+export class SendBatchError extends ProducerError {
+  /** The class's name, also after bundling. */
+  override name = "SendBatchError";
+  /** One for each message of the batch, in its order: its receipt, or undefined if it is not known to be stored. */
+  readonly receipts: readonly (SendReceipt | undefined)[];
+  /**
+   * The places in the batch, from 0, of the messages that are not known to be stored. Those of a request whose answer
+   * was lost may be stored all the same; sending them again may make duplicates.
+   */
+  readonly unsent: readonly number[];
+
+  /** Makes the error from what is known of each message, and the first error. */
+  constructor(receipts: readonly (SendReceipt | undefined)[], cause: unknown) {
+    const unsent = receipts.flatMap((receipt, place) => receipt === undefined ? [place] : []);
+    const words = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `Cannot send a whole batch: ${receipts.length - unsent.length} of ${receipts.length} messages are stored, ` +
+        `${unsent.length} are not known to be (see receipts and unsent): ${words}`,
+      { code: "BATCH_NOT_SENT", retriable: cause instanceof RocketMQError && cause.retriable, cause },
+    );
+    this.receipts = receipts;
+    this.unsent = unsent;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * How one send is made.
+ *
+ * @module
+ */
+
+import type { MessageQueue } from "../message.ts";
+import { MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
+import { MAX_SEND_TIMEOUT } from "./options.ts";
+
+/** The largest delay level that fits into a message. */
+const MAX_DELAY_LEVEL = 0x7fffffff;
+// deno-lint-ignore no-control-regex
+const NOT_IN_KEY = /[\u0001\u0002]/;
+
+/** Options of {@linkcode Producer.sendBatch}. Unknown names are errors. */
+export interface SendBatchOptions {
+  /**
+   * Messages with the same key go to the same queue, in the order in which they are sent, as long as the topic keeps
+   * its queues. Consumers find it as the property `__SHARDINGKEY`.
+   */
+  orderingKey?: string | undefined;
+  /** The queue to send to, instead of one of the topic's in turn. Not together with `orderingKey`. */
+  queue?: MessageQueue | undefined;
+  /**
+   * How long the send may take, its retries included, 1 to 600 000 ms. In a batch it counts for each request.
+   *
+   * @default the producer's `sendTimeout`
+   */
+  timeout?: number | undefined;
+  /** Ends the send: it rejects with the signal's reason. The message may be stored all the same. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode Producer.send}. Unknown names are errors. */
+export interface SendOptions extends SendBatchOptions {
+  /**
+   * Consumers get the message later: 1 is the first of the broker's delay levels, which are 1, 5, 10 and 30 s, 1 to 10
+   * min, 20 and 30 min, 1 and 2 h unless configured. A level above the highest counts as the highest.
+   */
+  delayLevel?: number | undefined;
+}
+
+/** Options whose values have been checked. */
+export type CheckedSendOptions = Readonly<SendOptions> & { readonly timeout: number };
+
+const batchNames: readonly (keyof SendBatchOptions)[] = ["orderingKey", "queue", "timeout", "signal"];
+const names: readonly (keyof SendOptions)[] = [...batchNames, "delayLevel"];
+
+/**
+ * Checks the options of one message.
+ *
+ * @throws {ConfigError} naming every problem
+ */
+export function checkSendOptions(options: SendOptions, sendTimeout: number): CheckedSendOptions {
+  const check = new OptionsCheck("send a message");
+  check.known(options, names);
+  const { delayLevel } = options;
+  if (delayLevel !== undefined) check.integer("delayLevel", delayLevel, 1, 1, MAX_DELAY_LEVEL);
+  const checked = checkCommon(check, options, sendTimeout);
+  check.done();
+  return checked;
+}
+
+/**
+ * Checks the options of a batch.
+ *
+ * @throws {ConfigError} naming every problem
+ */
+export function checkSendBatchOptions(options: SendBatchOptions, sendTimeout: number): CheckedSendOptions {
+  const check = new OptionsCheck("send a batch");
+  if (typeof options === "object" && options !== null && "delayLevel" in options) {
+    const { delayLevel, ...others } = options;
+    // Brokers store the messages of a batch at once, whatever their properties say. Source: SendMessageProcessor.
+    const allowed = "no delay level: brokers do not delay batches; send the messages one by one";
+    if (delayLevel !== undefined) check.add("delayLevel", delayLevel, allowed);
+    check.known(others, batchNames);
+  } else check.known(options, batchNames);
+  const checked = checkCommon(check, options, sendTimeout);
+  check.done();
+  return checked;
+}
+
+function checkCommon(check: OptionsCheck, options: SendOptions, sendTimeout: number): CheckedSendOptions {
+  const { orderingKey, queue, signal } = options;
+  if (orderingKey !== undefined && !isKey(orderingKey)) {
+    check.add("orderingKey", orderingKey, "a text of at least one character, without U+0001 and U+0002");
+  }
+  if (queue !== undefined) checkQueue(check, queue);
+  if (queue !== undefined && orderingKey !== undefined) {
+    check.add("queue", queue, "a queue or an orderingKey: both choose the queue, leave one out");
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) check.add("signal", signal, "an AbortSignal");
+  return { ...options, timeout: check.integer("timeout", options.timeout, sendTimeout, 1, MAX_SEND_TIMEOUT, "ms") };
+}
+
+function isKey(key: unknown): boolean {
+  return typeof key === "string" && key !== "" && !NOT_IN_KEY.test(key);
+}
+
+function checkQueue(check: OptionsCheck, queue: unknown): void {
+  if (typeof queue !== "object" || queue === null) {
+    check.add("queue", queue, 'an object like { topic: "orders", broker: "broker-a", queueId: 0 }');
+    return;
+  }
+  const { topic, broker, queueId } = queue as Partial<MessageQueue>;
+  check.name("queue.topic", topic, MAX_TOPIC_LENGTH);
+  if (typeof broker !== "string" || broker === "") check.add("queue.broker", broker, "a broker's name");
+  if (!Number.isInteger(queueId) || queueId! < 0) check.add("queue.queueId", queueId, "an integer from 0 on");
+}
