@@ -8,7 +8,6 @@ import { Cluster } from "./cluster/cluster.ts";
 import type { Consumer } from "./consumer/consumer.ts";
 import { joinGroup } from "./consumer/group_consumer.ts";
 import type { ConsumerOptions } from "./consumer/options.ts";
-import { RocketMQError } from "./errors.ts";
 import { EventHub, type Logger, type StatusEvent } from "./events.ts";
 import { OptionsCheck } from "./options.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
@@ -148,7 +147,6 @@ function checkNameServers(check: OptionsCheck, value: unknown = DEFAULT_NAME_SER
 class RocketMQClient implements Client {
   #cluster: Cluster;
   #events: EventHub;
-  #closed: Promise<void> | undefined;
 
   constructor(cluster: Cluster, events: EventHub) {
     this.#cluster = cluster;
@@ -160,12 +158,10 @@ class RocketMQClient implements Client {
   }
 
   async consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>> {
-    this.#checkOpen();
     return await joinGroup<T>(this.#cluster, options);
   }
 
   async producer(options: ProducerOptions = {}): Promise<Producer> {
-    this.#checkOpen();
     return await createProducer(this.#cluster, options);
   }
 
@@ -173,22 +169,12 @@ class RocketMQClient implements Client {
     return this.#events.read();
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
+  async close(): Promise<void> {
+    await this.#cluster.close();
+    this.#events.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  #checkOpen(): void {
-    if (this.#closed === undefined) return;
-    throw new RocketMQError("Cannot use the client: it is closed", { code: "CLIENT_CLOSED" });
-  }
-
-  async #close(): Promise<void> {
-    await this.#cluster.close();
-    this.#events.close();
   }
 }

@@ -82,6 +82,7 @@ export class EventHub {
   #readers = new Set<Reader>();
   #logger: Logger | undefined;
   #lastLogged = new Map<string, number>();
+  #closed = false;
 
   /** Makes a hub; `logger: false` silences it. */
   constructor(logger: Logger | false = console) {
@@ -104,8 +105,8 @@ export class EventHub {
 
   /** Reads the events from this call on, until the hub closes or the loop is left. */
   read(): AsyncIterableIterator<StatusEvent> {
-    const reader: Reader = { events: [], dropped: 0, wake: undefined, done: false };
-    this.#readers.add(reader);
+    const reader: Reader = { events: [], dropped: 0, wake: undefined, done: this.#closed };
+    if (!this.#closed) this.#readers.add(reader);
     const finish = (): IteratorResult<StatusEvent> => {
       this.#readers.delete(reader);
       reader.done = true;
@@ -136,6 +137,7 @@ export class EventHub {
 
   /** Ends all readers once they have read what is left. */
   close(): void {
+    this.#closed = true;
     for (const reader of this.#readers) {
       reader.done = true;
       reader.wake?.();

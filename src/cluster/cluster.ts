@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BrokerNotAvailableError } from "../errors.ts";
+import { BrokerNotAvailableError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
@@ -65,8 +65,8 @@ export class Cluster {
   readonly membership: Membership;
   /** Unique per client: brokers tell members of a group apart by it. */
   readonly clientId: string;
-  /** The consumers and producers that are open: they add and delete themselves. */
-  readonly users: Set<ClusterUser> = new Set();
+  #users = new Set<ClusterUser>();
+  #closed: Promise<void> | undefined;
   #nameServers: NameServers;
   #endpointOptions: EndpointOptions;
   #endpoints = new Map<string, Endpoint>();
@@ -181,9 +181,31 @@ export class Cluster {
     return address;
   }
 
+  /**
+   * Notes a consumer or producer, which is closed with the cluster, until {@linkcode Cluster.detach}.
+   *
+   * @throws {RocketMQError} `CLIENT_CLOSED` if the cluster is closing
+   */
+  attach(user: ClusterUser): void {
+    if (this.#closed !== undefined) {
+      throw new RocketMQError("Cannot use the client: it is closed", { code: "CLIENT_CLOSED" });
+    }
+    this.#users.add(user);
+  }
+
+  /** Forgets a consumer or producer that has closed. */
+  detach(user: ClusterUser): void {
+    this.#users.delete(user);
+  }
+
   /** Closes consumers and producers, then ends heartbeats and refreshes and closes all connections. */
-  async close(): Promise<void> {
-    await Promise.allSettled([...this.users].map((user) => user.close()));
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([...this.#users].map((user) => user.close()));
     this.routes.stop();
     this.membership.stop();
     this.#nameServers.close();

@@ -137,8 +137,12 @@ export class Endpoint {
 
   /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
   #open(timeout: number, signal: AbortSignal | undefined): Promise<Connection> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#connection?.isOpen) return Promise.resolve(this.#connection);
-    this.#connecting ??= this.#connect().finally(() => this.#connecting = undefined);
+    if (this.#connecting === undefined) {
+      this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
+      this.#connecting.catch(() => {}); // all who wait for it may have given up
+    }
     return waitFor(this.#connecting, timeout, signal, `connect to ${this.address}`);
   }
 
@@ -211,7 +215,6 @@ async function waitFor<T>(
   signal: AbortSignal | undefined,
   action: string,
 ): Promise<T> {
-  signal?.throwIfAborted();
   let giveUp!: (reason: unknown) => void;
   const gaveUp = new Promise<never>((_, reject) => giveUp = reject);
   const timer = setTimeout(() => giveUp(new TimeoutError(action, timeout)), timeout);

@@ -74,13 +74,16 @@ export class NameServers {
     return parseJson(decoder.decode(answer.body)) as TopicRouteData;
   }
 
-  /** Asks the current name server; on a failure of the network the others, each at most once. */
+  /** Asks the current name server; if that fails the others, each at most once, within one timeout for all. */
   async call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
     let failure: unknown;
+    const deadline = performance.now() + options.timeout;
     for (let i = 0; i < this.#endpoints.length; i++) {
       const index = (this.#current + i) % this.#endpoints.length;
+      // A silent one must not use up the time of those behind it.
+      const timeout = Math.max(1, (deadline - performance.now()) / (this.#endpoints.length - i));
       try {
-        const answer = await this.#endpoints[index]!.call(spec, header, options);
+        const answer = await this.#endpoints[index]!.call(spec, header, { ...options, timeout });
         this.#current = index;
         return answer;
       } catch (error) {

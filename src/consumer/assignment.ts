@@ -6,11 +6,11 @@
 
 import { delay } from "../delay.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
-import { ConsumerStateError } from "../errors.ts";
+import { ConsumerStateError, ResponseError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import { retryTopic } from "../wire/codes.ts";
+import { ResponseCode, retryTopic } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { FlowLimits } from "./flow_limits.ts";
 import type { CheckedConsumerOptions } from "./options.ts";
@@ -242,23 +242,23 @@ export class Assignment<T = unknown> {
     }
   }
 
-  /** The broker does not have our position. True if the loop is to go on; false if another epoch begins. */
-  #moved(owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number): boolean {
+  /** The broker does not have our position: when the loop goes on, or undefined if another epoch begins. */
+  #moved(owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number): number | undefined {
     const { queue, process } = owned;
     const { nextOffset: to, remark } = answer;
     if (remark.includes(OFFSET_RESET)) {
       this.#jump(owned, () => Promise.resolve(to), "offsetReset");
-      return false;
+      return undefined;
     }
     if (to > process.position) {
       // The broker has deleted what is below; what is held already stays good.
       this.#say("offsetJumped", queue, process.position, to);
       process.put([], to);
-      return true;
+      return 0;
     }
-    if (owned.newestStoredAt === 0 && times < MOVED_PATIENCE) return true;
+    if (owned.newestStoredAt === 0 && times < MOVED_PATIENCE) return RETRY_INTERVAL;
     this.#jump(owned, () => this.#positionAfterLoss(owned), "offsetJumped");
-    return false;
+    return undefined;
   }
 
   /**
@@ -294,10 +294,15 @@ export class Assignment<T = unknown> {
 
   #pullFailed(owned: OwnedQueue<T>, error: unknown): void {
     const { group } = this.#context.options;
-    const text = `cannot pull ${queueKey(owned.queue)}, trying again: ${
-      error instanceof Error ? error.message : String(error)
-    }`;
+    const words = error instanceof Error ? error.message : String(error);
+    const text = `cannot pull ${queueKey(owned.queue)}, going on trying: ${words}`;
     const about = { group, queue: owned.queue, broker: owned.queue.broker, error };
-    this.#context.events.emit("warning", "throttled", text, about);
+    this.#context.events.emit("warning", isThrottling(error) ? "throttled" : "stalled", text, about);
   }
+}
+
+/** Whether the broker asks for less, instead of failing. */
+function isThrottling(error: unknown): boolean {
+  const codes: readonly number[] = [ResponseCode.FLOW_CONTROL, ResponseCode.SYSTEM_BUSY];
+  return error instanceof ResponseError && codes.includes(error.responseCode);
 }

@@ -51,6 +51,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #rebalancer: Rebalancer;
   #watchdog: Watchdog;
   #persistTimer: ReturnType<typeof setInterval> | undefined;
+  #persisting = false;
+  #isMember = false;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -115,8 +117,25 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   /** Joins the group; on a failure nothing is left behind. */
   async start(): Promise<void> {
-    const { membership, options } = this.#cluster;
-    await this.#findTopics();
+    this.#cluster.attach(this);
+    try {
+      await this.#findTopics();
+      this.#checkOpen("join");
+      this.#enter();
+      await this.#cluster.membership.beat();
+      await this.#rebalancer.start(this.#cluster.options.startTimeout);
+      this.#checkOpen("join");
+    } catch (error) {
+      await this.close({ timeout: 0 });
+      throw error;
+    }
+    this.#persistTimer = setInterval(() => this.#persist(), this.#options.persistInterval);
+    this.#watchdog.start();
+  }
+
+  /** From here on heartbeats name this member, and the cluster tells it what happens. */
+  #enter(): void {
+    const { membership } = this.#cluster;
     if (membership.hasConsumer(this.group)) {
       throw new ConsumerStartError(
         `Cannot join group "${this.group}": this client is a member already; brokers tell members apart by client, ` +
@@ -124,22 +143,13 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
         { code: "GROUP_IN_USE" },
       );
     }
-    this.#cluster.users.add(this);
+    this.#isMember = true;
     membership.addConsumer(this.group, () => this.#describe());
     this.#cluster.listen(this.group, {
       onMembersChanged: () => this.#rebalance(),
       onRouteChanged: (route) => this.#selectors.has(route.topic) && this.#rebalance(),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
-    try {
-      await membership.beat();
-      await this.#rebalancer.start(options.startTimeout);
-    } catch (error) {
-      await this.close({ timeout: 0 });
-      throw error;
-    }
-    this.#persistTimer = setInterval(() => this.#persist(), this.#options.persistInterval);
-    this.#watchdog.start();
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<MessageBatch<T>, undefined> {
@@ -229,15 +239,15 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#dispatcher.close();
     clearInterval(this.#persistTimer);
     this.#watchdog.stop();
-    this.#cluster.unlisten(this.group);
+    if (this.#isMember) this.#cluster.unlisten(this.group);
     const rebalanced = this.#rebalancer.stop();
     this.#assignment.stop();
     await within(this.#whenIdle(), timeout);
     await rebalanced;
     await this.#assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
     this.#settlement.close();
-    await this.#cluster.membership.removeConsumer(this.group);
-    this.#cluster.users.delete(this);
+    if (this.#isMember) await this.#cluster.membership.removeConsumer(this.group);
+    this.#cluster.detach(this);
   }
 
   async #whenIdle(): Promise<void> {
@@ -287,8 +297,12 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#rebalance();
   }
 
-  #persist(): void {
-    this.#assignment.commit().catch((error) => this.#commitFailed(error));
+  /** One at a time: while a broker is away, a write takes longer than the interval. */
+  async #persist(): Promise<void> {
+    if (this.#persisting) return;
+    this.#persisting = true;
+    await this.#assignment.commit().catch((error) => this.#commitFailed(error));
+    this.#persisting = false;
   }
 
   #commitFailed(error: unknown): void {

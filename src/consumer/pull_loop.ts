@@ -37,9 +37,9 @@ export interface PullLoopContext<T = unknown> {
   readonly onMessages: (newestStoredAt: number) => void;
   /** Makes records safe that cannot be read; the loop waits for it. */
   readonly onBroken: (broken: readonly BrokenRecord[]) => Promise<void>;
-  /** The broker does not have the position; true if the loop goes on as if nothing was there. */
-  readonly onMoved: (answer: PullAnswer<T>) => boolean;
-  /** Hears of errors. */
+  /** The broker does not have the position: when to go on, in milliseconds; undefined if another epoch begins. */
+  readonly onMoved: (answer: PullAnswer<T>) => number | undefined;
+  /** Hears of the first error after an answer; those that follow it are the same story. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -56,6 +56,7 @@ export class PullLoop<T = unknown> {
   #since = performance.now();
   #brokerId = 0;
   #unheld = 0;
+  #failing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Makes a loop that stands still until {@linkcode PullLoop.start}. */
@@ -111,10 +112,16 @@ export class PullLoop<T = unknown> {
 
   #take(answer: PullAnswer<T>): void {
     this.#brokerId = answer.brokerId;
+    this.#failing = false;
     if (answer.broken.length > 0) this.#secure(answer);
     else if (answer.kind === "found") this.#found(answer);
     else if (answer.kind === "empty") this.#empty(answer);
-    else if (this.#context.onMoved(answer)) this.#stepIn(ERROR_DELAY);
+    else this.#moved(answer);
+  }
+
+  #moved(answer: PullAnswer<T>): void {
+    const wait = this.#context.onMoved(answer);
+    if (wait !== undefined) this.#stepIn(wait);
   }
 
   #found(answer: PullAnswer<T>): void {
@@ -140,7 +147,8 @@ export class PullLoop<T = unknown> {
   }
 
   #fail(error: unknown): void {
-    this.#context.onError(error);
+    if (!this.#failing) this.#context.onError(error);
+    this.#failing = true;
     this.#brokerId = 0; // a replica that fails must not keep us from the master
     this.#stepIn(delayAfter(error));
   }

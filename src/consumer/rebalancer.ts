@@ -66,6 +66,8 @@ export class Rebalancer {
   #context: RebalancerContext;
   /** The queues of each topic at the first look: others are new. */
   #seen = new Map<string, Set<string>>();
+  /** Topics that did not exist when they were asked for last. */
+  #missing = new Set<string>();
   #incompleteRuns = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<void> | undefined;
@@ -84,6 +86,7 @@ export class Rebalancer {
   /** Notes that a topic does not exist yet: all its queues will be new. */
   expect(topic: string): void {
     this.#seen.set(topic, new Set());
+    this.#missing.add(topic);
   }
 
   /** Runs for the first time, until it is complete. */
@@ -146,6 +149,7 @@ export class Rebalancer {
       return;
     }
     this.#incompleteRuns.delete(topic);
+    this.#missing.delete(topic);
     const keys = new Set(wanted.queues.map(queueKey));
     const held = new Set(ours.map(queueKey));
     const seen = this.#seen.get(topic) ?? new Set(wanted.route.readQueues.map(queueKey));
@@ -160,8 +164,7 @@ export class Rebalancer {
   async #incomplete(topic: string, failure: Incomplete, ours: readonly MessageQueue[]): Promise<void> {
     const runs = (this.#incompleteRuns.get(topic) ?? 0) + 1;
     this.#incompleteRuns.set(topic, runs);
-    if (this.#seen.get(topic)?.size === 0) {
-      // It is known not to exist yet: asked for ever more rarely.
+    if (this.#missing.has(topic)) { // asked for ever more rarely
       this.#nextIn = Math.min(this.#nextIn, RETRY_INTERVAL * 2 ** Math.min(runs - 1, 5));
       return;
     }

@@ -32,8 +32,9 @@ interface Entry {
   offset: number;
   /** What the broker has confirmed; undefined if nothing counts as stored. */
   stored: number | undefined;
-  /** The write that is under way. */
+  /** The write that is under way, and the one that follows it for all who asked meanwhile. */
   writing: Promise<void> | undefined;
+  queued: Promise<void> | undefined;
 }
 
 /** The offset store of a group in clustering: every commit is answered, and commits of one queue never overtake. */
@@ -70,8 +71,9 @@ export class BrokerOffsetStore implements OffsetStore {
   update(queue: MessageQueue, offset: number): void {
     const key = queueKey(queue);
     const entry = this.#entries.get(key);
-    if (entry === undefined) this.#entries.set(key, { queue, offset, stored: undefined, writing: undefined });
-    else entry.offset = offset;
+    if (entry === undefined) {
+      this.#entries.set(key, { queue, offset, stored: undefined, writing: undefined, queued: undefined });
+    } else entry.offset = offset;
   }
 
   /** Writes what changed, each queue after its own last write. */
@@ -111,12 +113,17 @@ export class BrokerOffsetStore implements OffsetStore {
     };
   }
 
-  /** Queues behind the write under way: a second caller writes what the first left, and nothing if that is all. */
-  async #write(entry: Entry): Promise<void> {
-    while (entry.writing !== undefined) await entry.writing.catch(() => {});
-    if (!isDirty(entry)) return;
-    entry.writing = this.#writeNow(entry).finally(() => entry.writing = undefined);
-    await entry.writing;
+  /** Writes now, or behind the write under way: one more write is enough for everybody who asks during it. */
+  #write(entry: Entry): Promise<void> {
+    if (entry.writing === undefined) {
+      entry.writing = this.#writeNow(entry).finally(() => entry.writing = undefined);
+      return entry.writing;
+    }
+    entry.queued ??= entry.writing.catch(() => {}).then(() => {
+      entry.queued = undefined;
+      return isDirty(entry) ? this.#write(entry) : undefined;
+    });
+    return entry.queued;
   }
 
   async #writeNow(entry: Entry): Promise<void> {

@@ -87,6 +87,7 @@ class ClusterProducer implements Producer {
     this.#encoder = new MessageEncoder(new UniqueKeys(addressOf(cluster)), options);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
+    cluster.attach(this);
     cluster.membership.addProducer(options.group);
   }
 
@@ -142,6 +143,7 @@ class ClusterProducer implements Producer {
     }
     this.#delivery.stop();
     await this.#cluster.membership.removeProducer(this.#options.group);
+    this.#cluster.detach(this);
   }
 }
 

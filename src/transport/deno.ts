@@ -31,7 +31,8 @@ export const denoTransport: Transport = {
     return new DenoSocket(tls === undefined ? conn : await startTls(conn, host, tls, signal));
   },
 
-  listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listener> {
+  // deno-lint-ignore require-await -- what Deno.listen throws becomes a rejection
+  async listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listener> {
     const listener = Deno.listen({ hostname: host, port });
     const accepting = (async () => {
       for await (const conn of listener) {
@@ -39,13 +40,13 @@ export const denoTransport: Transport = {
         onSocket(new DenoSocket(conn));
       }
     })().catch(() => {}); // closing the listener ends the loop with an error on some platforms
-    return Promise.resolve({
+    return {
       port: (listener.addr as Deno.NetAddr).port,
       close: () => {
         listener.close();
         return accepting;
       },
-    });
+    };
   },
 
   environment(name: string): string | undefined {
@@ -55,19 +56,31 @@ export const denoTransport: Transport = {
 };
 
 async function startTls(conn: Deno.TcpConn, host: string, tls: TlsOptions, signal: AbortSignal): Promise<Deno.TlsConn> {
-  const abort = () => conn.close();
+  let open: Deno.Conn = conn;
+  const abort = () => closeQuietly(open);
   signal.addEventListener("abort", abort, { once: true });
   try {
     const secure = await Deno.startTls(conn, {
       hostname: tls.serverName ?? host,
       ...(tls.caCerts === undefined ? {} : { caCerts: [...tls.caCerts] }),
     });
+    open = secure;
     await secure.handshake();
     return secure;
   } catch (error) {
+    closeQuietly(open);
     throw signal.aborted ? signal.reason : error;
   } finally {
     signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Closes a connection that the other side, or a step of TLS, may have closed before. */
+function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // It was closed already.
   }
 }
 
@@ -107,10 +120,6 @@ class DenoSocket implements Socket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      this.#conn.close();
-    } catch {
-      // The other side closed it first.
-    }
+    closeQuietly(this.#conn);
   }
 }

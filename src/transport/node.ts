@@ -13,7 +13,7 @@ import { type ConnectSocketOptions, formatAddress, type Listener, type Socket, t
 export const nodeTransport: Transport = {
   connect(host: string, port: number, options: ConnectSocketOptions): Promise<Socket> {
     const { signal, tls: secure } = options;
-    signal.throwIfAborted();
+    if (signal.aborted) return Promise.reject(signal.reason);
     const socket = secure === undefined ? net.connect({ host, port }) : tls.connect({
       host,
       port,

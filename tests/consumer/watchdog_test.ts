@@ -21,7 +21,7 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
     mayPull: () => room,
     onMessages: () => {},
     onBroken: () => Promise.resolve(),
-    onMoved: () => true,
+    onMoved: () => 0,
     onError: () => {},
   });
   const owned = new OwnedQueue(queue, false);
