@@ -21,6 +21,7 @@ import { topicRoutes } from "./handlers/topics.ts";
 import { QueueLocks } from "./locks.ts";
 import { LongPolls } from "./long_polls.ts";
 import { Offsets } from "./offsets.ts";
+import { isLegalGroup } from "./names.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { Entry } from "./queue.ts";
@@ -45,7 +46,7 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
     timetable,
     (message) => put([message]),
   );
-  const groups = new Groups(timetable);
+  const groups = new Groups(timetable, options.dialect === "5.x" ? isLegalGroup : () => true);
   timetable.add(delays);
   timetable.add(longPolls);
   timetable.add(groups);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidTopicError, RocketMQError } from "../errors.ts";
+import { InvalidTopicError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { defaultTransport } from "../transport/default.ts";
 import { formatAddress } from "../transport/transport.ts";
@@ -12,7 +12,7 @@ import { assemble, handlerOf } from "./assemble.ts";
 import { type Faults, FaultTable } from "./faults.ts";
 import { checkOptions, checkTopic, type EmbeddedBrokerOptions, type TopicOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
-import { type PublishedMessage, type PublishOptions, toMessages } from "./publish.ts";
+import { publishAll, type PublishedMessage, type PublishOptions, toMessages } from "./publish.ts";
 import { resetOffset } from "./reset.ts";
 import { Server } from "./server.ts";
 import { Timetable } from "./timetable.ts";
@@ -135,6 +135,7 @@ export class EmbeddedBroker {
    *
    * @throws {InvalidTopicError} if there is no such topic, and none is made
    * @throws {ValidationError} if a message or the queue is not allowed; nothing is stored then
+   * @throws {RocketMQError} `DELAY_REFUSED` if too many messages wait already; those before it are stored
    */
   publish(
     topic: string,
@@ -143,14 +144,10 @@ export class EmbeddedBroker {
   ): Promise<void> {
     return new Promise((resolve) => {
       const config = this.#parts.topics.get(topic) ?? this.#autoCreate(topic);
-      const stored = toMessages(this.#parts, config, messages, options, this.#turn);
-      this.#turn += stored.length;
-      const waiting = stored.map((message) => this.#parts.delays.take(message));
-      this.#parts.put(stored.filter((_, i) => waiting[i] === "now"));
-      const problem = waiting.find((each) => each === "full" || each === "illegal");
-      if (problem !== undefined) {
-        throw new RocketMQError(`Cannot publish all: a delay is ${problem}`, { code: "DELAY" });
-      }
+      const given = [...messages];
+      const stored = toMessages(this.#parts, config, given, options, this.#turn);
+      this.#turn += given.length;
+      publishAll(this.#parts, stored);
       resolve();
     });
   }

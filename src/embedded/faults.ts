@@ -166,6 +166,8 @@ export interface Faults {
   answer(request: string | number, action: FaultAction, options?: FaultOptions): Fault;
   /** How many requests of a kind have been received, faults included. */
   received(request: string | number): number;
+  /** Resolves when that many requests of a kind have been received, which may be before they are served. */
+  whenReceived(request: string | number, count: number): Promise<void>;
   /** Removes all faults; what they hold is let go. */
   clear(): void;
 }
@@ -174,6 +176,7 @@ export interface Faults {
 export class FaultTable implements Faults {
   #faults: OrderedFault[] = [];
   #received = new Map<number, number>();
+  #waiting: { code: number; count: number; resolve: () => void }[] = [];
 
   answer(request: string | number, action: FaultAction, options: FaultOptions = {}): Fault {
     const times = options.times ?? 1;
@@ -193,6 +196,12 @@ export class FaultTable implements Faults {
     return this.#received.get(codeOf(request)) ?? 0;
   }
 
+  whenReceived(request: string | number, count: number): Promise<void> {
+    const code = codeOf(request);
+    if (this.received(code) >= count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ code, count, resolve }));
+  }
+
   clear(): void {
     for (const fault of this.#faults) fault.remove();
     this.#faults = [];
@@ -201,10 +210,17 @@ export class FaultTable implements Faults {
   /** Puts the faults before a handler. */
   wrap(handle: RequestHandler): RequestHandler {
     return (request, connection) => {
-      this.#received.set(request.code, (this.#received.get(request.code) ?? 0) + 1);
+      this.#count(request.code);
       const fault = this.#faults.length === 0 ? undefined : this.#faults.find((each) => each.takes(request));
       return fault === undefined ? handle(request, connection) : fault.serve(request, connection, handle);
     };
+  }
+
+  #count(code: number): void {
+    const count = this.received(code) + 1;
+    this.#received.set(code, count);
+    for (const waiter of this.#waiting) if (waiter.code === code && waiter.count <= count) waiter.resolve();
+    this.#waiting = this.#waiting.filter((waiter) => waiter.code !== code || waiter.count > count);
   }
 }
 

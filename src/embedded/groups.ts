@@ -7,7 +7,6 @@
 import type { Connection } from "../transport/connection.ts";
 import type { ConsumerData, SubscriptionData } from "../wire/bodies.ts";
 import { notifyConsumerIdsChanged } from "../wire/requests.ts";
-import { isLegalGroup } from "./names.ts";
 import type { Job, Timetable } from "./timetable.ts";
 
 /** How long a member stays without a heartbeat, in milliseconds. Source: BrokerConfig.channelExpiredTimeout. */
@@ -42,19 +41,21 @@ export interface Group {
 /** The groups of one broker. */
 export class Groups implements Job {
   #timetable: Timetable;
+  #isLegal: (name: string) => boolean;
   /** Names of groups that the broker has a record of. */
   #known = new Set<string>();
   #groups = new Map<string, Group>();
   #fingerprints = new Map<string, number>();
 
-  /** Makes an empty table. */
-  constructor(timetable: Timetable) {
+  /** Makes an empty table for groups with names that `isLegal` takes. */
+  constructor(timetable: Timetable, isLegal: (name: string) => boolean) {
     this.#timetable = timetable;
+    this.#isLegal = isLegal;
   }
 
   /** Makes a record of a group if there is none, as all requests but the commit do; false if its name is illegal. */
   ensure(name: string): boolean {
-    if (!this.#known.has(name) && isLegalGroup(name)) this.#known.add(name);
+    if (!this.#known.has(name) && this.#isLegal(name)) this.#known.add(name);
     return this.#known.has(name);
   }
 

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Problem, ValidationError } from "../errors.ts";
+import { type Problem, RocketMQError, ValidationError } from "../errors.ts";
 import { PropertyName } from "../wire/codes.ts";
+import { encodeProperties } from "../wire/properties.ts";
 import type { Parts } from "./parts.ts";
 import type { NewMessage } from "./store.ts";
 import type { TopicConfig } from "./topics.ts";
@@ -34,14 +35,14 @@ export interface PublishOptions {
 
 const encoder = new TextEncoder();
 
-/** Turns messages into what is stored; `turn` is the queue of the first one, if none is given. */
+/** Checks messages, then gives what is stored for them, one by one; `turn` is the queue of the first one. */
 export function toMessages(
   parts: Parts,
   topic: TopicConfig,
-  messages: Iterable<string | Uint8Array | PublishedMessage>,
+  messages: readonly (string | Uint8Array | PublishedMessage)[],
   options: PublishOptions,
   turn: number,
-): NewMessage[] {
+): Iterable<NewMessage> {
   const { queueId } = options;
   const queues = topic.writeQueues;
   if (queueId !== undefined && !(Number.isInteger(queueId) && queueId >= 0 && queueId < queues)) {
@@ -51,37 +52,80 @@ export function toMessages(
       allowed: `a queue of topic "${topic.name}": 0 to ${queues - 1}`,
     });
   }
-  return Array.from(messages, (message, i) => toMessage(parts, topic.name, queueId ?? (turn + i) % queues, message));
+  for (const message of messages) {
+    checkBody(message, parts.options.maxMessageSize);
+    if (typeof message === "object" && !(message instanceof Uint8Array)) encodeProperties(givenProperties(message));
+  }
+  return convert(parts, topic.name, messages, (i) => queueId ?? (turn + i) % queues);
 }
 
-function toMessage(
+function checkBody(message: string | Uint8Array | PublishedMessage, maxSize: number): void {
+  const value: unknown = typeof message === "string" || message instanceof Uint8Array ? message : message?.body;
+  const isBody = typeof value === "string" || value instanceof Uint8Array;
+  const size = isBody ? sizeOf(value, maxSize) : 0;
+  if (size >= 1 && size <= maxSize) return;
+  throw invalid({ field: "body", value, allowed: `a text or bytes, 1 to ${maxSize} bytes` });
+}
+
+/** The size of a body; a text that is small enough by its length alone is not encoded to know it. */
+function sizeOf(body: string | Uint8Array, maxSize: number): number {
+  if (typeof body !== "string" || body.length * 3 <= maxSize) return body.length;
+  return encoder.encode(body).length;
+}
+
+function* convert(
   parts: Parts,
   topic: string,
-  queueId: number,
-  given: string | Uint8Array | PublishedMessage,
-): NewMessage {
-  const message = typeof given === "string" || given instanceof Uint8Array ? { body: given } : given;
-  const body = typeof message.body === "string" ? encoder.encode(message.body) : message.body;
-  const { maxMessageSize, clusterName } = parts.options;
-  if (!(body instanceof Uint8Array) || body.length === 0 || body.length > maxMessageSize) {
-    throw invalid({ field: "body", value: message.body, allowed: `a text or bytes, 1 to ${maxMessageSize} bytes` });
+  messages: readonly (string | Uint8Array | PublishedMessage)[],
+  queueOf: (index: number) => number,
+): Generator<NewMessage> {
+  for (const [i, given] of messages.entries()) {
+    const message = typeof given === "string" || given instanceof Uint8Array ? { body: given } : given;
+    yield {
+      topic,
+      queueId: queueOf(i),
+      flag: 0,
+      sysFlag: 0,
+      bornAt: Date.now(),
+      bornHost: parts.store.storeHost,
+      reconsumeTimes: 0,
+      body: typeof message.body === "string" ? encoder.encode(message.body) : message.body,
+      properties: propertiesOf(parts, message),
+    };
   }
-  const properties = new Map(Object.entries(message.properties ?? {}));
+}
+
+function givenProperties(message: PublishedMessage): Map<string, string> {
+  const properties = new Map(message.properties === undefined ? [] : Object.entries(message.properties));
   if (message.tags !== undefined) properties.set(PropertyName.TAGS, message.tags);
   if (message.keys !== undefined) properties.set(PropertyName.KEYS, message.keys.join(" "));
+  return properties;
+}
+
+function propertiesOf(parts: Parts, message: PublishedMessage): Map<string, string> {
+  const properties = givenProperties(message);
   if (!properties.has(PropertyName.UNIQUE_KEY)) properties.set(PropertyName.UNIQUE_KEY, parts.uniqueKeys.next());
-  properties.set(PropertyName.CLUSTER, clusterName);
-  return {
-    topic,
-    queueId,
-    flag: 0,
-    sysFlag: 0,
-    bornAt: Date.now(),
-    bornHost: parts.store.storeHost,
-    reconsumeTimes: 0,
-    body,
-    properties,
-  };
+  return properties.set(PropertyName.CLUSTER, parts.options.clusterName);
+}
+
+/** How many messages are stored before the pulls that wait for them are woken. */
+const CHUNK_SIZE = 1_024;
+
+/** Stores messages, or keeps them for their time. */
+export function publishAll(parts: Parts, messages: Iterable<NewMessage>): void {
+  let chunk: NewMessage[] = [];
+  for (const message of messages) {
+    const waiting = parts.delays.take(message);
+    if (waiting === "full" || waiting === "illegal") {
+      parts.put(chunk);
+      throw new RocketMQError(`Cannot publish all messages: a delay is ${waiting}`, { code: "DELAY_REFUSED" });
+    }
+    if (waiting === "now" && chunk.push(message) === CHUNK_SIZE) {
+      parts.put(chunk);
+      chunk = [];
+    }
+  }
+  parts.put(chunk);
 }
 
 function invalid(problem: Problem): ValidationError {

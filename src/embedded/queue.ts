@@ -109,6 +109,15 @@ export class Queue {
     return this.#minOffset + Math.max(0, this.#entries.search((entry) => entry.storedAt > timestamp) - 1);
   }
 
+  /** The offset whose message was stored nearest to a time, as brokers before 5.0 search; 0 in an empty queue. */
+  nearestOffsetAt(timestamp: number): number {
+    const right = this.offsetAt(timestamp);
+    const before = this.at(right - 1);
+    const after = this.at(right);
+    if (before === undefined || after === undefined) return before === undefined ? this.#minOffset : right - 1;
+    return timestamp - before.storedAt > after.storedAt - timestamp ? right : right - 1;
+  }
+
   /** Whether a message from `from` on passes the filter. */
   hasMatch(from: number, matches: (tagsCode: number) => boolean): boolean {
     for (let offset = Math.max(from, this.#minOffset); offset < this.maxOffset; offset++) {

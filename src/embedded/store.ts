@@ -10,6 +10,7 @@ import { encodeProperties } from "../wire/properties.ts";
 import { encodeRecord } from "../wire/record.ts";
 import { Deque } from "./deque.ts";
 import { type Entry, Queue } from "./queue.ts";
+import { Slabs } from "./slabs.ts";
 
 /** A message that is to be stored. */
 export interface NewMessage {
@@ -48,6 +49,7 @@ export class Store {
   /** The `host:port` that records carry as the place where they are stored, as bytes. */
   readonly storeHost: Uint8Array;
   #limits: StoreLimits;
+  #slabs = new Slabs();
   #log = new Deque<Entry>();
   #queues = new Map<string, Queue[]>();
   #nextPosition = 0;
@@ -96,7 +98,7 @@ export class Store {
     const storedAt = this.#lastStoredAt = Math.max(this.#lastStoredAt, Date.now());
     const queueOffset = queue.maxOffset;
     const commitLogOffset = this.#nextPosition;
-    const record = encodeRecord({
+    const record = this.#slabs.keep(encodeRecord({
       topic: message.topic,
       queueId: message.queueId,
       flag: message.flag,
@@ -110,7 +112,7 @@ export class Store {
       reconsumeTimes: message.reconsumeTimes,
       body: message.body,
       properties: encodeProperties(message.properties),
-    });
+    }));
     const tag = message.properties.get(PropertyName.TAGS);
     const tagsCode = tag === undefined ? 0 : javaHashCode(tag);
     const entry: Entry = { record, queueOffset, commitLogOffset, storedAt, tagsCode, queue };

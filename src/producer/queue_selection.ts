@@ -46,11 +46,11 @@ export class QueueTurns {
 /** How many queues are left out from a turn on. */
 function stepsTo(queues: readonly MessageQueue[], turn: number, failed: readonly string[]): number {
   const last = failed.at(-1);
-  let fallback = 0;
+  let fallback: number | undefined;
   for (let steps = 0; steps < queues.length; steps++) {
     const { broker } = queues[(turn + steps) % queues.length]!;
     if (!failed.includes(broker)) return steps;
-    if (broker !== last && fallback === 0) fallback = steps;
+    if (broker !== last) fallback ??= steps;
   }
-  return fallback;
+  return fallback ?? 0;
 }

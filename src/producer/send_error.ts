@@ -39,7 +39,7 @@ const REFUSALS: ReadonlySet<number> = new Set([
 
 /** What to do about answers that are not for brokers to get over. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
-  [ResponseCode.MESSAGE_ILLEGAL, "the broker's own limits are lower than this producer's: see its maxMessageSize"],
+  [ResponseCode.MESSAGE_ILLEGAL, "see its maxMessageSize; properties may have 32767 bytes with those that it adds"],
   [ResponseCode.NO_PERMISSION, "ask for the permission to write this topic"],
   [ResponseCode.TOPIC_NOT_EXIST, "create the topic first, or set autoCreateTopicEnable=true at the brokers"],
 ]);

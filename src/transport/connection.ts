@@ -110,11 +110,12 @@ export class Connection {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const opaque = this.#nextOpaque();
     const answer = new Promise<Command>((resolve, reject) => {
+      const frame = encodeFrame({ ...request, opaque }); // what it throws rejects
       const deadline = performance.now() + timeout;
       this.#pending.set(opaque, { name: request.name, timeout, deadline, resolve, reject });
       this.#watch(deadline);
+      this.#writes.push(frame);
     });
-    this.#writes.push(encodeFrame({ ...request, opaque }));
     return signal === undefined ? answer : this.#abortable(answer, opaque, signal);
   }
 
@@ -171,18 +172,17 @@ export class Connection {
   }
 
   async #serve(request: Command): Promise<void> {
-    let reply: Reply;
-    try {
-      reply = await this.#options.onRequest?.(request, this) ?? {
-        code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-        remark: `request type ${request.code} not supported`,
-      };
-    } catch (error) {
-      const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      reply = { code: ResponseCode.SYSTEM_ERROR, remark };
-    }
-    if (isOneway(request) || this.#closeReason !== undefined) return;
-    this.#writes.push(encodeFrame({ ...reply, opaque: request.opaque, flag: FrameFlag.RESPONSE }));
+    const frame = await this.#reply(request).then((reply) => encodeReply(request, reply))
+      .catch((error) => encodeReply(request, failure(error)));
+    if (!isOneway(request) && this.#closeReason === undefined) this.#writes.push(frame);
+  }
+
+  /** Async, so that what a handler throws is a rejection. */
+  async #reply(request: Command): Promise<Reply> {
+    return await this.#options.onRequest?.(request, this) ?? {
+      code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+      remark: `request type ${request.code} not supported`,
+    };
   }
 
   #nextOpaque(): number {
@@ -229,4 +229,13 @@ export class Connection {
     }
     if (next < Infinity) this.#watch(next);
   }
+}
+
+function encodeReply(request: Command, reply: Reply): Uint8Array {
+  return encodeFrame({ ...reply, opaque: request.opaque, flag: FrameFlag.RESPONSE });
+}
+
+function failure(error: unknown): Reply {
+  const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { code: ResponseCode.SYSTEM_ERROR, remark };
 }

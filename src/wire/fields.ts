@@ -42,6 +42,11 @@ export type HeaderOf<T extends Fields> =
 /** Header fields as they travel: text by name. An object without prototype or one made by `JSON.parse`. */
 export type HeaderText = Record<string, string>;
 
+/** What Java prints for an int or a long. */
+const INTEGER = /^-?\d+$/;
+/** What may stand in JSON for a field's text: brokers of other makes send numbers and flags bare. */
+const SCALARS: ReadonlySet<string> = new Set(["string", "number", "boolean"]);
+
 /** One field, taken apart once. */
 interface Column {
   readonly name: string;
@@ -88,11 +93,12 @@ export function decodeHeader<T extends Fields>(fields: T, text: HeaderText, what
     const raw: unknown = Object.hasOwn(text, wire) ? text[wire] : undefined;
     if (raw === undefined || raw === null) {
       if (!optional) throw malformed(what, wire, "is missing");
-    } else if (kind === "text") header[name] = String(raw);
+    } else if (!SCALARS.has(typeof raw)) throw malformed(what, wire, "is neither text nor a number");
+    else if (kind === "text") header[name] = String(raw);
     else if (kind === "bool") header[name] = String(raw).toLowerCase() === "true";
     else {
-      const number = Number(raw);
-      if (!Number.isSafeInteger(number) || raw === "") throw malformed(what, wire, `is "${raw}", not an integer`);
+      const number = INTEGER.test(String(raw)) ? Number(raw) : NaN;
+      if (!Number.isSafeInteger(number)) throw malformed(what, wire, `is "${raw}", not an integer`);
       header[name] = number;
     }
   }

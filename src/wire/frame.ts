@@ -14,7 +14,7 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
+import { NetworkError, ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
 
@@ -23,7 +23,7 @@ export const MAX_FRAME_SIZE = 16_777_216;
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const languages = Object.keys(LanguageCode);
 
 /** One frame, taken apart: a request or an answer. */
@@ -76,7 +76,11 @@ export function isOneway(command: Command): boolean {
   return (command.flag & FrameFlag.ONEWAY) !== 0;
 }
 
-/** Writes a frame with a JSON header, which every code and every version understands. */
+/**
+ * Writes a frame with a JSON header, which every code and every version understands.
+ *
+ * @throws {ValidationError} if it would be larger than {@linkcode MAX_FRAME_SIZE}: a peer answers that by hanging up
+ */
 export function encodeFrame(command: CommandInit): Uint8Array {
   const header = encoder.encode(JSON.stringify({
     code: command.code,
@@ -90,8 +94,13 @@ export function encodeFrame(command: CommandInit): Uint8Array {
   return assemble(header, 0, command.body ?? EMPTY);
 }
 
-/** Writes a frame with a binary header; codes above 32 767 do not fit in one. Source: RocketMQSerializable. */
+/**
+ * Writes a frame with a binary header. Source: RocketMQSerializable.
+ *
+ * @throws {ValidationError} if it would be larger than {@linkcode MAX_FRAME_SIZE}, or its code is above 32 767
+ */
 export function encodeBinaryFrame(command: CommandInit): Uint8Array {
+  if (command.code !== command.code << 16 >> 16) throw notEncodable("code", command.code, "-32768 to 32767");
   const remark = encoder.encode(command.remark ?? "");
   const entries = Object.entries(command.fields ?? {})
     .map(([key, value]) => [encoder.encode(key), encoder.encode(value)] as const);
@@ -109,6 +118,7 @@ export function encodeBinaryFrame(command: CommandInit): Uint8Array {
   view.setInt32(at, extLength);
   at += 4;
   for (const [key, value] of entries) {
+    if (key.length > 0x7fff) throw notEncodable("a field's name", key.length, "up to 32767 bytes");
     view.setInt16(at, key.length);
     header.set(key, at + 2);
     at += 2 + key.length;
@@ -120,7 +130,9 @@ export function encodeBinaryFrame(command: CommandInit): Uint8Array {
 }
 
 function assemble(header: Uint8Array, encoding: number, body: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(8 + header.length + body.length);
+  const size = 8 + header.length + body.length;
+  if (size > MAX_FRAME_SIZE) throw notEncodable("its size", size, `up to ${MAX_FRAME_SIZE} bytes`);
+  const frame = new Uint8Array(size);
   const view = new DataView(frame.buffer);
   view.setUint32(0, frame.length - 4);
   view.setUint32(4, (encoding << 24) | header.length);
@@ -168,7 +180,7 @@ function decodeJsonHeader(bytes: Uint8Array, body: Uint8Array): Command {
     opaque,
     flag,
     version: typeof version === "number" ? version : 0,
-    language: String(language),
+    language: typeof language === "string" ? language : "OTHER",
     remark: typeof remark === "string" ? remark : undefined,
     fields: typeof extFields === "object" && extFields !== null ? extFields as HeaderText : Object.create(null),
     body,
@@ -201,6 +213,10 @@ function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body
     fields[key] = text(view.getInt32(take(4)));
   }
   return { code, opaque, flag, version, language, remark: remark === "" ? undefined : remark, fields, body };
+}
+
+function notEncodable(field: string, value: unknown, allowed: string): ValidationError {
+  return new ValidationError("write a frame", [{ field, value, allowed }]);
 }
 
 function malformed(problem: string, cause?: unknown): NetworkError {

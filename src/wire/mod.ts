@@ -13,7 +13,7 @@
  * @module
  */
 
-export { NetworkError, RocketMQError, type RocketMQErrorOptions } from "../errors.ts";
+export { NetworkError, type Problem, RocketMQError, type RocketMQErrorOptions, ValidationError } from "../errors.ts";
 export type { Message, MessageQueue } from "../message.ts";
 export * from "./batch.ts";
 export * from "./bodies.ts";

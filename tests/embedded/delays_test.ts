@@ -116,7 +116,7 @@ Deno.test("a timer message that is sent back waits for its retry only", async ()
 
   await peer.sendBack({ offset: message!.commitLogOffset });
   const [retried] = await peer.untilMessages({ topic: "%RETRY%billing" });
-  await peer.sendBack({ offset: retried!.commitLogOffset, delayLevel: -1 });
+  await peer.sendBack({ offset: retried!.commitLogOffset, originTopic: "orders", delayLevel: -1 });
 
   assertEquals((await peer.untilMessages({ topic: "%DLQ%billing" })).length, 1);
 });

@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
+import { searchOffsetByTimestamp } from "../../src/wire/requests.ts";
 import { Peer, subscription } from "./peer.ts";
 
 const options = { dialect: "4.9", topics: { orders: { queues: 1 } } } as const;
@@ -56,4 +58,20 @@ Deno.test("a 4.9 broker does not know timers", async () => {
   await peer.send({ topic: "orders", with: { TIMER_DELAY_SEC: "60" } });
 
   assertEquals(broker.maxOffset("orders", 0), 1);
+});
+
+Deno.test("a 4.9 broker finds the message that is nearest to a time", async () => {
+  using time = new FakeTime(10_000);
+  await using broker = await EmbeddedBroker.start(options);
+  await using peer = await Peer.connect(broker);
+  const search = async (timestamp: number) =>
+    (await peer.ask(searchOffsetByTimestamp, { topic: "orders", queueId: 0, timestamp })).fields.offset;
+
+  assertEquals(await search(10_000), "0");
+  for (const body of ["a", "b", "c"]) {
+    await broker.publish("orders", [body]);
+    time.tick(1_000);
+  }
+  const times = [9_000, 10_400, 10_500, 10_600, 11_000, 99_000];
+  assertEquals(await Promise.all(times.map(search)), ["0", "0", "0", "1", "1", "2"]);
 });

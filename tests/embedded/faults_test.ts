@@ -112,3 +112,17 @@ Deno.test("answer() refuses unknown names and bad numbers", async () => {
   assertThrows(() => broker.faults.answer("Pull", "drop"), ValidationError, "PullMessage");
   assertThrows(() => broker.faults.answer(11, "drop", { times: 0 }), ValidationError, "times");
 });
+
+Deno.test("whenReceived() waits for a number of requests of one kind", async () => {
+  await using broker = await EmbeddedBroker.start({ topics });
+  await using peer = await Peer.connect(broker);
+  let done = false;
+  const twice = broker.faults.whenReceived("SendMessage", 2).then(() => done = true);
+
+  await peer.send({ topic: "orders" });
+  await peer.pull({ topic: "orders" });
+  assertEquals([done, broker.faults.received("SendMessage")], [false, 1]);
+  await peer.send({ topic: "orders" });
+  await twice;
+  await broker.faults.whenReceived(310, 1);
+});

@@ -33,6 +33,8 @@ Deno.test("UpdateConsumerOffset stores any value of a group and a topic that exi
   await peer.join("billing", [subscription("orders")]);
   assertEquals(await commit("billing", "unknown", 1), 17);
   assertEquals(await commit("billing", "orders", 100), 0);
+  assertEquals(await commit("billing", "orders", -5), 0);
+  assertEquals((await peer.query("billing", "orders")).code, 22);
   assertEquals(await commit("billing", "orders", 3), 0);
   assertEquals(await commit("billing", "orders", 4, 1), 0);
   assertEquals((await peer.query("billing", "orders")).fields.offset, "3");

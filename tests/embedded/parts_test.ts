@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Deque } from "../../src/embedded/deque.ts";
 import { Heap } from "../../src/embedded/heap.ts";
+import { Slabs } from "../../src/embedded/slabs.ts";
 import { Timetable } from "../../src/embedded/timetable.ts";
 
 Deno.test("Deque keeps positions while it loses items at the beginning", () => {
@@ -57,4 +58,15 @@ Deno.test("Timetable runs each job when it is due, and none after stop()", () =>
   timetable.announce(due.b = 310);
   time.tick(1_000);
   assertEquals(ran.length, 4);
+});
+
+Deno.test("Slabs keep copies apart, and large pieces as they are", () => {
+  const slabs = new Slabs();
+  const pieces = Array.from({ length: 500 }, (_, i) => new Uint8Array(1 + (i * 37) % 2_000).fill(i % 256));
+  const kept = pieces.map((piece) => slabs.keep(piece));
+
+  kept.forEach((copy, i) => assertEquals([copy.length, copy[0], copy.at(-1)], [pieces[i]!.length, i % 256, i % 256]));
+  assertEquals(new Set(kept.map((copy) => copy.buffer)).size < 5, true);
+  const large = new Uint8Array(20_000);
+  assertEquals(slabs.keep(large) === large, true);
 });

@@ -41,18 +41,20 @@ Deno.test("SendBack puts a message into the retry topic later, as the same messa
   assertEquals(second!.topic, "orders");
 });
 
-Deno.test("SendBack goes to the dead letters at once after the most times, or for a negative level", async () => {
+Deno.test("SendBack goes to the dead letters at once after the most times, or for a negative level, if it has its topic", async () => {
   await using broker = await EmbeddedBroker.start(options);
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", ["a"]);
   const [message] = await peer.messages({ topic: "orders" });
   const offset = message!.commitLogOffset;
+  const originTopic = "orders";
 
-  await peer.sendBack({ offset, delayLevel: -1 });
-  await peer.sendBack({ offset, maxReconsumeTimes: 0 });
-  await peer.sendBack({ offset, maxReconsumeTimes: 1 });
+  assertEquals((await peer.sendBack({ offset, delayLevel: -1 })).code, 1);
+  await peer.sendBack({ offset, originTopic, delayLevel: -1 });
+  await peer.sendBack({ offset, originTopic, maxReconsumeTimes: 0 });
+  await peer.sendBack({ offset, originTopic, maxReconsumeTimes: 1 });
   const [retried] = await peer.untilMessages({ topic: RETRY });
-  await peer.sendBack({ offset: retried!.commitLogOffset, maxReconsumeTimes: 1 });
+  await peer.sendBack({ offset: retried!.commitLogOffset, originTopic, maxReconsumeTimes: 1 });
 
   const dead = await peer.messages({ topic: DEAD });
   assertEquals(dead.map((each) => each.reconsumeTimes), [1, 1, 2]);
@@ -72,7 +74,7 @@ Deno.test("SendBack gives a group 16 tries unless the request tells otherwise", 
     await peer.sendBack({ offset: message.commitLogOffset });
     message = (await peer.untilMessages({ topic: RETRY, queueOffset: times }))[0]!;
   }
-  await peer.sendBack({ offset: message.commitLogOffset });
+  await peer.sendBack({ offset: message.commitLogOffset, originTopic: "orders" });
 
   assertEquals([broker.maxOffset(RETRY, 0), broker.maxOffset(DEAD, 0)], [16, 1]);
   assertEquals((await peer.messages({ topic: DEAD }))[0]!.reconsumeTimes, 17);

@@ -138,6 +138,9 @@ Deno.test("SendBatch is split, and the header's properties come after each messa
   assertEquals(messages.map((message) => message.messageId), ["A", "B", "BATCH", "BATCH"]);
   assertEquals(messages.map((message) => message.property("WAIT")), ["true", "true", undefined, undefined]);
   assertEquals(first.fields.msgId, messages.slice(0, 2).map((message) => message.offsetMessageId).join(","));
+  const large = `a\u0001${"x".repeat(32_700)}\u0002`;
+  assertEquals((await peer.ask(sendBatch, { ...header, properties: large }, { body })).code, 13);
+  assertEquals(broker.maxOffset("orders", 0), 4);
   const retry = { ...header, topic: "%RETRY%billing" };
   assertEquals((await peer.ask(sendBatch, retry, { body })).code, 13);
   assertEquals((await peer.ask(sendBatch, header, { body: body.subarray(1) })).code, 1);

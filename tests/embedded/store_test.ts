@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { InvalidTopicError, ValidationError } from "../../src/errors.ts";
+import { InvalidTopicError, RocketMQError, ValidationError } from "../../src/errors.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { Peer } from "./peer.ts";
 
@@ -35,7 +35,19 @@ Deno.test("publish() refuses bad messages and stores none then", async () => {
   await assertRejects(() => broker.publish("orders", ["a", ""]), ValidationError, "body");
   await assertRejects(() => broker.publish("orders", ["a", "x".repeat(11)]), ValidationError, "1 to 10 bytes");
   await assertRejects(() => broker.publish("orders", ["a"], { queueId: 1 }), ValidationError, "queueId");
+  const bad = { body: "b", properties: { region: "e\u0002u" } };
+  await assertRejects(() => broker.publish("orders", ["a", bad]), ValidationError, "region");
   assertEquals(broker.maxOffset("orders", 0), 0);
+});
+
+Deno.test("publish() takes delay levels, as long as there is room for what waits", async () => {
+  await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } }, maxMessages: 2 });
+  const later = { body: "later", properties: { DELAY: "18" } };
+
+  const error = await assertRejects(() => broker.publish("orders", ["a", later, later, later, "b"]), RocketMQError);
+
+  assertEquals(error.code, "DELAY_REFUSED");
+  assertEquals([broker.maxOffset("orders", 0), broker.delayedMessages], [1, 2]);
 });
 
 Deno.test("the oldest messages of all topics are dropped when there are too many", async () => {

@@ -1,14 +1,15 @@
 /** A cluster and producers over embedded brokers, for tests of the producer. */
 
 import { Cluster } from "../../src/cluster/cluster.ts";
-import type { EmbeddedBroker } from "../../src/embedded/mod.ts";
+import type { EmbeddedBroker, FaultRequest } from "../../src/embedded/mod.ts";
 import { EventHub } from "../../src/events.ts";
 import type { MessageQueue } from "../../src/message.ts";
 import { createProducer, type Producer, type ProducerOptions } from "../../src/producer/mod.ts";
 import { defaultTransport } from "../../src/transport/default.ts";
 import type { TopicRouteData } from "../../src/wire/bodies.ts";
-import { decodeHeader } from "../../src/wire/fields.ts";
-import type { Command } from "../../src/wire/frame.ts";
+import { PullSysFlag } from "../../src/wire/codes.ts";
+import { decodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
+import { parseProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, type StoredMessage } from "../../src/wire/record.ts";
 import { getRoute, pullMessage, sendHeader } from "../../src/wire/requests.ts";
 
@@ -63,46 +64,49 @@ export function joinRoutes(brokers: readonly [EmbeddedBroker, ...EmbeddedBroker[
     })),
   };
   const body = new TextEncoder().encode(JSON.stringify(route));
-  const match = (request: { fields: Readonly<Record<string, string>> }) => request.fields.topic === topic;
+  const match = (request: FaultRequest) => request.fields.topic === topic;
   brokers[0].faults.answer(getRoute.name, { code: 0, body }, { times: Infinity, match });
 }
 
-/** Reads what a queue holds. */
+/** Reads what a queue holds; the cluster must have sent to its broker. */
 export async function messagesIn(cluster: Cluster, queue: MessageQueue): Promise<readonly StoredMessage[]> {
-  await cluster.routes.refresh(queue.topic);
   const header = {
     consumerGroup: "reader",
     topic: queue.topic,
     queueId: queue.queueId,
     queueOffset: 0,
     maxMsgNums: 1_024,
-    sysFlag: 0,
+    sysFlag: PullSysFlag.SUBSCRIPTION,
     commitOffset: 0,
     suspendTimeoutMillis: 0,
+    subscription: "*",
     subVersion: 0,
   };
   const { body } = await cluster.broker(queue.broker).call(pullMessage, header, { timeout: 3_000 });
-  return decodeRecords(body, { queue });
+  return decodeRecords(body, queue).messages;
 }
 
-/** Collects the headers of sends as a `match` of a fault that happens to none of them. */
-export function spyOnSends(broker: EmbeddedBroker, request = "SendMessage"): SpiedSend[] {
-  const seen: SpiedSend[] = [];
-  const match = (command: Pick<Command, "fields">): boolean => {
-    const header = decodeHeader(sendHeader, command.fields as Command["fields"], "send");
-    seen.push({ queueId: header.queueId, properties: header.properties ?? "", batch: header.batch === true });
-    return false;
+/** Collects the sends that a broker receives, in order. */
+export function watchSends(broker: EmbeddedBroker, request: "SendMessage" | "SendBatch" = "SendMessage"): SeenSend[] {
+  const seen: SeenSend[] = [];
+  const match = (command: FaultRequest): boolean => {
+    const header = decodeHeader(sendHeader, command.fields as Record<string, string>, "send");
+    const properties = parseProperties(header.properties ?? "");
+    seen.push({ header, properties, uniqueKey: properties.get("UNIQ_KEY"), body: command.body.slice() });
+    return false; // so that it happens to none of them
   };
   broker.faults.answer(request, { code: 1 }, { times: Infinity, match });
   return seen;
 }
 
-/** What {@linkcode spyOnSends} keeps. */
-export interface SpiedSend {
-  /** The queue that was asked for. */
-  readonly queueId: number;
-  /** The properties in the header. */
-  readonly properties: string;
-  /** Whether it was a batch. */
-  readonly batch: boolean;
+/** What {@linkcode watchSends} keeps of a send. */
+export interface SeenSend {
+  /** The header. */
+  readonly header: HeaderOf<typeof sendHeader>;
+  /** The properties in it. */
+  readonly properties: ReadonlyMap<string, string>;
+  /** The unique key among them. */
+  readonly uniqueKey: string | undefined;
+  /** The body. */
+  readonly body: Uint8Array;
 }

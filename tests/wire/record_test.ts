@@ -311,7 +311,7 @@ function expectBroken(whole: Uint8Array, at: number, size: 1 | 2 | 4, value: num
 Deno.test("decodeRecords() ends with messages that can be read or a NetworkError, whatever the input", () => {
   const random = new SeededRandom(12);
   const batch = record({ sysFlag: 0xc0, body: encodeBatch([{ flag: 1, body: encoder.encode("a"), properties: "" }]) });
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 4_000; i++) {
     const bytes = join(record(), batch, record({ topic: "t".repeat(130), bornHost: "[::1]:1" }));
     for (let n = random.below(4); n >= 0; n--) bytes[random.below(bytes.length)] = random.below(256);
     try {

@@ -16,6 +16,7 @@ import {
   updateConsumerOffset,
 } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
+import type { Queue } from "../queue.ts";
 import { accept, acceptWith, refuse, type Route, route } from "../routes.ts";
 
 /** The requests about offsets. */
@@ -26,8 +27,7 @@ export function offsetRoutes(parts: Parts): Route[] {
     route(updateConsumerOffset, (header) => update(parts, header)),
     route(searchOffsetByTimestamp, ({ topic, queueId, timestamp }, { command }) => {
       const queue = store.find(topic, queueId);
-      const upper = command.fields.boundaryType?.toLowerCase() === "upper" && isV5(parts);
-      const offset = (upper ? queue?.lastOffsetAt(timestamp) : queue?.offsetAt(timestamp)) ?? 0;
+      const offset = queue === undefined ? 0 : search(queue, timestamp, command.fields.boundaryType, isV5(parts));
       return acceptWith(searchOffsetByTimestamp.answer, { offset });
     }),
     route(
@@ -41,11 +41,16 @@ export function offsetRoutes(parts: Parts): Route[] {
   ];
 }
 
+function search(queue: Queue, timestamp: number, boundaryType: string | undefined, isV5: boolean): number {
+  if (!isV5) return queue.nearestOffsetAt(timestamp);
+  return boundaryType?.toLowerCase() === "upper" ? queue.lastOffsetAt(timestamp) : queue.offsetAt(timestamp);
+}
+
 /** Without a commit the answer is 0 if the queue's first message is still there: everything is still to be read. */
 function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>): Reply {
   const { consumerGroup, topic, queueId, setZeroIfNotFound } = header;
   const offset = parts.offsets.get(consumerGroup, topic, queueId);
-  if (offset !== undefined) return acceptWith(queryConsumerOffset.answer, { offset });
+  if (offset !== undefined && offset >= 0) return acceptWith(queryConsumerOffset.answer, { offset });
   const queue = parts.store.find(topic, queueId);
   if (isV5(parts) && setZeroIfNotFound === false) {
     return refuse(ResponseCode.QUERY_NOT_FOUND, "Not found, do not set to zero, maybe this group boot first");

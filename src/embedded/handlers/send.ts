@@ -10,7 +10,7 @@ import { decodeBatch } from "../../wire/batch.ts";
 import { deadLetterTopic, PropertyName, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
 import { parseHost } from "../../wire/host.ts";
-import { parseProperties } from "../../wire/properties.ts";
+import { encodeProperties, parseProperties } from "../../wire/properties.ts";
 import { sendAnswer, sendBatch, type sendHeader, sendMessage, sendMessageV1 } from "../../wire/requests.ts";
 import { isSendable, topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
@@ -24,7 +24,7 @@ type Stored = { readonly message: NewMessage; readonly ids: readonly string[]; r
 /** The prefix of retry topics; what follows is the group. */
 const RETRY_PREFIX = "%RETRY%";
 /** How often a group's messages come again if a request does not tell. Source: SubscriptionGroupConfig. */
-export const DEFAULT_RETRY_TIMES = 16;
+const DEFAULT_RETRY_TIMES = 16;
 
 /** What every answer to a send carries, also a refusal. */
 const region: Readonly<HeaderText> = { MSG_REGION: "DefaultRegion", TRACE_ON: "true" };
@@ -57,7 +57,9 @@ function send(parts: Parts, header: SendHeader, call: Call): Reply {
 function check(parts: Parts, header: SendHeader, body: Uint8Array): TopicConfig | Reply {
   const { topic, defaultTopic, defaultTopicQueueNums, queueId } = header;
   const invalid = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
-  if (body.length === 0) return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, the body is empty");
+  if (body.length === 0 && isV5(parts)) {
+    return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, the body is empty");
+  }
   const problem = topicProblem(topic);
   if (problem !== undefined) return refuse(invalid, `The specified topic is illegal: allowed is ${problem}`);
   if (!isSendable(topic)) {
@@ -78,7 +80,8 @@ function storeOne(parts: Parts, header: SendHeader, call: Call, queueId: number)
   const { body } = call.command;
   if (body.length > parts.options.maxMessageSize) return illegal(parts);
   const properties = completed(parts, header);
-  if (isV5(parts) && !properties.has(PropertyName.UNIQUE_KEY)) {
+  if (!isV5(parts)) properties.delete(PropertyName.WAIT);
+  else if (!properties.has(PropertyName.UNIQUE_KEY)) {
     properties.set(PropertyName.UNIQUE_KEY, parts.uniqueKeys.next());
   }
   if (properties.get(PropertyName.TRANSACTION_PREPARED)?.toLowerCase() === "true") {
@@ -86,7 +89,7 @@ function storeOne(parts: Parts, header: SendHeader, call: Call, queueId: number)
   }
   const target = retryTarget(parts, header, call.command.version);
   if (typeof target === "object") return target;
-  if (target !== header.topic) properties.set(PropertyName.DELAY, "-1");
+  if (target !== header.topic && isV5(parts)) properties.set(PropertyName.DELAY, "-1");
   const message = {
     ...common(header, call),
     topic: target,
@@ -117,7 +120,8 @@ function store(parts: Parts, message: NewMessage): Stored | Reply {
 /** Splits a batch; the properties of its header come after each message's own. */
 function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: number): Stored | Reply {
   const { body } = call.command;
-  if (body.length > parts.options.maxMessageSize || header.topic.startsWith(RETRY_PREFIX)) return illegal(parts);
+  const isRetry = header.topic.startsWith(RETRY_PREFIX) && isV5(parts);
+  if (body.length > parts.options.maxMessageSize || isRetry) return illegal(parts);
   const shared = completed(parts, header);
   const messages = decodeBatch(body).map(({ flag, body, properties }): NewMessage => ({
     ...common(header, call),
@@ -128,6 +132,7 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
     properties: new Map([...parseProperties(properties), ...shared]),
   }));
   if (messages.length === 0) return illegal(parts);
+  for (const { properties } of messages) encodeProperties(properties); // all of them are stored, or none
   const entries = parts.put(messages);
   const ids = entries.map((entry) => parts.messageId(entry.commitLogOffset));
   return { message: { ...messages[0]!, properties: shared }, ids, queueOffset: entries[0]!.queueOffset };
@@ -157,8 +162,10 @@ export function maxReconsumeTimes(header: { maxReconsumeTimes?: number | undefin
 /** The properties of a request and those that a broker adds. */
 function completed(parts: Parts, header: SendHeader): Map<string, string> {
   const properties = parseProperties(header.properties ?? "");
-  properties.delete("POP_CK");
-  properties.set(PropertyName.MSG_REGION, region.MSG_REGION!).set(PropertyName.TRACE_SWITCH, region.TRACE_ON!);
+  if (isV5(parts)) {
+    properties.delete("POP_CK");
+    properties.set(PropertyName.MSG_REGION, region.MSG_REGION!).set(PropertyName.TRACE_SWITCH, region.TRACE_ON!);
+  }
   return properties.set(PropertyName.CLUSTER, parts.options.clusterName);
 }
 

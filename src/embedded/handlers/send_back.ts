@@ -9,7 +9,7 @@ import { deadLetterTopic, PropertyName, ResponseCode, retryTopic } from "../../w
 import type { HeaderOf } from "../../wire/fields.ts";
 import { decodeRecords } from "../../wire/record.ts";
 import { sendBack } from "../../wire/requests.ts";
-import type { Parts } from "../parts.ts";
+import { isV5, type Parts } from "../parts.ts";
 import { accept, refuse, type Route, route } from "../routes.ts";
 import type { Entry } from "../queue.ts";
 import type { NewMessage } from "../store.ts";
@@ -32,6 +32,9 @@ function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, versio
   const entry = parts.store.lookUp(offset);
   if (entry === undefined) return refuse(ResponseCode.SYSTEM_ERROR, `look message by offset failed, ${offset}`);
   const message = retryOf(parts, entry, header, maxReconsumeTimes(header, version));
+  if (isV5(parts) && header.originTopic === undefined && message.topic !== retryTopic(group)) {
+    return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, a dead letter needs its origin topic");
+  }
   const waiting = parts.delays.take(message);
   if (waiting === "full") return refuse(ResponseCode.SYSTEM_ERROR, "SERVICE_NOT_AVAILABLE");
   if (waiting === "illegal") return refuse(ResponseCode.SYSTEM_ERROR, "WHEEL_TIMER_MSG_ILLEGAL");

@@ -21,7 +21,7 @@ export function topicRoutes(parts: Parts): Route[] {
         return refuse(code, `The topic "${topic}" cannot be created: allowed is ${problem}`);
       }
       parts.topics.put(topic, readQueueNums, writeQueueNums, perm);
-      return accept();
+      return { ...accept(), remark: "not set any response code" }; // it is set: to success
     }),
   ];
 }

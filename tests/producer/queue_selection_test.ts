@@ -1,0 +1,67 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import type { MessageQueue } from "../../src/message.ts";
+import { queueOfKey, QueueTurns } from "../../src/producer/queue_selection.ts";
+import { javaHashCode } from "../../src/wire/codes.ts";
+
+/** Queues of brokers: `"a0 a1 b0"`. */
+function queues(text: string): MessageQueue[] {
+  return text.split(" ").map((name) => ({ topic: "orders", broker: name[0]!, queueId: Number(name[1]) }));
+}
+
+/** Takes turns, each after failures on these brokers: `"a1"`. */
+function take(turns: QueueTurns, all: readonly MessageQueue[], failed = ""): string {
+  const { broker, queueId } = turns.take("orders", all, [...failed]);
+  return `${broker}${queueId}`;
+}
+
+Deno.test("queueOfKey() chooses as Java does", () => {
+  const all = queues("a0 a1 a2 b0 b1 b2 c0");
+  assertEquals(javaHashCode("hello"), 99162322);
+  assertStrictEquals(queueOfKey(all, "hello"), all[99162322 % 7]);
+  assertStrictEquals(queueOfKey(all, "x"), all[120 % 7]);
+  const negative = "customer-7";
+  assertEquals(javaHashCode(negative), -1_581_185_528);
+  assertStrictEquals(queueOfKey(all, negative), all[6]);
+});
+
+Deno.test("queueOfKey() takes a key whose hash is the smallest int32", () => {
+  const key = "polygenelubricants";
+  assertEquals(javaHashCode(key), -(2 ** 31));
+  for (const names of ["a0", "a0 a1", "a0 a1 a2", "a0 a1 a2 a3 a4 a5 a6"]) {
+    const all = queues(names);
+    assertStrictEquals(queueOfKey(all, key), all[2 ** 31 % all.length]);
+  }
+});
+
+Deno.test("take() gives the queues in turn, from a random one on, each topic by itself", () => {
+  const all = queues("a0 a1 b0 b1");
+  const turns = new QueueTurns(() => 0.6);
+  assertEquals(Array.from({ length: 6 }, () => take(turns, all)), ["b0", "b1", "a0", "a1", "b0", "b1"]);
+  assertEquals(turns.take("payments", all), all[2]);
+  assertEquals(take(turns, all), "a0");
+});
+
+Deno.test("take() leaves out the broker that failed if there is another", () => {
+  const all = queues("a0 a1 b0 b1");
+  const turns = new QueueTurns(() => 0);
+  assertEquals(take(turns, all, "a"), "b0");
+  assertEquals(take(turns, all, "b"), "a0");
+  assertEquals(take(turns, all), "a1");
+  assertEquals([take(turns, queues("a0 a1"), "a"), take(turns, queues("a0 a1"), "a")], ["a0", "a1"]);
+});
+
+Deno.test("take() prefers brokers that have not been tried, then any but the last", () => {
+  const all = queues("a0 b0 c0");
+  assertEquals(take(new QueueTurns(() => 0), all, "ab"), "c0");
+  assertEquals(take(new QueueTurns(() => 0), all, "abc"), "a0");
+  assertEquals(take(new QueueTurns(() => 0.9), all, "abc"), "a0");
+  assertEquals(take(new QueueTurns(() => 0), all, "bca"), "b0");
+});
+
+Deno.test("take() goes on when the number of queues changes", () => {
+  const turns = new QueueTurns(() => 0.99);
+  assertEquals(take(turns, queues("a0 a1 a2 a3")), "a3");
+  assertEquals(take(turns, queues("a0 a1 a2 a3")), "a0");
+  assertEquals(take(turns, queues("a0")), "a0");
+  assertEquals(take(turns, queues("a0 a1 a2")), "a0");
+});
