@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "../delay.ts";
 import { BrokerNotAvailableError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
@@ -49,6 +50,9 @@ export interface ClusterListener {
   onBrokerBack(broker: string): void;
 }
 
+/** Between two heartbeats to a broker that is back and refuses them, in milliseconds. */
+const COME_BACK_INTERVAL = 1_000;
+
 /** A consumer or producer that works on a cluster. */
 export interface ClusterUser {
   /** Ends it: it leaves its group. */
@@ -67,6 +71,7 @@ export class Cluster {
   readonly clientId: string;
   #users = new Set<ClusterUser>();
   #closed: Promise<void> | undefined;
+  #closing = new AbortController();
   #nameServers: NameServers;
   #endpointOptions: EndpointOptions;
   #endpoints = new Map<string, Endpoint>();
@@ -143,6 +148,7 @@ export class Cluster {
     let endpoint = this.#endpoints.get(address);
     if (endpoint === undefined) {
       endpoint = new Endpoint(address, this.#endpointOptions);
+      if (this.#closed !== undefined) endpoint.close();
       this.#endpoints.set(address, endpoint);
     }
     return endpoint;
@@ -206,6 +212,7 @@ export class Cluster {
 
   async #close(): Promise<void> {
     await Promise.allSettled([...this.#users].map((user) => user.close()));
+    this.#closing.abort();
     this.routes.stop();
     this.membership.stop();
     this.#nameServers.close();
@@ -224,11 +231,22 @@ export class Cluster {
     const name = this.brokerAt(endpoint.address);
     const text = `connected to broker ${name} at ${endpoint.address}${again ? " again" : ""}`;
     this.options.events.emit("info", "connected", text, { broker: endpoint.address });
-    if (!again) return;
-    // The broker forgot this client with the connection: without a heartbeat others would get our queues.
-    this.membership.beatTo(endpoint)
-      .then(() => this.#listeners.forEach((listener) => listener.onBrokerBack(name)))
-      .catch(() => {}); // the connection is gone again: the next one comes here too
+    if (again) this.#comeBack(endpoint, name);
+  }
+
+  /** The broker forgot this client with the connection: without a heartbeat others would get our queues. */
+  async #comeBack(endpoint: Endpoint, name: string): Promise<void> {
+    while (endpoint.isOpen) { // the next connection comes here too
+      try {
+        await this.membership.beatTo(endpoint);
+        for (const listener of this.#listeners.values()) listener.onBrokerBack(name);
+        return;
+      } catch (error) {
+        const text = `broker ${name} does not take our heartbeat, trying again in ${COME_BACK_INTERVAL} ms`;
+        this.options.events.emit("warning", "disconnected", text, { broker: endpoint.address, error });
+        await delay(COME_BACK_INTERVAL, { signal: this.#closing.signal }).catch(() => {});
+      }
+    }
   }
 
   #routeChanged(route: TopicRoute): void {

@@ -80,6 +80,11 @@ export class Endpoint {
     this.#options = options;
   }
 
+  /** Whether a connection is open now. */
+  get isOpen(): boolean {
+    return this.#connection?.isOpen ?? false;
+  }
+
   /** Our own address on the open connection, if there is one. */
   get localHost(): string | undefined {
     return this.#connection?.localHost;
@@ -98,11 +103,12 @@ export class Endpoint {
     options: CallOptions,
   ): Promise<Answer<S>> {
     const request = { name: spec.name, code: spec.code, fields: encodeHeader(spec.header, header), body: options.body };
-    const started = performance.now();
+    const { timeout, signal } = options;
+    const deadline = performance.now() + timeout;
+    const left = () => Math.max(1, deadline - performance.now());
     for (let attempt = 1;; attempt++) {
-      const left = Math.max(1, options.timeout - (performance.now() - started));
-      const connection = await this.#open(left, options.signal);
-      const answer = await connection.request(request, { timeout: left, signal: options.signal });
+      const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(), signal);
+      const answer = await connection.request(request, { timeout: left(), signal });
       // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
       if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) return this.#read(spec, answer, options.accept);
       connection.close();
@@ -148,9 +154,10 @@ export class Endpoint {
 
   async #connect(): Promise<Connection> {
     const { transport, tls, connectTimeout } = this.#options;
-    const target = this.#options.mapAddress(this.address);
-    const parsed = parseAddress(target);
+    let target = this.address;
     try {
+      target = this.#options.mapAddress(this.address);
+      const parsed = parseAddress(target);
       if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
       const wait = this.#notBefore - performance.now();
       if (wait > 0) await delay(wait, { signal: this.#closing.signal });

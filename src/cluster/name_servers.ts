@@ -78,8 +78,9 @@ export class NameServers {
   async call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
     let failure: unknown;
     const deadline = performance.now() + options.timeout;
+    const first = this.#current;
     for (let i = 0; i < this.#endpoints.length; i++) {
-      const index = (this.#current + i) % this.#endpoints.length;
+      const index = (first + i) % this.#endpoints.length;
       // A silent one must not use up the time of those behind it.
       const timeout = Math.max(1, (deadline - performance.now()) / (this.#endpoints.length - i));
       try {

@@ -136,9 +136,13 @@ export class Routes {
     const before = this.#known.get(topic);
     if (data === undefined) return before;
     const route = readRoute(topic, data);
-    if (before !== undefined && sameRoute(before, route)) return before;
-    this.#known.set(topic, route);
     this.#brokers = undefined;
+    this.#known.delete(topic); // so that it comes last: where routes disagree, the newest counts
+    if (before !== undefined && sameRoute(before, route)) {
+      this.#known.set(topic, before);
+      return before;
+    }
+    this.#known.set(topic, route);
     if (before !== undefined) this.#listener.onChanged(route);
     return route;
   }

@@ -54,6 +54,9 @@ export interface ConnectionOptions {
   readonly maxQueuedBytes?: number;
 }
 
+/** How long a request must have waited, at least, for silence to mean that the peer is gone, in milliseconds. */
+const LEAST_SILENCE = 1_000;
+
 interface Pending {
   readonly name: string;
   readonly timeout: number;
@@ -66,8 +69,8 @@ interface Pending {
  * A socket that speaks frames.
  *
  * Answers find their request by opaque; late ones are dropped. A request that times out while nothing at all has
- * been received since it left means that the peer is gone without a word: the connection closes, so that the next
- * request opens another.
+ * been received since it left, a second ago at least, means that the peer is gone without a word: the connection
+ * closes, so that the next request opens another.
  */
 export class Connection {
   /** The other side's `host:port`, as it was asked for. */
@@ -222,7 +225,8 @@ export class Connection {
       }
       this.#pending.delete(opaque);
       pending.reject(new TimeoutError(`complete ${pending.name} on ${this.address}`, pending.timeout));
-      if (this.#lastReceived < pending.deadline - pending.timeout) {
+      const sentAt = pending.deadline - pending.timeout;
+      if (this.#lastReceived < sentAt && now - sentAt >= LEAST_SILENCE) {
         this.#lost(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
         return;
       }

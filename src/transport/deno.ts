@@ -60,11 +60,13 @@ async function startTls(conn: Deno.TcpConn, host: string, tls: TlsOptions, signa
   const abort = () => closeQuietly(open);
   signal.addEventListener("abort", abort, { once: true });
   try {
+    signal.throwIfAborted();
     const secure = await Deno.startTls(conn, {
       hostname: tls.serverName ?? host,
       ...(tls.caCerts === undefined ? {} : { caCerts: [...tls.caCerts] }),
     });
     open = secure;
+    signal.throwIfAborted();
     await secure.handshake();
     return secure;
   } catch (error) {
