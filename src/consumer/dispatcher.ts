@@ -51,10 +51,12 @@ export class Dispatcher<T = unknown> {
   /** A queue has something to hand out, perhaps. */
   offer(owned: OwnedQueue<T>): void {
     this.#lastTurn = performance.now(); // messages arrive in a turn of the event loop of their own
-    if (owned.listed || !owned.handsOut) return;
-    owned.listed = true;
-    this.#round.push(owned);
-    this.#serve();
+    if (!owned.handsOut) return;
+    if (!owned.listed) {
+      owned.listed = true;
+      this.#round.push(owned);
+    }
+    this.#serve(); // a queue in the round may hold only what no loop has wanted so far
   }
 
   /** The next batch; undefined once the dispatcher is closed or the signal has aborted. */
