@@ -240,6 +240,10 @@ function encodeReply(request: Command, reply: Reply): Uint8Array {
 }
 
 function failure(error: unknown): Reply {
-  const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const remark = error instanceof Error
+    ? `${error.name}: ${error.message}`
+    : typeof error === "string"
+    ? error
+    : "failed";
   return { code: ResponseCode.SYSTEM_ERROR, remark };
 }

@@ -19,8 +19,10 @@ export class WriteQueue {
   #maxQueued: number;
   #onError: (cause: unknown) => void;
   #frames: Uint8Array[] = [];
+  /** Bytes that wait for the write under way to end. */
   #queuedBytes = 0;
   #running = false;
+  #writing = false;
   #failure: { reason: unknown } | undefined;
   /** Settles when all frames that are queued now have been written; made only if somebody waits for it. */
   #written: { promise: Promise<void>; resolve: () => void; reject: (reason: unknown) => void } | undefined;
@@ -39,7 +41,7 @@ export class WriteQueue {
     if (!this.#running) {
       this.#running = true;
       queueMicrotask(() => this.#run());
-    } else if (this.#queuedBytes > this.#maxQueued) {
+    } else if (this.#writing && this.#queuedBytes > this.#maxQueued) {
       this.#onError(`the other side does not read: ${this.#queuedBytes} bytes wait for it`);
     }
     return wait ? this.#whenWritten() : Promise.resolve();
@@ -71,6 +73,7 @@ export class WriteQueue {
       this.#frames = [];
       this.#written = undefined;
       this.#queuedBytes = 0;
+      this.#writing = true;
       try {
         for (const chunk of chunks(frames)) await this.#socket.write(chunk);
       } catch (error) {
@@ -80,6 +83,7 @@ export class WriteQueue {
       }
       written?.resolve();
     }
+    this.#writing = false;
     this.#running = false;
   }
 }

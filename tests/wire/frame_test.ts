@@ -370,7 +370,13 @@ Deno.test("encodeBinaryFrame() refuses what does not fit instead of writing anot
 
 Deno.test("encodeFrame() and encodeBinaryFrame() refuse a frame that no peer takes", () => {
   for (const encode of [encodeFrame, encodeBinaryFrame]) {
-    assertThrows(() => encode({ code: 310, opaque: 1, body: new Uint8Array(MAX_FRAME_SIZE) }));
-    assertThrows(() => encode({ code: 310, opaque: 1, fields: { i: "x".repeat(MAX_FRAME_SIZE) } }));
+    const empty = encode({ code: 310, opaque: 1 }).length;
+    assertEquals(encode({ code: 310, opaque: 1, body: new Uint8Array(MAX_FRAME_SIZE - empty) }).length, MAX_FRAME_SIZE);
+    assertThrows(
+      () => encode({ code: 310, opaque: 1, body: new Uint8Array(MAX_FRAME_SIZE - empty + 1) }),
+      ValidationError,
+    );
+    assertThrows(() => encode({ code: 310, opaque: 1, body: new Uint8Array(MAX_FRAME_SIZE) }), ValidationError);
+    assertThrows(() => encode({ code: 310, opaque: 1, fields: { i: "x".repeat(MAX_FRAME_SIZE) } }), ValidationError);
   }
 });

@@ -135,7 +135,7 @@ function hostSize(host: string): number {
   return host.startsWith("[") ? 20 : 8;
 }
 
-for (const [file, [expected]] of Object.entries(frames as Record<string, Record<string, unknown>[]>)) {
+for (const [file, expected] of Object.entries<Record<string, unknown>>(frames)) {
   Deno.test(`decodeFrame() reads ${file} as Java does`, () => {
     const bytes = golden(file);
     const { body, fields, remark, ...command } = decodeFrame(bytes);
