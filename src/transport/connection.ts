@@ -54,7 +54,7 @@ export interface ConnectionOptions {
   readonly maxQueuedBytes?: number;
 }
 
-/** How long a request must have waited, at least, for silence to mean that the peer is gone, in milliseconds. */
+/** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
 const LEAST_SILENCE = 1_000;
 
 interface Pending {
@@ -68,9 +68,9 @@ interface Pending {
 /**
  * A socket that speaks frames.
  *
- * Answers find their request by opaque; late ones are dropped. A request that times out while nothing at all has
- * been received since it left, a second ago at least, means that the peer is gone without a word: the connection
- * closes, so that the next request opens another.
+ * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been received
+ * since the first of them left, a second ago at least, the peer is gone without a word: the connection closes, so that
+ * the next request opens another.
  */
 export class Connection {
   /** The other side's `host:port`, as it was asked for. */
@@ -85,6 +85,8 @@ export class Connection {
   #pending = new Map<number, Pending>();
   #opaque = 0;
   #lastReceived = performance.now();
+  /** When the first request left that timed out, with nothing received since. */
+  #silentSince = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = Infinity;
   #closeReason: RocketMQError | undefined;
@@ -123,9 +125,9 @@ export class Connection {
   }
 
   /** Sends a request that nobody answers; resolves when its bytes have been handed to the system. */
-  sendOneway(request: OutgoingRequest): Promise<void> {
-    if (this.#closeReason !== undefined) return Promise.reject(this.#closeReason);
-    return this.#writes.push(encodeFrame({ ...request, opaque: this.#nextOpaque(), flag: FrameFlag.ONEWAY }), true);
+  async sendOneway(request: OutgoingRequest): Promise<void> {
+    if (this.#closeReason !== undefined) throw this.#closeReason;
+    await this.#writes.push(encodeFrame({ ...request, opaque: this.#nextOpaque(), flag: FrameFlag.ONEWAY }), true);
   }
 
   /** Closes the connection; requests that wait for an answer fail with `reason`. */
@@ -147,6 +149,7 @@ export class Connection {
     try {
       await this.#socket.receive((bytes) => {
         this.#lastReceived = performance.now();
+        this.#silentSince = Infinity;
         reader.push(bytes);
       });
       this.#lost("the other side closed it");
@@ -226,10 +229,11 @@ export class Connection {
       this.#pending.delete(opaque);
       pending.reject(new TimeoutError(`complete ${pending.name} on ${this.address}`, pending.timeout));
       const sentAt = pending.deadline - pending.timeout;
-      if (this.#lastReceived < sentAt && now - sentAt >= LEAST_SILENCE) {
-        this.#lost(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
-        return;
-      }
+      if (this.#lastReceived >= sentAt) continue;
+      this.#silentSince = Math.min(this.#silentSince, sentAt);
+      if (now - this.#silentSince < LEAST_SILENCE) continue;
+      this.#lost(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
+      return;
     }
     if (next < Infinity) this.#watch(next);
   }
