@@ -65,7 +65,8 @@ export interface ConsumerOptions {
    */
   pullBatchSize?: number;
   /**
-   * The most bytes in one pull, 1 024 to 16 MiB; 4.9 brokers know only their own cap, 256 KiB unless configured.
+   * The most bytes in one pull, 1 024 to 16 MiB. Brokers have a cap of their own, 256 KiB unless configured; 4.9 and
+   * 5.3 know only that one.
    *
    * @default {262_144}
    */

@@ -21,6 +21,7 @@ export * from "./codes.ts";
 export * from "./compression.ts";
 export * from "./fields.ts";
 export * from "./frame.ts";
+export { parseHost } from "./host.ts";
 export * from "./json.ts";
 export * from "./message_id.ts";
 export * from "./properties.ts";

@@ -1,0 +1,42 @@
+/**
+ * Consumes the topic "orders" as a member of the group "billing" until Ctrl-C. Start it twice to see the queues shared;
+ * examples/produce.ts gives it something to do. Run it with
+ *
+ *     deno run --allow-net examples/consume.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *
+ * @module
+ */
+
+import { connect } from "@denorocket/rocketmq";
+
+/** What travels as JSON. */
+interface Order {
+  readonly order: number;
+  readonly total: number;
+}
+
+const [nameServer = "127.0.0.1:9876"] = Deno.args;
+
+const stop = new AbortController();
+Deno.addSignalListener("SIGINT", () => stop.abort());
+
+await using mq = await connect(nameServer);
+await using consumer = await mq.consumer<Order>({
+  group: "billing",
+  topics: { orders: "paid || refunded" }, // these tags only; "*" takes all
+  consumeFrom: "first", // where a group begins that has no offsets yet
+  missingTopic: "wait", // the first order makes the topic, perhaps later than now
+});
+console.log("Waiting for orders, Ctrl-C ends it");
+
+let count = 0;
+for await (const batch of consumer.batches({ signal: stop.signal })) {
+  for (const message of batch) {
+    const { order, total } = message.json();
+    console.log(`order ${order} (${message.tags}): ${total}`);
+    count++;
+  }
+} // asking for the next batch acknowledges this one; so does the last ask, which ends the loop
+
+// Leaving the scope commits the offsets and leaves the group: other members take the queues over at once.
+console.log(`${count} orders consumed`);

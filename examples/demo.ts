@@ -1,0 +1,267 @@
+/**
+ * A shop's orders are produced, and two members of one group consume them. One order fails once and comes back, one
+ * member leaves and the other takes its queues over. In the end every order is accounted for.
+ *
+ *     deno run --allow-net examples/demo.ts                                # a broker inside this process
+ *     deno run --allow-net examples/demo.ts --name-server localhost:9876   # a real cluster
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import {
+  type Client,
+  connect,
+  json,
+  type Message,
+  type MessageBatch,
+  type Producer,
+  RocketMQError,
+} from "@denorocket/rocketmq";
+import { EmbeddedBroker } from "@denorocket/rocketmq/embedded";
+
+const ORDERS = 4_000;
+const ORDERS_PER_SEND = 50;
+/** Between two sends, in milliseconds: without it there would be nothing to watch. */
+const PAUSE = 35;
+/** The order that fails at the first attempt. */
+const UNLUCKY = 1_000;
+/** How long the whole demo may take, in milliseconds. */
+const LIMIT = 60_000;
+
+/** What travels as JSON. */
+interface Order {
+  readonly id: number;
+  readonly item: string;
+}
+
+/** What everybody in the demo knows. */
+interface Shop {
+  readonly nameServer: string;
+  readonly topic: string;
+  readonly group: string;
+  readonly ledger: Ledger;
+  readonly screen: Screen;
+  /** Aborts when every order is checked off, or it takes too long. */
+  readonly closing: AbortSignal;
+}
+
+async function main(): Promise<boolean> {
+  const { values } = parseArgs({ args: Deno.args, options: { "name-server": { type: "string" } } });
+  const nameServer = values["name-server"];
+  if (nameServer !== undefined) return await runShop(nameServer);
+
+  // Level 1 is a second on a real broker; here a failed order returns sooner.
+  await using broker = await EmbeddedBroker.start({ delayLevels: [200] });
+  return await runShop(broker.nameServer);
+}
+
+/** Runs the whole demo; true if no order was lost. */
+async function runShop(nameServer: string): Promise<boolean> {
+  const started = performance.now();
+  const [ledger, screen] = [new Ledger(), new Screen()];
+  const run = crypto.randomUUID().slice(0, 8); // a topic and a group that nobody has used before
+  const shop: Shop = {
+    nameServer,
+    topic: `demo-orders-${run}`,
+    group: `demo-billing-${run}`,
+    ledger,
+    screen,
+    closing: AbortSignal.any([ledger.complete, AbortSignal.timeout(LIMIT)]),
+  };
+  screen.say(`Name server ${nameServer}, topic ${shop.topic}, group ${shop.group}`);
+
+  await using mq = await join(shop);
+  await using producer = await mq.producer();
+  await send(shop, producer, 1); // the first message makes the topic, where brokers allow it
+
+  screen.watch(() => ledger.progress());
+  try {
+    await Promise.all([
+      produce(shop, producer),
+      consume(shop, "alice", () => false),
+      consume(shop, "bob", () => ledger.consumed.size >= ORDERS / 2),
+    ]);
+  } finally {
+    screen.unwatch();
+  }
+  return summarize(ledger, performance.now() - started);
+}
+
+/** Sends the orders, some at a time. */
+async function produce(shop: Shop, producer: Producer): Promise<void> {
+  const { ledger, closing } = shop;
+  while (ledger.produced.size < ORDERS && !closing.aborted) {
+    await send(shop, producer, Math.min(ORDERS_PER_SEND, ORDERS - ledger.produced.size));
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
+/** Sends the next orders in one request; they count as produced when a broker has stored them. */
+async function send({ topic, ledger }: Shop, producer: Producer, count: number): Promise<void> {
+  const first = ledger.produced.size + 1;
+  const orders: Order[] = Array.from({ length: count }, (_, i) => ({ id: first + i, item: "a book" }));
+  await producer.sendBatch(orders.map((order) => ({ topic, keys: `${order.id}`, body: json(order) })));
+  for (const { id } of orders) ledger.add(id);
+}
+
+/** One member of the group, with a client of its own: brokers tell members apart by client. */
+async function consume(shop: Shop, name: string, leaves: () => boolean): Promise<void> {
+  const { topic, group, ledger, screen, closing } = shop;
+  await using mq = await join(shop);
+  // A real broker may need a moment to tell its name server of a new topic: the members wait for it.
+  await using consumer = await mq.consumer<Order>({ group, topics: topic, consumeFrom: "first", missingTopic: "wait" });
+  const member = ledger.enter(name, () => consumer.assignment().filter((queue) => queue.topic === topic).length);
+  screen.say(`${name} joined the group`);
+
+  for await (const batch of consumer.batches({ signal: closing })) {
+    for (const message of batch) await bill(shop, member, batch, message);
+    if (!leaves()) continue; // asking for the next batch acknowledges this one
+    await batch.ack();
+    screen.say(`${name} leaves after ${member.orders} orders`);
+    break;
+  }
+  await consumer.close();
+  member.queues = () => 0;
+}
+
+/** Handles one order: checks it off, or sends it back for later if it fails. */
+async function bill(
+  { ledger, screen }: Shop,
+  member: Member,
+  batch: MessageBatch<Order>,
+  message: Message<Order>,
+): Promise<void> {
+  const { id } = message.json();
+  if (id === UNLUCKY && message.reconsumeTimes === 0) {
+    screen.say(`order ${id} fails at ${member.name}, it is sent back for later`);
+    await batch.retry(message, { delayLevel: 1 });
+    return;
+  }
+  if (message.reconsumeTimes > 0) screen.say(`order ${id} came back, to ${member.name}`);
+  ledger.checkOff(id, member, message.reconsumeTimes > 0);
+}
+
+/** Connects; what goes wrong on the way is shown above the progress. */
+async function join({ nameServer, screen }: Shop): Promise<Client> {
+  return await connect({ nameServers: nameServer, logger: screen });
+}
+
+/** Tells what became of the orders, in words and in the last line. */
+function summarize(ledger: Ledger, elapsed: number): boolean {
+  const lost = ledger.produced.difference(ledger.consumed).size;
+  const shares = ledger.members.map(({ name, orders }) => `${name} ${orders}`).join(", ");
+  console.log(`
+  produced    ${ledger.produced.size} orders
+  consumed    ${ledger.consumed.size} orders: ${shares}
+  duplicates  ${ledger.duplicates}
+  came back   ${ledger.cameBack} after a failure
+  elapsed     ${(elapsed / 1_000).toFixed(1)} s
+
+${ledger.produced.size} produced, ${ledger.consumed.size} consumed, ${lost} lost`);
+  return lost === 0;
+}
+
+/** A member as the ledger sees it. */
+interface Member {
+  readonly name: string;
+  /** How many orders it has handled. */
+  orders: number;
+  /** How many queues of the topic it owns now. */
+  queues: () => number;
+}
+
+/** Where every order is checked off. */
+class Ledger {
+  readonly produced: Set<number> = new Set();
+  readonly consumed: Set<number> = new Set();
+  readonly members: Member[] = [];
+  duplicates = 0;
+  cameBack = 0;
+  #complete = new AbortController();
+
+  /** Aborts when all orders are produced and consumed. */
+  get complete(): AbortSignal {
+    return this.#complete.signal;
+  }
+
+  enter(name: string, queues: () => number): Member {
+    const member = { name, orders: 0, queues };
+    this.members.push(member);
+    return member;
+  }
+
+  add(id: number): void {
+    this.produced.add(id);
+    this.#check();
+  }
+
+  checkOff(id: number, member: Member, cameBack: boolean): void {
+    if (this.consumed.has(id)) this.duplicates++;
+    if (cameBack) this.cameBack++;
+    this.consumed.add(id);
+    member.orders++;
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.produced.size === ORDERS && this.consumed.size === ORDERS) this.#complete.abort();
+  }
+
+  progress(): string {
+    const members = this.members.map(({ name, orders, queues }) => ` | ${name} ${orders} (${queues()} queues)`);
+    return `${this.produced.size} produced, ${this.consumed.size} consumed${members.join("")}`;
+  }
+}
+
+/** Says what happens; below it, progress is one line that is redrawn on a terminal, and a line now and then elsewhere. */
+class Screen {
+  #isTerminal = Deno.stdout.isTerminal();
+  #encoder = new TextEncoder();
+  #line = (): string => "";
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  watch(line: () => string): void {
+    this.#line = line;
+    this.#timer = setInterval(() => this.#isTerminal ? this.#draw(line()) : console.log(line()), this.#interval);
+  }
+
+  unwatch(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    if (this.#isTerminal) this.#draw("");
+    console.log(this.#line());
+  }
+
+  say(text: string): void {
+    const redraws = this.#isTerminal && this.#timer !== undefined;
+    if (redraws) this.#draw("");
+    console.log(text);
+    if (redraws) this.#draw(this.#line());
+  }
+
+  warn(text: string): void {
+    this.say(`warning: ${text}`);
+  }
+
+  error(text: string): void {
+    this.say(`error: ${text}`);
+  }
+
+  get #interval(): number {
+    return this.#isTerminal ? 50 : 500;
+  }
+
+  #draw(text: string): void {
+    const columns = Deno.consoleSize().columns || 80;
+    Deno.stdout.writeSync(this.#encoder.encode(`\r\x1b[K${text.slice(0, columns - 1)}`));
+  }
+}
+
+try {
+  Deno.exitCode = await main() ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof RocketMQError)) throw error;
+  console.error(error.message);
+  Deno.exit(1);
+}
