@@ -70,7 +70,7 @@ export class Cluster {
   /** Unique per client: brokers tell members of a group apart by it. */
   readonly clientId: string;
   #users = new Set<ClusterUser>();
-  #comingBack = new Set<Endpoint>();
+  #comingBack = new Map<Endpoint, AbortController>();
   #closed: Promise<void> | undefined;
   #closing = new AbortController();
   #nameServers: NameServers;
@@ -237,21 +237,23 @@ export class Cluster {
 
   /** The broker forgot this client with the connection: without a heartbeat others would get our queues. */
   async #comeBack(endpoint: Endpoint, name: string): Promise<void> {
-    if (this.#comingBack.has(endpoint)) return; // the heartbeats under way go over the new connection too
-    this.#comingBack.add(endpoint);
-    while (endpoint.isOpen && !await this.#reintroduce(endpoint, name)) {
-      await delay(COME_BACK_INTERVAL, { signal: this.#closing.signal }).catch(() => {});
+    this.#comingBack.get(endpoint)?.abort(); // what is tried for an older connection is of no use
+    const newer = new AbortController();
+    this.#comingBack.set(endpoint, newer);
+    const signal = AbortSignal.any([newer.signal, this.#closing.signal]);
+    while (endpoint.isOpen && !signal.aborted && !await this.#reintroduce(endpoint, name, signal)) {
+      await delay(COME_BACK_INTERVAL, { signal }).catch(() => {});
     }
-    this.#comingBack.delete(endpoint);
   }
 
-  async #reintroduce(endpoint: Endpoint, name: string): Promise<boolean> {
+  async #reintroduce(endpoint: Endpoint, name: string, signal: AbortSignal): Promise<boolean> {
     try {
       await this.membership.beatTo(endpoint);
+      if (signal.aborted) return true;
       for (const listener of this.#listeners.values()) listener.onBrokerBack(name);
       return true;
     } catch (error) {
-      if (!endpoint.isOpen) return false; // that was told already
+      if (!endpoint.isOpen || signal.aborted) return false; // that was told already
       const text = `broker ${name} does not take our heartbeat, trying again in ${COME_BACK_INTERVAL} ms`;
       this.options.events.emit("warning", "disconnected", text, { broker: endpoint.address, error });
       return false;

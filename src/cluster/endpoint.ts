@@ -115,17 +115,6 @@ export class Endpoint {
     }
   }
 
-  /** Sends a request that nobody answers; resolves when it has been written. */
-  async sendOneway<S extends RequestSpec>(
-    spec: S,
-    header: HeaderOf<S["header"]>,
-    options: CallOptions,
-  ): Promise<void> {
-    const connection = await this.#open(options.timeout, options.signal);
-    const fields = encodeHeader(spec.header, header);
-    await connection.sendOneway({ name: spec.name, code: spec.code, fields, body: options.body });
-  }
-
   /** Closes the connection and fails what waits on it; later calls fail. */
   close(): void {
     this.#closing.abort(new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST"));
