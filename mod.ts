@@ -38,7 +38,13 @@ export type { MessageBatch, RetryOptions } from "./src/consumer/batch.ts";
 export type { ConsumerOptions, TopicsOption } from "./src/consumer/options.ts";
 export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
-export { tag, type TagSelector } from "./src/consumer/selector.ts";
+export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/selector.ts";
+export type {
+  Subscription,
+  SubscriptionManager,
+  SubscriptionManagerOptions,
+  SubscriptionRecord,
+} from "./src/consumer/subscription_manager.ts";
 export * from "./src/errors.ts";
 export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";

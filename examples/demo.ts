@@ -142,9 +142,10 @@ async function bill(
   ledger.checkOff(id, member, message.reconsumeTimes > 0);
 }
 
-/** Connects; what goes wrong on the way is shown above the progress. */
+/** Connects; what goes wrong later is shown above the progress. */
 async function join({ nameServer, screen }: Shop): Promise<Client> {
-  return await connect({ nameServers: nameServer, logger: screen });
+  // A new topic spreads over a cluster's brokers one by one: looking for its queues every second finds them soon.
+  return await connect({ nameServers: nameServer, routeInterval: 1_000, logger: screen });
 }
 
 /** Tells what became of the orders, in words and in the last line. */

@@ -46,6 +46,10 @@ function show(value: unknown): string {
   return String(value);
 }
 
+function describe(problems: readonly Problem[]): string {
+  return problems.map((p) => `${p.field} is ${show(p.value)}, allowed is ${p.allowed}`).join("; ");
+}
+
 /** A value given by the caller is not allowed; all problems are named at once. */
 export class ValidationError extends RocketMQError {
   /** The class's name, also after bundling. */
@@ -55,8 +59,7 @@ export class ValidationError extends RocketMQError {
 
   /** Makes the error from its problems; `action` is what could not be done: `"create a consumer"`. */
   constructor(action: string, problems: readonly Problem[], code = "INVALID_VALUE") {
-    const list = problems.map((p) => `${p.field} is ${show(p.value)}, allowed is ${p.allowed}`).join("; ");
-    super(`Cannot ${action}: ${list}`, { code });
+    super(`Cannot ${action}: ${describe(problems)}`, { code });
     this.problems = problems;
   }
 }
@@ -238,5 +241,61 @@ export class TopicNotSubscribedError extends SubscriptionError {
   constructor(topic: string) {
     super(`Cannot find a subscription of topic "${topic}": subscribe to it first`, { code: "TOPIC_NOT_SUBSCRIBED" });
     this.topic = topic;
+  }
+}
+
+/** The consumer is subscribed to the topic already, with another selector. */
+export class SubscriptionConflictError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "SubscriptionConflictError";
+  /** The topic's name. */
+  readonly topic: string;
+  /** The selector that is in force. */
+  readonly current: string;
+  /** The selector that was asked for. */
+  readonly wanted: string;
+
+  /** Makes the error from both selectors. */
+  constructor(topic: string, current: string, wanted: string) {
+    super(
+      `Cannot subscribe to topic "${topic}" with "${wanted}": it is subscribed with "${current}" already; ` +
+        `updateSelector() changes that`,
+      { code: "SUBSCRIPTION_CONFLICT" },
+    );
+    this.topic = topic;
+    this.current = current;
+    this.wanted = wanted;
+  }
+}
+
+/** There are as many subscriptions as allowed. */
+export class SubscriptionLimitExceededError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "SubscriptionLimitExceededError";
+  /** How many are allowed. */
+  readonly limit: number;
+
+  /** Makes the error; `topic` is the one that is too many. */
+  constructor(topic: string, limit: number) {
+    super(
+      `Cannot subscribe to topic "${topic}": ${limit} subscriptions are allowed; unsubscribe from one, or raise ` +
+        `maxSubscriptions`,
+      { code: "SUBSCRIPTION_LIMIT_EXCEEDED" },
+    );
+    this.limit = limit;
+  }
+}
+
+/** Subscriptions that were to be imported cannot be understood; none of them was taken. */
+export class SubscriptionDataError extends SubscriptionError {
+  /** The class's name, also after bundling. */
+  override name = "SubscriptionDataError";
+  /** Everything that is wrong. */
+  readonly problems: readonly Problem[];
+
+  /** Makes the error from its problems. */
+  constructor(problems: readonly Problem[]) {
+    super(`Cannot import subscriptions: ${describe(problems)}`, { code: "SUBSCRIPTION_DATA" });
+    this.problems = problems;
   }
 }

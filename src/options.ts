@@ -13,6 +13,16 @@ export const MAX_TOPIC_LENGTH = 127;
 /** The longest group that brokers take, in bytes. Source: Validators. */
 export const MAX_GROUP_LENGTH = 255;
 
+/** What names may be, in words. */
+export function nameRule(max: number): string {
+  return `1 to ${max} characters of % | a-z A-Z 0-9 _ -`;
+}
+
+/** Whether a value may name a topic or a group. */
+export function isName(value: unknown, max: number): value is string {
+  return typeof value === "string" && value.length >= 1 && value.length <= max && NAME.test(value);
+}
+
 /** Gathers the problems of one options object. */
 export class OptionsCheck {
   #action: string;
@@ -67,8 +77,8 @@ export class OptionsCheck {
 
   /** Checks a topic's or group's name. */
   name(field: string, value: unknown, max: number): string {
-    if (typeof value === "string" && value.length >= 1 && value.length <= max && NAME.test(value)) return value;
-    this.add(field, value, `1 to ${max} characters of % | a-z A-Z 0-9 _ -`);
+    if (isName(value, max)) return value;
+    this.add(field, value, nameRule(max));
     return "";
   }
 

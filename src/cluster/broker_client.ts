@@ -6,11 +6,12 @@
 
 import { ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
-import type { ConsumerListBody } from "../wire/bodies.ts";
+import type { ConsumerListBody, SubscriptionData } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
 import {
+  checkClientConfig,
   getConsumerList,
   getMaxOffset,
   getMinOffset,
@@ -24,6 +25,7 @@ import type { Cluster } from "./cluster.ts";
 import type { Answer } from "./endpoint.ts";
 
 const decoder = new TextDecoder();
+const encoder = new TextEncoder();
 /** The answers to a pull that are no errors. */
 const PULL_ANSWERS = [
   ResponseCode.PULL_NOT_FOUND,
@@ -103,6 +105,21 @@ export class BrokerClient {
     const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
     const body = parseJson(decoder.decode(answer.body)) as ConsumerListBody;
     return body.consumerIdList ?? [];
+  }
+
+  /**
+   * Asks a broker whether it takes a subscription.
+   *
+   * @throws {ResponseError} 23 if the expression does not parse, 1 if the broker has no property filter
+   */
+  async checkSubscription(broker: string, group: string, subscription: SubscriptionData): Promise<void> {
+    const body = encoder.encode(JSON.stringify({
+      clientId: this.#cluster.clientId,
+      group,
+      subscriptionData: subscription,
+    }));
+    const timeout = this.#cluster.options.requestTimeout;
+    await this.#cluster.broker(broker).call(checkClientConfig, {}, { body, timeout });
   }
 
   /** Sends a message back for later; resolves when the broker has stored it. */

@@ -19,7 +19,7 @@ import { ProcessQueue } from "./process_queue.ts";
 import { PullLoop } from "./pull_loop.ts";
 import type { PullAnswer, Puller } from "./puller.ts";
 import type { Gain } from "./rebalancer.ts";
-import type { TagSelector } from "./selector.ts";
+import type { Selector } from "./selector.ts";
 import { resolveStartOffset } from "./start_offset.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
@@ -48,7 +48,7 @@ export interface AssignmentContext<T = unknown> {
   /** Hears what happens. */
   readonly events: EventHub;
   /** What is wanted of a topic; undefined once it is not subscribed any more. */
-  readonly selector: (topic: string) => TagSelector | undefined;
+  readonly selector: (topic: string) => Selector | undefined;
   /** Hears of queues with something to hand out. */
   readonly offer: (owned: OwnedQueue<T>) => void;
   /** Makes a record safe that cannot be read; resolves when it is, or `owned` has ended. */
@@ -115,6 +115,13 @@ export class Assignment<T = unknown> {
     } finally {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
       this.#open(owned, offset);
+    }
+  }
+
+  /** Pulls topics anew: what the pulls under way skip by an older selector is not skipped. */
+  pullAnew(topics: readonly string[]): void {
+    for (const owned of this.#owned.values()) {
+      if (owned.state === "open" && topics.includes(owned.queue.topic)) owned.loop.start();
     }
   }
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { MessageQueue } from "../message.ts";
+import type { Message, MessageQueue } from "../message.ts";
 import type { MessageBatch } from "./batch.ts";
-import type { Message } from "../message.ts";
+import type { SubscriptionManager } from "./subscription_manager.ts";
 
 /** Options of {@linkcode Consumer.batches}. */
 export interface BatchesOptions {
@@ -72,6 +72,8 @@ export interface ConsumerStats {
 export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   /** The group. */
   readonly group: string;
+  /** What it is subscribed to: may be changed while it runs. */
+  readonly subscriptions: SubscriptionManager;
   /** Aborts when the consumer begins to close. */
   readonly closing: AbortSignal;
   /**

@@ -6,7 +6,7 @@
 
 import { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { ConsumerStartError, ConsumerStateError, InvalidTopicError } from "../errors.ts";
+import { ConsumerStartError, ConsumerStateError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
 import { OptionsCheck } from "../options.ts";
@@ -25,9 +25,13 @@ import type { OwnedQueue } from "./owned_queue.ts";
 import { Puller } from "./puller.ts";
 import { Rebalancer } from "./rebalancer.ts";
 import { sendRetryCopy } from "./retry_copy.ts";
-import { parseSelector, subscriptionData, type TagSelector } from "./selector.ts";
+import { parseSelector, type Selector, subscriptionData } from "./selector.ts";
 import { Settlement } from "./settlement.ts";
+import { checkSubscription } from "./subscription_check.ts";
+import { SubscriptionManager } from "./subscription_manager.ts";
 import { Watchdog } from "./watchdog.ts";
+
+const everything = parseSelector("*");
 
 /** Joins a group; resolves when the brokers know this member and its first queues are known. */
 export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
@@ -40,9 +44,9 @@ export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): 
 /** A member of a group in clustering, with concurrent consumption. */
 export class GroupConsumer<T = unknown> implements Consumer<T> {
   readonly group: string;
+  readonly subscriptions: SubscriptionManager;
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
-  #selectors: Map<string, TagSelector>;
   #subVersion = Date.now();
   #brokers: BrokerClient;
   #settlement: Settlement<T>;
@@ -62,8 +66,19 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.group = group;
     this.#cluster = cluster;
     this.#options = options;
-    this.#selectors = new Map(options.topics).set(retryTopic(group), parseSelector("*"));
     this.#brokers = new BrokerClient(cluster);
+    const asking = {
+      cluster,
+      group,
+      brokers: this.#brokers,
+      waits: options.missingTopic === "wait",
+      onMissing: (topic: string) => this.#awaitTopic(topic),
+    };
+    this.subscriptions = new SubscriptionManager({
+      maxSubscriptions: options.maxSubscriptions,
+      check: (topic, selector) => checkSubscription(asking, topic, selector),
+      onChanged: (topics) => this.#subscriptionsChanged(topics),
+    });
     const offer = (owned: OwnedQueue<T>) => this.#dispatcher.offer(owned);
     this.#settlement = new Settlement<T>({
       options,
@@ -86,7 +101,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
         introduce: () => cluster.membership.beat(),
       }),
       limits: new FlowLimits(options),
-      selector: (topic) => this.#selectors.get(topic),
+      selector: (topic) => this.#selector(topic),
       onBroken: (owned, record) => this.#secureBroken(owned, record),
     });
     this.#rebalancer = new Rebalancer({
@@ -95,7 +110,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       group,
       allocation: options.allocation,
       interval: options.rebalanceInterval,
-      topics: () => [...this.#selectors.keys()],
+      topics: () => this.#topics(),
       owned: () => this.assignment(),
       change: (gained, lost, reason) => this.#assignment.change(gained, lost, reason),
       onUnknown: (topic, reason, error) => {
@@ -119,7 +134,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   async start(): Promise<void> {
     this.#cluster.attach(this);
     try {
-      await this.#findTopics();
+      const topics = [...this.#options.topics];
+      await Promise.all(topics.map(([topic, selector]) => this.subscriptions.subscribe(topic, selector)));
       this.#checkOpen("join");
       this.#enter();
       await this.#cluster.membership.beat();
@@ -144,10 +160,11 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       );
     }
     this.#isMember = true;
+    this.#rebalancer.expect(retryTopic(this.group));
     membership.addConsumer(this.group, () => this.#describe());
     this.#cluster.listen(this.group, {
       onMembersChanged: () => this.#rebalance(),
-      onRouteChanged: (route) => this.#selectors.has(route.topic) && this.#rebalance(),
+      onRouteChanged: (route) => this.#selector(route.topic) && this.#rebalance(),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
   }
@@ -254,22 +271,30 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     await Promise.all(this.#assignment.owned.map((owned) => owned.whenIdle()));
   }
 
-  async #findTopics(): Promise<void> {
-    const { routes } = this.#cluster;
-    await Promise.all([...this.#options.topics.keys()].map(async (topic) => {
-      if (await routes.get(topic) !== undefined) return;
-      if (this.#options.missingTopic === "error") {
-        throw new InvalidTopicError(
-          `Cannot consume topic "${topic}": no name server knows it; create the topic or check its name, or let the ` +
-            `consumer wait for it with missingTopic: "wait"`,
-          topic,
-        );
-      }
-      this.#rebalancer.expect(topic);
-      const text = `no name server knows topic "${topic}", waiting for it`;
-      this.#cluster.options.events.emit("warning", "missingTopic", text, { group: this.group, topic });
-    }));
-    this.#rebalancer.expect(retryTopic(this.group)); // brokers make it when they hear of the group
+  /** The topics that are in force, the retry topic included: brokers make it when they hear of the group. */
+  #topics(): string[] {
+    const active = this.subscriptions.getAll().filter((subscription) => subscription.active);
+    return [...active.map(({ topic }) => topic), retryTopic(this.group)];
+  }
+
+  #selector(topic: string): Selector | undefined {
+    if (topic === retryTopic(this.group)) return everything;
+    const subscription = this.subscriptions.get(topic);
+    return subscription?.active ? subscription.selector : undefined;
+  }
+
+  #awaitTopic(topic: string): void {
+    this.#rebalancer.expect(topic);
+    const text = `no name server knows topic "${topic}", waiting for it`;
+    this.#cluster.options.events.emit("warning", "missingTopic", text, { group: this.group, topic });
+  }
+
+  async #subscriptionsChanged(topics: readonly string[]): Promise<void> {
+    if (!this.#isMember || this.#closed !== undefined) return;
+    this.#subVersion = Math.max(Date.now(), this.#subVersion + 1);
+    this.#assignment.pullAnew(topics);
+    await this.#cluster.membership.beat();
+    await this.#rebalancer.run();
   }
 
   #describe(): ConsumerData {
@@ -281,8 +306,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       consumeFromWhere: `CONSUME_FROM_${
         consumeFrom instanceof Date ? "TIMESTAMP" : `${consumeFrom.toUpperCase()}_OFFSET`
       }`,
-      subscriptionDataSet: [...this.#selectors].map(([topic, selector]) =>
-        subscriptionData(topic, selector, this.#subVersion)
+      subscriptionDataSet: this.#topics().map((topic) =>
+        subscriptionData(topic, this.#selector(topic)!, this.#subVersion)
       ),
       unitMode: false,
     };

@@ -6,26 +6,31 @@
 
 import { MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
 import { type AllocationStrategy, average } from "./allocate.ts";
-import { parseSelector, type TagSelector } from "./selector.ts";
+import { parseSelector, type Selector } from "./selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
+import { MAX_SUBSCRIPTIONS } from "./subscription_manager.ts";
 
-/** How many topics one consumer may subscribe to. */
-const MAX_SUBSCRIPTIONS = 1_000;
 const MIB = 1024 * 1024;
 
 /** Topics with what is wanted of them: a name, several names, or names with tag expressions. */
-export type TopicsOption = string | readonly string[] | Readonly<Record<string, string | TagSelector>>;
+export type TopicsOption = string | readonly string[] | Readonly<Record<string, string | Selector>>;
 
 /** Options of `mq.consumer()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
 export interface ConsumerOptions {
   /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. Its members share the queues of its topics. */
   group: string;
   /**
-   * What is consumed: `"orders"`, `["orders", "payments"]` or `{ orders: "paid || refunded" }`; 1 to 1 000 names of
-   * 1 to 127 characters. A value is `"*"`, a tag expression, or `tag("a", "b")`. All members of a group must
-   * subscribe to the same.
+   * What is consumed: `"orders"`, `["orders", "payments"]` or `{ orders: "paid || refunded" }`; 1 to
+   * `maxSubscriptions` names of 1 to 127 characters. A value is `"*"`, a tag expression, `tag("a", "b")`, or
+   * `sql("price > 10")`. All members of a group must subscribe to the same.
    */
   topics: TopicsOption;
+  /**
+   * How many topics the consumer may subscribe to, now and later, 1 to 1 000 000.
+   *
+   * @default {1_000}
+   */
+  maxSubscriptions?: number;
   /**
    * Where a queue begins for which the group has no offset: at the end, at the beginning, or at the first message
    * since a time (a `Date`, or ISO text). A stored offset always wins; a queue that appears while the consumer runs
@@ -158,7 +163,7 @@ export interface ConsumerOptions {
 export type CheckedConsumerOptions =
   & Required<Omit<ConsumerOptions, "topics" | "allocation" | "consumeFrom">>
   & {
-    readonly topics: ReadonlyMap<string, TagSelector>;
+    readonly topics: ReadonlyMap<string, Selector>;
     readonly allocation: AllocationStrategy;
     readonly consumeFrom: ConsumeFrom;
   };
@@ -166,6 +171,7 @@ export type CheckedConsumerOptions =
 const names: readonly (keyof ConsumerOptions)[] = [
   "group",
   "topics",
+  "maxSubscriptions",
   "consumeFrom",
   "missingTopic",
   "allocation",
@@ -199,7 +205,8 @@ export function checkConsumerOptions(options: ConsumerOptions): CheckedConsumerO
   check.known(options, names);
   const checked: CheckedConsumerOptions = {
     group: checkGroup(check, options.group),
-    topics: checkTopics(check, options.topics),
+    topics: checkTopics(check, options.topics, options.maxSubscriptions ?? MAX_SUBSCRIPTIONS),
+    maxSubscriptions: check.integer("maxSubscriptions", options.maxSubscriptions, MAX_SUBSCRIPTIONS, 1, 1_000_000),
     consumeFrom: checkConsumeFrom(check, options.consumeFrom),
     missingTopic: check.oneOf("missingTopic", options.missingTopic, "error", ["error", "wait"]),
     allocation: checkAllocation(check, options.allocation),
@@ -248,7 +255,7 @@ function checkGroup(check: OptionsCheck, group: unknown): string {
   return name;
 }
 
-function checkTopics(check: OptionsCheck, topics: unknown): ReadonlyMap<string, TagSelector> {
+function checkTopics(check: OptionsCheck, topics: unknown, max: number): ReadonlyMap<string, Selector> {
   const entries: [string, unknown][] = typeof topics === "string"
     ? [[topics, "*"]]
     : Array.isArray(topics)
@@ -256,22 +263,22 @@ function checkTopics(check: OptionsCheck, topics: unknown): ReadonlyMap<string, 
     : typeof topics === "object" && topics !== null
     ? Object.entries(topics)
     : [];
-  const selectors = new Map<string, TagSelector>();
-  if (entries.length < 1 || entries.length > MAX_SUBSCRIPTIONS) {
-    check.add("topics", topics, `a topic, or 1 to ${MAX_SUBSCRIPTIONS} topics in an array or as names of an object`);
+  const selectors = new Map<string, Selector>();
+  if (entries.length < 1 || entries.length > max) {
+    check.add("topics", topics, `a topic, or 1 to ${max} topics in an array or as names of an object`);
   }
   for (const [topic, selector] of entries) {
     const name = check.name("topics", topic, MAX_TOPIC_LENGTH);
     const field = `topics.${name}`;
     if (name !== "" && isSelector(selector)) selectors.set(name, parseSelector(selector));
-    else if (name !== "") check.add(field, selector, `"*", a tag expression, or tag("a", "b")`);
+    else if (name !== "") check.add(field, selector, `"*", a tag expression, tag("a", "b") or sql("…")`);
   }
   return selectors;
 }
 
-function isSelector(value: unknown): value is string | TagSelector {
+function isSelector(value: unknown): value is string | Selector {
   return typeof value === "string" ||
-    (typeof value === "object" && value !== null && "tags" in value && "expression" in value);
+    (typeof value === "object" && value !== null && "type" in value && "expression" in value);
 }
 
 function checkConsumeFrom(check: OptionsCheck, value: unknown): ConsumeFrom {

@@ -9,7 +9,7 @@ import type { MessageQueue } from "../message.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
 import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
 import type { CheckedConsumerOptions } from "./options.ts";
-import { selects, type TagSelector } from "./selector.ts";
+import { type Selector, selects } from "./selector.ts";
 
 /** A held pull may be answered up to 5 s late by its broker, and needs time on the way. Source: PullRequestHoldService. */
 const HOLD_MARGIN = 15_000;
@@ -54,7 +54,7 @@ export class Puller<T = unknown> {
    * The subscription goes with every pull, so that a broker that has just restarted, or another member's other
    * subscription, cannot filter for us. The offset to commit never does: commits have their own order.
    */
-  async pull(queue: MessageQueue, selector: TagSelector, offset: number, brokerId: number): Promise<PullAnswer<T>> {
+  async pull(queue: MessageQueue, selector: Selector, offset: number, brokerId: number): Promise<PullAnswer<T>> {
     const answer = await this.#brokers.pull(queue, brokerId, {
       consumerGroup: this.#group,
       topic: queue.topic,
@@ -79,7 +79,8 @@ export class Puller<T = unknown> {
       messages: StoredMessage<T>[];
       broken: BrokenRecord[];
     };
-    const wanted = selector.tags.size === 0 ? messages : messages.filter((message) => selects(selector, message));
+    const all = selector.type === "SQL92" || selector.tags.size === 0;
+    const wanted = all ? messages : messages.filter((message) => selects(selector, message));
     return { kind: "found", messages: wanted, broken, ...rest };
   }
 }

@@ -19,6 +19,17 @@ export interface TagSelector {
   readonly tags: ReadonlySet<string>;
 }
 
+/** Messages whose properties satisfy an SQL92 expression. Made by {@linkcode sql}. */
+export interface SqlSelector {
+  /** How brokers are to understand the expression. */
+  readonly type: "SQL92";
+  /** The expression, as it was given. */
+  readonly expression: string;
+}
+
+/** Which messages of a topic are wanted. */
+export type Selector = TagSelector | SqlSelector;
+
 /** Everything that a topic holds. */
 const everything: TagSelector = { type: "TAG", expression: "*", tags: new Set() };
 
@@ -45,17 +56,31 @@ export function tag(...tags: string[]): TagSelector {
 }
 
 /**
+ * Selects messages by their properties: `sql("price > 10 AND region = 'eu'")`.
+ *
+ * Brokers evaluate it, if they run with `enablePropertyFilter=true`; they are asked before anything starts. Retried
+ * messages come whatever they carry.
+ *
+ * @throws {InvalidSelectorError} for an empty expression
+ */
+export function sql(expression: string): SqlSelector {
+  if (expression.trim() !== "") return { type: "SQL92", expression };
+  throw new InvalidSelectorError(`Cannot select by SQL: the expression is empty; "*" selects all`, expression);
+}
+
+/**
  * Reads a tag expression: `"*"`, `"a"`, `"a || b"`.
  *
  * @throws {InvalidSelectorError} for text that looks like SQL, or names no tag
  */
-export function parseSelector(value: string | TagSelector): TagSelector {
+export function parseSelector(value: string | Selector): Selector {
   if (typeof value !== "string") return value;
   const expression = value.trim();
   if (expression === "*" || expression === "") return everything;
   if (looksLikeSql(expression)) {
     throw new InvalidSelectorError(
-      `Cannot use "${value}" as a tag expression: it looks like SQL; give "*", one tag, or tags joined by "||"`,
+      `Cannot use "${value}" as a tag expression: it looks like SQL; for that give sql("…"), else "*", one tag, or tags ` +
+        `joined by "||"`,
       value,
     );
   }
@@ -75,20 +100,21 @@ function looksLikeSql(expression: string): boolean {
 }
 
 /** Whether a message is selected. Brokers compare hash codes only, so the tag itself is compared again here. */
-export function selects(selector: TagSelector, message: Pick<Message, "tags">): boolean {
-  if (selector.tags.size === 0) return true;
+export function selects(selector: Selector, message: Pick<Message, "tags">): boolean {
+  if (selector.type === "SQL92" || selector.tags.size === 0) return true;
   const { tags } = message;
   return tags !== undefined && selector.tags.has(tags);
 }
 
 /** The selector as heartbeats and pulls carry it. Source: FilterAPI. */
-export function subscriptionData(topic: string, selector: TagSelector, version: number): SubscriptionData {
+export function subscriptionData(topic: string, selector: Selector, version: number): SubscriptionData {
+  const tags = selector.type === "TAG" ? [...selector.tags] : [];
   return {
     classFilterMode: false,
     topic,
     subString: selector.expression,
-    tagsSet: [...selector.tags],
-    codeSet: [...selector.tags].map(javaHashCode),
+    tagsSet: tags,
+    codeSet: tags.map(javaHashCode),
     subVersion: version,
     expressionType: selector.type,
   };

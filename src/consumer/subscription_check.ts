@@ -1,0 +1,86 @@
+/**
+ * Asking the cluster about a subscription before it counts.
+ *
+ * @module
+ */
+
+import type { BrokerClient } from "../cluster/broker_client.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { TopicRoute } from "../cluster/routes.ts";
+import { InvalidSelectorError, InvalidTopicError, ResponseError, UnsupportedError } from "../errors.ts";
+import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
+import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
+
+/** What {@linkcode checkSubscription} works with. */
+export interface SubscriptionCheckContext {
+  /** Knows the routes. */
+  readonly cluster: Cluster;
+  /** Asks brokers. */
+  readonly brokers: BrokerClient;
+  /** The group. */
+  readonly group: string;
+  /** Whether the consumer waits for topics that do not exist. */
+  readonly waits: boolean;
+  /** Hears of a topic that does not exist, and is waited for. */
+  readonly onMissing: (topic: string) => void;
+}
+
+/**
+ * Looks whether a topic exists, and has a broker check an SQL expression: in a pull brokers take an expression that
+ * they do not understand for none, and deliver everything. Source: PullMessageProcessor.
+ *
+ * @throws {InvalidTopicError} for a topic that no name server knows, unless the consumer waits for it
+ * @throws {InvalidSelectorError} for an expression that the broker refuses, in the broker's words
+ * @throws {UnsupportedError} if the broker has its property filter switched off
+ */
+export async function checkSubscription(
+  context: SubscriptionCheckContext,
+  topic: string,
+  selector: Selector,
+): Promise<void> {
+  const { cluster, waits, onMissing } = context;
+  let route = await cluster.routes.get(topic);
+  if (route === undefined) {
+    if (!waits) throw missing(topic);
+    onMissing(topic);
+    route = await cluster.routes.get(AUTO_CREATE_TOPIC); // any broker understands SQL, or does not
+  }
+  if (selector.type === "SQL92") await checkSql(context, topic, selector, route);
+}
+
+async function checkSql(
+  { brokers, group }: SubscriptionCheckContext,
+  topic: string,
+  selector: SqlSelector,
+  route: TopicRoute | undefined,
+): Promise<void> {
+  const data = subscriptionData(topic, selector, Date.now());
+  let failure: unknown;
+  for (const broker of route?.brokers.keys() ?? []) {
+    try {
+      return await brokers.checkSubscription(broker, group, data);
+    } catch (error) {
+      failure = error;
+      if (error instanceof ResponseError) break; // an answer is an answer
+    }
+  }
+  throw refused(topic, selector, failure);
+}
+
+function refused(topic: string, selector: SqlSelector, cause: unknown): Error {
+  if (cause instanceof ResponseError && cause.responseCode === ResponseCode.SYSTEM_ERROR) {
+    const text = `Cannot filter topic "${topic}" by SQL: ${cause.remark}; the broker needs enablePropertyFilter=true`;
+    return new UnsupportedError(text, { cause });
+  }
+  const words = cause instanceof ResponseError ? cause.remark : "no broker could be asked about it";
+  const text = `Cannot filter topic "${topic}" by "${selector.expression}": ${words}`;
+  return new InvalidSelectorError(text, selector.expression, { cause });
+}
+
+function missing(topic: string): InvalidTopicError {
+  return new InvalidTopicError(
+    `Cannot consume topic "${topic}": no name server knows it; create the topic or check its name, or let the ` +
+      `consumer wait for it with missingTopic: "wait"`,
+    topic,
+  );
+}
