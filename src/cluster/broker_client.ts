@@ -7,7 +7,7 @@
 import { ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import type { ConsumerListBody, SubscriptionData } from "../wire/bodies.ts";
-import { ResponseCode } from "../wire/codes.ts";
+import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
 import {
@@ -94,9 +94,16 @@ export class BrokerClient {
     return (await this.#cluster.call(broker, getMinOffset, { topic, queueId })).header.offset;
   }
 
-  /** The first offset that was stored at or after a time. */
-  async offsetAt({ topic, broker, queueId }: MessageQueue, timestamp: number): Promise<number> {
-    const header = { topic, queueId, timestamp };
+  /**
+   * The first offset that was stored at or after a time; on 4.9 perhaps the one before.
+   *
+   * Of several messages of one millisecond 4.9 gives any, and else the nearest: there the millisecond before is asked
+   * for, so that none is skipped. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
+   */
+  async offsetAt({ topic, broker, queueId }: MessageQueue, time: number): Promise<number> {
+    const { address } = this.#cluster.broker(broker);
+    const isOld = (this.#cluster.membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
+    const header = { topic, queueId, timestamp: isOld ? time - 1 : time };
     return (await this.#cluster.call(broker, searchOffsetByTimestamp, header)).header.offset;
   }
 

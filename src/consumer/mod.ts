@@ -4,7 +4,19 @@
  * @module
  */
 
-export { type AllocationContext, type AllocationStrategy, average } from "./allocate.ts";
+export {
+  type AllocationContext,
+  type AllocationStrategy,
+  average,
+  averageByCircle,
+  byConfig,
+  consistentHash,
+  type ConsistentHashOptions,
+  machineRoom,
+  machineRoomNearby,
+  type MachineRoomNearbyOptions,
+  type RoomResolver,
+} from "./allocate.ts";
 export { type ConsumeFrom, type QueuePositions, resolveStartOffset, type StartOffsetContext } from "./start_offset.ts";
 export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./selector.ts";
 export {

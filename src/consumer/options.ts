@@ -5,7 +5,7 @@
  */
 
 import { MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
-import { type AllocationStrategy, average } from "./allocate.ts";
+import { type AllocationStrategy, average, averageByCircle, consistentHash, isAllocationStrategy } from "./allocate.ts";
 import { parseSelector, type Selector } from "./selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
 import { MAX_SUBSCRIPTIONS } from "./subscription_manager.ts";
@@ -46,11 +46,12 @@ export interface ConsumerOptions {
    */
   missingTopic?: "error" | "wait";
   /**
-   * How queues are divided between the members; the same for all members of the group.
+   * How queues are divided between the members; the same for all members of the group. A strategy of
+   * `@denorocket/rocketmq/consumer` or your own; those that need no arguments also by name.
    *
    * @default {average()}
    */
-  allocation?: AllocationStrategy | "average";
+  allocation?: AllocationStrategy | "average" | "averageByCircle" | "consistentHash";
   /**
    * Whether asking for the next batch acknowledges the one before. Turn it off where something asks ahead.
    *
@@ -194,6 +195,9 @@ const names: readonly (keyof ConsumerOptions)[] = [
   "closeTimeout",
 ];
 
+/** The strategies that need no arguments, by their names in options that come from JSON. */
+const allocations: Readonly<Record<string, () => AllocationStrategy>> = { average, averageByCircle, consistentHash };
+
 /**
  * Fills in the defaults.
  *
@@ -291,8 +295,10 @@ function checkConsumeFrom(check: OptionsCheck, value: unknown): ConsumeFrom {
 }
 
 function checkAllocation(check: OptionsCheck, value: unknown): AllocationStrategy {
-  if (value === undefined || value === "average") return average();
-  if (typeof value === "object" && value !== null && "allocate" in value) return value as AllocationStrategy;
-  check.add("allocation", value, `average(), "average", or an object with name and allocate`);
+  if (value === undefined) return average();
+  if (typeof value === "string" && Object.hasOwn(allocations, value)) return allocations[value]!();
+  if (isAllocationStrategy(value)) return value;
+  const named = Object.keys(allocations).map((name) => `"${name}"`).join(", ");
+  check.add("allocation", value, `average() or another strategy, ${named}, or an object with name and allocate`);
   return average();
 }

@@ -200,3 +200,24 @@ Deno.test("a queue that lost its end is read again from the time of the last mes
     assertEquals((await consume(consumer, 1))[0], "c");
   });
 });
+
+Deno.test("a 4.9 broker is asked for the millisecond before a time, as it gives any message of an equal one", async () => {
+  for (const [dialect, asked] of [["4.9", 999], ["5.x", 1_000]] as const) {
+    const broker = await EmbeddedBroker.start({ dialect, topics: { [topic]: { queues: 1 } } });
+    const mq = await connect({ nameServers: broker.nameServer, logger: false });
+    try {
+      await broker.publish(topic, ["a"]);
+      const consumer = await mq.consumer(options());
+      const times: (string | undefined)[] = [];
+      const match = (request: FaultRequest) => times.push(request.fields.timestamp) === 0;
+      broker.faults.answer("SearchOffsetByTimestamp", "drop", { match });
+      const owned = consumer.assignment().find((each) => each.topic === topic)!;
+      await waitUntil(() => consumer.stats().buffered === 1, { what: "the queue open" });
+      await consumer.seek(owned, new Date(1_000));
+      assertEquals(times, [String(asked)]);
+    } finally {
+      await mq.close();
+      await broker.close();
+    }
+  }
+});
