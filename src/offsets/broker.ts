@@ -41,6 +41,9 @@ interface Entry {
 export class BrokerOffsetStore implements OffsetStore {
   #options: BrokerOffsetStoreOptions;
   #entries = new Map<string, Entry>();
+  /** The tables that brokers have, and the first commits that are on their way to one. */
+  #tables = new Set<string>();
+  #firsts = new Map<string, Promise<void>>();
   #reads = 0;
   #writes = 0;
   #failures = 0;
@@ -93,7 +96,11 @@ export class BrokerOffsetStore implements OffsetStore {
 
   /** Counts a broker's queues as not stored. */
   distrust(broker: string): void {
-    for (const entry of this.#entries.values()) if (entry.queue.broker === broker) entry.stored = undefined;
+    for (const entry of this.#entries.values()) {
+      if (entry.queue.broker !== broker) continue;
+      entry.stored = undefined;
+      this.#tables.delete(tableOf(entry.queue));
+    }
   }
 
   /** Drops a queue from memory. */
@@ -127,16 +134,9 @@ export class BrokerOffsetStore implements OffsetStore {
   }
 
   async #writeNow(entry: Entry): Promise<void> {
-    const { brokers, group, introduce } = this.#options;
     const offset = entry.offset;
     try {
-      try {
-        await brokers.storeOffset(group, entry.queue, offset);
-      } catch (error) {
-        if (!isUnknownGroup(error)) throw error;
-        await introduce();
-        await brokers.storeOffset(group, entry.queue, offset);
-      }
+      await this.#afterFirst(entry.queue, () => this.#store(entry.queue, offset), offset);
     } catch (error) {
       this.#failures++;
       throw error;
@@ -144,6 +144,44 @@ export class BrokerOffsetStore implements OffsetStore {
     entry.stored = offset;
     this.#writes++;
   }
+
+  /**
+   * Lets the first commit of a topic at a broker go alone, and looks whether it is there.
+   *
+   * Brokers make the group's table of a topic without a lock: of first commits that come at once, one table stays, and
+   * what the others held is gone, though it was answered with success. Source: ConsumerOffsetManager.
+   */
+  async #afterFirst(queue: MessageQueue, write: () => Promise<void>, offset: number): Promise<void> {
+    const table = tableOf(queue);
+    while (this.#firsts.has(table)) await this.#firsts.get(table)!.catch(() => {});
+    if (this.#tables.has(table)) return await write();
+    const first = this.#writeFirst(queue, write, offset).finally(() => this.#firsts.delete(table));
+    this.#firsts.set(table, first);
+    await first;
+    this.#tables.add(table);
+  }
+
+  async #writeFirst(queue: MessageQueue, write: () => Promise<void>, offset: number): Promise<void> {
+    await write();
+    const { brokers, group } = this.#options;
+    if (await brokers.storedOffset(group, queue) !== offset) await write(); // another member's came at the same time
+  }
+
+  async #store(queue: MessageQueue, offset: number): Promise<void> {
+    const { brokers, group, introduce } = this.#options;
+    try {
+      await brokers.storeOffset(group, queue, offset);
+    } catch (error) {
+      if (!isUnknownGroup(error)) throw error;
+      await introduce();
+      await brokers.storeOffset(group, queue, offset);
+    }
+  }
+}
+
+/** What names a group's table of offsets at the brokers, within one group. */
+function tableOf({ broker, topic }: MessageQueue): string {
+  return `${topic}@${broker}`;
 }
 
 function isDirty(entry: Entry): boolean {

@@ -78,6 +78,47 @@ Deno.test("BrokerOffsetStore has one write of a queue in flight, and the newest 
   assertEquals(writes, [1, 3]);
 });
 
+Deno.test("BrokerOffsetStore lets the first commit of a topic go alone: brokers lose those that come at once", async () => {
+  const tables = new Map<string, Map<number, number>>();
+  let reads = 0;
+  const store = new BrokerOffsetStore({
+    group: "billing",
+    introduce: () => Promise.resolve(),
+    brokers: {
+      storedOffset: (_group, { topic, queueId }) => Promise.resolve((reads++, tables.get(topic)?.get(queueId))),
+      async storeOffset(_group, { topic, queueId }, offset) {
+        const table = tables.get(topic);
+        await turns(); // another request comes in between
+        if (table === undefined) tables.set(topic, new Map([[queueId, offset]]));
+        else table.set(queueId, offset);
+      },
+    },
+  });
+  for (let queueId = 0; queueId < 8; queueId++) {
+    store.update({ ...queue, queueId }, 5);
+    store.update({ ...queue, queueId, topic: "other" }, 6);
+  }
+  await store.persist();
+  assertEquals([...tables].map(([topic, table]) => [topic, table.size]), [["orders", 8], ["other", 8]]);
+  assertEquals(reads, 2);
+});
+
+Deno.test("BrokerOffsetStore writes a first commit again that another member's has displaced", async () => {
+  const writes: number[] = [];
+  const store = new BrokerOffsetStore({
+    group: "billing",
+    introduce: () => Promise.resolve(),
+    brokers: {
+      storedOffset: () => Promise.resolve(undefined),
+      storeOffset: (_group, _queue, offset) => Promise.resolve(void writes.push(offset)),
+    },
+  });
+  store.update(queue, 5);
+  await store.persist();
+  assertEquals(writes, [5, 5]);
+  assertEquals(store.metrics().dirty, 0);
+});
+
 Deno.test("BrokerOffsetStore.distrust() has unchanged offsets written again", async () => {
   const { store, writes } = new Keeper();
   store.update(queue, 10);
