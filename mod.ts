@@ -25,7 +25,8 @@
  * @module
  */
 
-export { type Client, connect, type ConnectOptions } from "./src/client.ts";
+export { type Client, connect } from "./src/client.ts";
+export type { ConnectOptions } from "./src/connect_options.ts";
 export type {
   BatchesOptions,
   Consumer,

@@ -73,7 +73,7 @@ const LOG_INTERVAL = 60_000;
 interface Reader {
   readonly events: StatusEvent[];
   dropped: number;
-  wake: (() => void) | undefined;
+  readonly asking: (() => void)[];
   done: boolean;
 }
 
@@ -91,6 +91,7 @@ export class EventHub {
 
   /** Tells everybody. */
   emit(level: StatusLevel, type: StatusEventType, text: string, details: Partial<StatusEvent> = {}): void {
+    if (this.#closed) return;
     const event: StatusEvent = { ...details, type, level, text, at: new Date() };
     for (const reader of this.#readers) {
       reader.events.push(event);
@@ -98,26 +99,26 @@ export class EventHub {
         reader.events.shift();
         reader.dropped++;
       }
-      reader.wake?.();
+      wake(reader);
     }
     if (this.#readers.size === 0 && level !== "info") this.#log(level, event);
   }
 
   /** Reads the events from this call on, until the hub closes or the loop is left. */
   read(): AsyncIterableIterator<StatusEvent> {
-    const reader: Reader = { events: [], dropped: 0, wake: undefined, done: this.#closed };
+    const reader: Reader = { events: [], dropped: 0, asking: [], done: this.#closed };
     if (!this.#closed) this.#readers.add(reader);
     const finish = (): IteratorResult<StatusEvent> => {
       this.#readers.delete(reader);
+      reader.events.length = reader.dropped = 0;
       reader.done = true;
-      reader.wake?.();
+      wake(reader);
       return { done: true, value: undefined };
     };
     const next = async (): Promise<IteratorResult<StatusEvent>> => {
       while (reader.events.length === 0) {
         if (reader.done) return finish();
-        await new Promise<void>((resolve) => reader.wake = resolve);
-        reader.wake = undefined;
+        await new Promise<void>((resolve) => reader.asking.push(resolve));
       }
       if (reader.dropped > 0) {
         const text = `${reader.dropped} events were dropped: this reader of status() is too slow`;
@@ -140,18 +141,29 @@ export class EventHub {
     this.#closed = true;
     for (const reader of this.#readers) {
       reader.done = true;
-      reader.wake?.();
+      wake(reader);
     }
     this.#readers.clear();
   }
 
   #log(level: "warning" | "error", event: StatusEvent): void {
     const key = `${event.type} ${event.group ?? ""}`;
-    if (this.#logger === undefined || event.at.getTime() - (this.#lastLogged.get(key) ?? 0) < LOG_INTERVAL) return;
+    if (this.#logger === undefined || Math.abs(event.at.getTime() - (this.#lastLogged.get(key) ?? 0)) < LOG_INTERVAL) {
+      return;
+    }
     this.#lastLogged.set(key, event.at.getTime());
     const text = `[rocketmq] ${event.type}: ${event.text}`;
     const details = event.error === undefined ? [] : [event.error];
-    if (level === "error") this.#logger.error(text, ...details);
-    else this.#logger.warn(text, ...details);
+    try {
+      if (level === "error") this.#logger.error(text, ...details);
+      else this.#logger.warn(text, ...details);
+    } catch {
+      // A logger that fails must not take down what it was to tell of.
+    }
   }
+}
+
+/** Lets everybody look who waits for an event. */
+function wake(reader: Reader): void {
+  for (const ask of reader.asking.splice(0)) ask();
 }

@@ -67,6 +67,11 @@ export class OptionsCheck {
     return fallback;
   }
 
+  /** Checks a value that is not missing by a look at it. */
+  shape(field: string, value: unknown, allowed: string, isRight: (value: unknown) => boolean): void {
+    if (value !== undefined && !isRight(value)) this.add(field, value, allowed);
+  }
+
   /** Checks a flag. */
   flag(field: string, value: unknown, fallback: boolean): boolean {
     if (value === undefined) return fallback;

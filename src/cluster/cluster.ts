@@ -5,7 +5,7 @@
  */
 
 import { delay } from "../delay.ts";
-import { BrokerNotAvailableError, RocketMQError } from "../errors.ts";
+import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
@@ -70,6 +70,8 @@ export class Cluster {
   /** Unique per client: brokers tell members of a group apart by it. */
   readonly clientId: string;
   #users = new Set<ClusterUser>();
+  /** Whether an address was forgotten: from then on a new connection may be to a broker that was here before. */
+  #hasForgotten = false;
   #comingBack = new Map<Endpoint, AbortController>();
   #closed: Promise<void> | undefined;
   #closing = new AbortController();
@@ -128,6 +130,12 @@ export class Cluster {
     this.membership = new Membership({
       clientId: this.clientId,
       timeout: options.requestTimeout,
+      onFailed: (broker, error) => {
+        if (error instanceof NetworkError) return; // the connection that broke, or was not made, was told of
+        const name = this.brokerAt(broker.address);
+        const text = `broker ${name} does not take our heartbeat, going on trying`;
+        options.events.emit("warning", "disconnected", text, { broker: broker.address, error });
+      },
       brokers: (mastersOnly) => this.#allBrokers(mastersOnly),
     });
     this.routes.start(options.routeInterval);
@@ -232,7 +240,7 @@ export class Cluster {
     const name = this.brokerAt(endpoint.address);
     const text = `connected to broker ${name} at ${endpoint.address}${again ? " again" : ""}`;
     this.options.events.emit("info", "connected", text, { broker: endpoint.address });
-    if (again) this.#comeBack(endpoint, name);
+    if (again || this.#hasForgotten) this.#comeBack(endpoint, name);
   }
 
   /** The broker forgot this client with the connection: without a heartbeat others would get our queues. */
@@ -263,8 +271,21 @@ export class Cluster {
   #routeChanged(route: TopicRoute): void {
     const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
+    this.#forgetGone();
     this.membership.beat(); // brokers that are new must know this client
     for (const listener of this.#listeners.values()) listener.onRouteChanged(route);
+  }
+
+  /** Closes what no route names any more: a broker that has moved leaves its old address behind. */
+  #forgetGone(): void {
+    const named = new Set<string>();
+    for (const replicas of this.routes.brokers().values()) for (const address of replicas.values()) named.add(address);
+    for (const [address, endpoint] of this.#endpoints) {
+      if (named.has(address)) continue;
+      this.#endpoints.delete(address);
+      this.#hasForgotten = true;
+      endpoint.close();
+    }
   }
 
   #serve: RequestHandler = (request) => {

@@ -150,8 +150,11 @@ export class Endpoint {
       if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
       const wait = this.#notBefore - performance.now();
       if (wait > 0) await delay(wait, { signal: this.#closing.signal });
-      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(connectTimeout)]);
-      const socket = await transport.connect(parsed.host, parsed.port, { signal, tls });
+      const socket = await abortAfter(
+        connectTimeout,
+        this.#closing.signal,
+        (signal) => transport.connect(parsed.host, parsed.port, { signal, tls }),
+      );
       if (this.#closing.signal.aborted) socket.close();
       this.#closing.signal.throwIfAborted();
       return this.#adopt(new Connection(socket, this.address, { onRequest: this.#answer }));
@@ -203,6 +206,24 @@ const RETRIABLE: ReadonlySet<number> = new Set([
   ResponseCode.FLOW_CONTROL,
   ResponseCode.GO_AWAY,
 ]);
+
+/**
+ * Does `work` with a signal that aborts after `ms`, or with another signal.
+ *
+ * Not by `AbortSignal.any` and `AbortSignal.timeout`: Node 20 may collect the latter before its time is over.
+ */
+async function abortAfter<T>(ms: number, other: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort(other.reason);
+  const timer = setTimeout(() => controller.abort(new TimeoutError("connect", ms)), ms);
+  other.addEventListener("abort", abort, { once: true });
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    other.removeEventListener("abort", abort);
+  }
+}
 
 /** Waits for a promise that belongs to others: gives up by timeout or signal, without ending it. */
 async function waitFor<T>(

@@ -16,6 +16,8 @@ export interface MembershipOptions {
   readonly clientId: string;
   /** Milliseconds for one heartbeat. */
   readonly timeout: number;
+  /** Hears of brokers that did not take a heartbeat. */
+  readonly onFailed: (broker: Endpoint, error: unknown) => void;
   /** All brokers to register with; without consumers the masters suffice. */
   readonly brokers: (mastersOnly: boolean) => readonly Endpoint[];
 }
@@ -75,8 +77,13 @@ export class Membership {
   async beat(): Promise<boolean> {
     if (this.#isEmpty) return false;
     const brokers = this.#options.brokers(this.#consumers.size === 0);
-    const results = await Promise.allSettled(brokers.map((broker) => this.beatTo(broker)));
-    return results.some((result) => result.status === "fulfilled");
+    const taken = await Promise.all(brokers.map((broker) =>
+      this.beatTo(broker).then(() => true, (error) => {
+        this.#options.onFailed(broker, error);
+        return false;
+      })
+    ));
+    return taken.includes(true);
   }
 
   /** Sends a heartbeat to one broker. */

@@ -9,11 +9,10 @@ import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import type { TopicRouteData } from "../wire/bodies.ts";
-import { parseJson } from "../wire/json.ts";
 import { getRoute, type RequestSpec } from "../wire/requests.ts";
 import { type Answer, type CallOptions, Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { parseRoute } from "./route_data.ts";
 
-const decoder = new TextDecoder();
 /** The wait between two rounds of a start that reaches nobody, in milliseconds. */
 const START_RETRY_INTERVAL = 100;
 
@@ -39,7 +38,7 @@ export class NameServers {
   }
 
   /**
-   * Waits until one name server answers.
+   * Waits until one name server answers; with a `startTimeout` of 0 they are asked once.
    *
    * @throws {NameServerError} `NAME_SERVER_UNREACHABLE` after `startTimeout`; `NOT_A_NAME_SERVER` at once if something
    * else answers
@@ -47,7 +46,7 @@ export class NameServers {
   async start(startTimeout: number, requestTimeout: number, signal?: AbortSignal): Promise<void> {
     const started = performance.now();
     for (;;) {
-      const left = startTimeout - (performance.now() - started);
+      const left = startTimeout === 0 ? requestTimeout : startTimeout - (performance.now() - started);
       try {
         await this.route(AUTO_CREATE_TOPIC, { timeout: Math.max(1, Math.min(requestTimeout, left)), signal });
         return;
@@ -69,13 +68,22 @@ export class NameServers {
   /** A topic's route; undefined if no name server knows the topic. */
   async route(topic: string, options: CallOptions): Promise<TopicRouteData | undefined> {
     const header = { topic, acceptStandardJsonOnly: true };
-    const answer = await this.call(getRoute, header, { ...options, accept: [ResponseCode.TOPIC_NOT_EXIST] });
-    if (answer.code === ResponseCode.TOPIC_NOT_EXIST) return undefined;
-    return parseJson(decoder.decode(answer.body)) as TopicRouteData;
+    const asking = { ...options, accept: [ResponseCode.TOPIC_NOT_EXIST] };
+    const read = ({ code, body }: Answer<typeof getRoute>) =>
+      code === ResponseCode.TOPIC_NOT_EXIST ? undefined : parseRoute(body);
+    return await this.#ask(getRoute, header, asking, read);
   }
 
-  /** Asks the current name server; if that fails the others, each at most once, within one timeout for all. */
-  async call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
+  /**
+   * Asks the current name server; if that fails, or what it says cannot be read, the others, each at most once, within
+   * one timeout for all.
+   */
+  async #ask<S extends RequestSpec, T>(
+    spec: S,
+    header: HeaderOf<S["header"]>,
+    options: CallOptions,
+    read: (answer: Answer<S>) => T,
+  ): Promise<T> {
     let failure: unknown;
     const deadline = performance.now() + options.timeout;
     const first = this.#current;
@@ -83,12 +91,14 @@ export class NameServers {
       const index = (first + i) % this.#endpoints.length;
       // A silent one must not use up the time of those behind it.
       const timeout = Math.max(1, (deadline - performance.now()) / (this.#endpoints.length - i));
+      const endpoint = this.#endpoints[index]!;
       try {
-        const answer = await this.#endpoints[index]!.call(spec, header, { ...options, timeout });
+        const result = read(await endpoint.call(spec, header, { ...options, timeout }));
         this.#current = index;
-        return answer;
-      } catch (error) {
+        return result;
+      } catch (cause) {
         options.signal?.throwIfAborted();
+        const error = withAddress(cause, endpoint.address);
         // What a wrong server said explains more than that another one is silent.
         if (failure === undefined || answeredWrongly(error)) failure = error;
       }
@@ -109,6 +119,12 @@ export class NameServers {
       { code: "NOT_A_NAME_SERVER", cause },
     );
   }
+}
+
+/** Names the server in an error of bytes that came from it. */
+function withAddress(error: unknown, address: string): unknown {
+  if (!(error instanceof NetworkError) || error.address !== "") return error;
+  return new NetworkError(`${error.message} (from ${address})`, address, error.code, { cause: error });
 }
 
 /** Whether something answered that cannot be a name server. */

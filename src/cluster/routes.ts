@@ -73,6 +73,7 @@ export class Routes {
   #brokers: ReadonlyMap<string, ReadonlyMap<number, string>> | undefined;
   #asking = new Map<string, Promise<TopicRoute | undefined>>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #stopped = false;
 
   /** Makes an empty table. */
   constructor(ask: RouteSource, listener: RouteListener) {
@@ -85,8 +86,9 @@ export class Routes {
     this.#timer = setInterval(() => this.refreshAll(), interval);
   }
 
-  /** Ends the refreshing. */
+  /** Ends the refreshing; failures are of no interest any more. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
   }
 
@@ -114,7 +116,7 @@ export class Routes {
   async refreshAll(): Promise<void> {
     await Promise.all(
       [...this.#known.keys()].map((topic) =>
-        this.refresh(topic).catch((error) => this.#listener.onFailed(topic, error))
+        this.refresh(topic).catch((error) => this.#stopped || this.#listener.onFailed(topic, error))
       ),
     );
   }

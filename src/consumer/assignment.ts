@@ -171,6 +171,7 @@ export class Assignment<T = unknown> {
         const offset = await this.#startOffset(owned, gain.isNew);
         this.#open(owned, offset);
       } catch (error) {
+        if (signal.aborted) return;
         const { group } = this.#context.options;
         const text = `cannot find where ${queueKey(gain.queue)} begins, trying again in ${RETRY_INTERVAL} ms`;
         const about = { group, queue: gain.queue, broker: gain.queue.broker, error };
@@ -203,13 +204,9 @@ export class Assignment<T = unknown> {
     const loop = new PullLoop<T>({
       process,
       interval: options.pullInterval,
-      pull: (from, brokerId) => {
-        const wanted = selector(owned.queue.topic);
-        return wanted === undefined
-          ? Promise.reject(new ConsumerStateError("Cannot pull: the topic is not subscribed", { code: "UNSUBSCRIBED" }))
-          : puller.pull(owned.queue, wanted, from, brokerId);
-      },
-      mayPull: () => !owned.paused && limits.allow(process),
+      pull: (from, brokerId) => puller.pull(owned.queue, selector(owned.queue.topic)!, from, brokerId),
+      // A topic that is not subscribed any more stands still until its queues are let go.
+      mayPull: () => !owned.paused && limits.allow(process) && selector(owned.queue.topic) !== undefined,
       onMessages: (newestStoredAt) => {
         owned.newestStoredAt = newestStoredAt;
         moved = 0;

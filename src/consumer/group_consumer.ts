@@ -6,6 +6,7 @@
 
 import { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { delay } from "../delay.ts";
 import { ConsumerStartError, ConsumerStateError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
@@ -32,6 +33,8 @@ import { SubscriptionManager } from "./subscription_manager.ts";
 import { Watchdog } from "./watchdog.ts";
 
 const everything = parseSelector("*");
+/** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
+const RETRY_TOPIC_DELAY = 1_000;
 
 /** Joins a group; resolves when the brokers know this member and its first queues are known. */
 export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
@@ -164,7 +167,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     membership.addConsumer(this.group, () => this.#describe());
     this.#cluster.listen(this.group, {
       onMembersChanged: () => this.#rebalance(),
-      onRouteChanged: (route) => this.#selector(route.topic) && this.#rebalance(),
+      onRouteChanged: (route) => this.#routeChanged(route.topic),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
   }
@@ -315,6 +318,15 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #rebalance(): void {
     this.#rebalancer.run();
+  }
+
+  async #routeChanged(topic: string): Promise<void> {
+    if (this.#selector(topic) === undefined) return;
+    this.#rebalance();
+    if (topic === retryTopic(this.group)) return;
+    // A broker that is new makes the group's retry topic when it hears of the group, and registers it a moment later.
+    await delay(RETRY_TOPIC_DELAY, { signal: this.closing }).catch(() => {});
+    if (this.#closed === undefined) await this.#cluster.routes.refresh(retryTopic(this.group)).catch(() => {});
   }
 
   #brokerBack(broker: string): void {

@@ -25,6 +25,7 @@ export class ScriptedServer {
   #listener: Deno.TcpListener;
   #accepting: Promise<void>;
   #changes = new Changes();
+  #closed = false;
 
   constructor(script: Script = () => {}, options: ScriptedServerOptions = {}) {
     this.#listener = Deno.listen({ hostname: this.host, port: options.port ?? 0 });
@@ -63,9 +64,10 @@ export class ScriptedServer {
     return this.#changes.until(() => this.open === count, `${count} open connections at ${this.address}`);
   }
 
-  /** Closes the port and all connections. */
+  /** Closes the port and all connections; may be done twice. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
+    if (!this.#closed) this.#listener.close();
+    this.#closed = true;
     for (const peer of this.peers) peer.close();
     await Promise.all([this.#accepting, ...this.peers.map((peer) => peer.ended)]);
   }
@@ -123,9 +125,9 @@ export class ScriptedPeer {
     this.send(encodeFrame({ code: 0, flag: 1, ...answer, opaque: request.opaque }));
   }
 
-  /** Ends the stream without closing it: the client can still write. */
+  /** Ends the stream, after what was sent, without closing it: the client can still write. */
   closeWrite(): void {
-    this.#conn.closeWrite().catch(() => {});
+    this.#writing = this.#writing.then(() => this.#conn.closeWrite()).catch(() => {});
   }
 
   /** Closes the connection. If bytes of the client have not been read, it sees a reset. */

@@ -2,6 +2,9 @@
 
 import { AssertionError } from "@std/assert";
 
+/** The real ones: tests that fake the time wait for sockets all the same. */
+const { setTimeout, clearTimeout } = globalThis;
+
 /** How long anything may take that has to happen, in milliseconds: a test that waits longer has failed. */
 const PATIENCE = 15_000;
 /** Between two looks at a condition that nobody announces, in milliseconds. */

@@ -22,6 +22,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["cluster"],
   ["offsets", "telemetry"],
   ["consumer", "producer", "admin"],
+  ["connect_options"],
   ["client"],
   ["mod"],
   ["cli"],
@@ -40,6 +41,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "src/wire/": ["node:zlib", "node:crypto"],
   "src/offsets/file.ts": ["node:fs", "node:fs/promises", "node:path", "node:os"],
   "src/cluster/": ["node:crypto", "node:os"],
+  "src/consumer/allocation/consistent_hash.ts": ["node:crypto"], // MD5, which Web Crypto does not have
 };
 
 /** The imports that point up, sideways, or to what only tests may have. */

@@ -60,7 +60,7 @@ export function machineRoomNearby(options: MachineRoomNearbyOptions): Allocation
     name: `MACHINE_ROOM_NEARBY-${inner.name}`,
     allocate(context: AllocationContext): readonly MessageQueue[] {
       const { clientId, queues, members } = context;
-      if (!members.includes(clientId)) return [];
+      if (queues.length === 0 || !members.includes(clientId)) return [];
       const queuesIn = groupBy(queues, (queue) => roomOfQueue(resolver, queue));
       const membersIn = groupBy(members, (member) => roomOfClient(resolver, member));
       const near = roomOfClient(resolver, clientId);

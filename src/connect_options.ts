@@ -1,0 +1,163 @@
+/**
+ * What `connect()` can be told.
+ *
+ * @module
+ */
+
+import type { Logger } from "./events.ts";
+import { OptionsCheck } from "./options.ts";
+import { defaultTransport } from "./transport/default.ts";
+import { parseAddress, type TlsOptions, type Transport } from "./transport/transport.ts";
+
+const DEFAULT_NAME_SERVER = "127.0.0.1:9876";
+const VARIABLE = "NAMESRV_ADDR";
+
+/** Options of {@linkcode connect}. Durations are milliseconds. Unknown names are errors. */
+export interface ConnectOptions {
+  /**
+   * The name servers: `"ns1:9876"`, several joined by `;`, or an array.
+   *
+   * @default {the environment's NAMESRV_ADDR if it may be read without asking, else "127.0.0.1:9876"}
+   */
+  nameServers?: string | readonly string[];
+  /** Encrypts all connections; `true` checks certificates by the system's authorities. */
+  tls?: boolean | TlsOptions;
+  /**
+   * How long name servers are tried at the start, 0 (each once) to 600 000 ms.
+   *
+   * @default {5_000}
+   */
+  startTimeout?: number;
+  /**
+   * How long a request may take, connecting included, 100 to 600 000 ms. A held pull has its hold and 15 s more.
+   *
+   * @default {3_000}
+   */
+  requestTimeout?: number;
+  /**
+   * Between two heartbeats, 1 000 to 60 000 ms.
+   *
+   * @default {30_000}
+   */
+  heartbeatInterval?: number;
+  /**
+   * Between two refreshes of the routes, 1 000 to 60 000 ms.
+   *
+   * @default {30_000}
+   */
+  routeInterval?: number;
+  /** Turns an address that a name server or broker announces into one that can be reached from here. */
+  mapAddress?: (address: string) => string;
+  /**
+   * Takes warnings and errors while nobody reads `status()`, each kind at most once a minute; `false` for none.
+   *
+   * @default {console}
+   */
+  logger?: Logger | false;
+  /** Opens sockets. @default {that of the runtime} */
+  transport?: Transport;
+  /** Gives up connecting when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** Options with every default filled in. */
+export interface CheckedConnectOptions {
+  /** `host:port` of the name servers, at least one. */
+  readonly nameServers: readonly string[];
+  /** Encrypts connections. */
+  readonly tls: TlsOptions | undefined;
+  /** How long name servers are tried at the start. */
+  readonly startTimeout: number;
+  /** How long one request may take. */
+  readonly requestTimeout: number;
+  /** Between two heartbeats. */
+  readonly heartbeatInterval: number;
+  /** Between two refreshes of the routes. */
+  readonly routeInterval: number;
+  /** Turns an address into one that can be reached from here. */
+  readonly mapAddress: (address: string) => string;
+  /** Takes warnings and errors. */
+  readonly logger: Logger | false | undefined;
+  /** Opens sockets. */
+  readonly transport: Transport;
+  /** Gives up connecting when it aborts. */
+  readonly signal: AbortSignal | undefined;
+}
+
+const names: readonly (keyof ConnectOptions)[] = [
+  "nameServers",
+  "tls",
+  "startTimeout",
+  "requestTimeout",
+  "heartbeatInterval",
+  "routeInterval",
+  "mapAddress",
+  "logger",
+  "transport",
+  "signal",
+];
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws {ConfigError} naming every problem
+ */
+export async function checkConnectOptions(given: ConnectOptions): Promise<CheckedConnectOptions> {
+  const check = new OptionsCheck("connect");
+  check.known(given, names);
+  check.shape("mapAddress", given.mapAddress, "a function from an address to an address", isFunction);
+  check.shape("logger", given.logger, "false, or an object with warn and error", isLogger);
+  check.shape("transport", given.transport, "an object with connect, listen and environment", isTransport);
+  check.shape("signal", given.signal, "an AbortSignal", (value) => value instanceof AbortSignal);
+  check.shape("tls", given.tls, "true, false, or an object with caCerts, serverName and verify", isTls);
+  const timing = {
+    startTimeout: check.integer("startTimeout", given.startTimeout, 5_000, 0, 600_000, "ms"),
+    requestTimeout: check.integer("requestTimeout", given.requestTimeout, 3_000, 100, 600_000, "ms"),
+    heartbeatInterval: check.integer("heartbeatInterval", given.heartbeatInterval, 30_000, 1_000, 60_000, "ms"),
+    routeInterval: check.integer("routeInterval", given.routeInterval, 30_000, 1_000, 60_000, "ms"),
+  };
+  const transport = isTransport(given.transport) ? given.transport : await defaultTransport();
+  const nameServers = checkNameServers(check, given.nameServers, transport);
+  check.done();
+  const { signal, logger, mapAddress = (address: string) => address } = given;
+  const tls = given.tls === true ? {} : given.tls === false ? undefined : given.tls;
+  return { ...timing, nameServers, tls, mapAddress, logger, transport, signal };
+}
+
+function checkNameServers(check: OptionsCheck, given: unknown, transport: Transport): readonly string[] {
+  const fromEnvironment = given === undefined ? transport.environment(VARIABLE) || undefined : undefined;
+  const value = given === undefined ? fromEnvironment ?? DEFAULT_NAME_SERVER : given;
+  const parts: readonly unknown[] = typeof value === "string" ? value.split(/[;,]/) : Array.isArray(value) ? value : [];
+  const addresses = parts.map((part) => typeof part === "string" ? part.trim() : part).filter((part) => part !== "");
+  const bad = addresses.find((address) => typeof address !== "string" || parseAddress(address) === undefined);
+  if (addresses.length === 0 || bad !== undefined) {
+    const field = fromEnvironment === undefined ? "nameServers" : `the environment's ${VARIABLE}`;
+    check.add(field, bad ?? value, `host:port, several joined by ";" or in an array: "ns1:9876;ns2:9876"`);
+  }
+  return addresses as readonly string[];
+}
+
+function has(value: unknown, ...methods: string[]): boolean {
+  return typeof value === "object" && value !== null &&
+    methods.every((method) => isFunction((value as Record<string, unknown>)[method]));
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
+}
+
+function isLogger(value: unknown): boolean {
+  return value === false || has(value, "warn", "error");
+}
+
+function isTransport(value: unknown): value is Transport {
+  return has(value, "connect", "listen", "environment");
+}
+
+function isTls(value: unknown): boolean {
+  if (typeof value === "boolean") return true;
+  if (typeof value !== "object" || value === null) return false;
+  const { caCerts = [], serverName = "", verify = true, ...unknown } = value as Record<string, unknown>;
+  return Array.isArray(caCerts) && caCerts.every((pem) => typeof pem === "string") && typeof serverName === "string" &&
+    typeof verify === "boolean" && Object.keys(unknown).length === 0;
+}

@@ -1,0 +1,216 @@
+import { assert, assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import type { CallOptions, Endpoint } from "../../src/cluster/endpoint.ts";
+import { Membership } from "../../src/cluster/membership.ts";
+import type { ConsumerData } from "../../src/wire/bodies.ts";
+import { heartbeat, type RequestSpec, unregisterClient } from "../../src/wire/requests.ts";
+import { turns, Unheard } from "../transport/waiting.ts";
+
+/** A broker that notes what it is asked. */
+class FakeBroker {
+  readonly address: string;
+  readonly isMaster: boolean;
+  readonly version: number;
+  readonly asked: { name: string; header: unknown; body: unknown; timeout: number }[] = [];
+  fails = false;
+
+  constructor(address: string, isMaster = true, version = 479) {
+    this.address = address;
+    this.isMaster = isMaster;
+    this.version = version;
+  }
+
+  call(spec: RequestSpec, header: unknown, { body, timeout }: CallOptions): Promise<unknown> {
+    const json = body === undefined ? undefined : JSON.parse(new TextDecoder().decode(body));
+    this.asked.push({ name: spec.name, header: { ...header as object }, body: json, timeout });
+    if (this.fails) return Promise.reject(new RangeError(`${this.address} is down`));
+    return Promise.resolve({ code: 0, version: this.version, header: {}, body: new Uint8Array(0), remark: "" });
+  }
+
+  /** The names of the requests, in order. */
+  get names(): string[] {
+    return this.asked.map(({ name }) => name);
+  }
+}
+
+function membershipOf(...brokers: FakeBroker[]): Membership {
+  return withFailures([], ...brokers);
+}
+
+/** The same, and who did not take a heartbeat. */
+function withFailures(failures: [string, unknown][], ...brokers: FakeBroker[]): Membership {
+  return new Membership({
+    clientId: "10.0.0.1@abc",
+    timeout: 3_000,
+    onFailed: (broker, error) => failures.push([broker.address, error]),
+    brokers: (mastersOnly) =>
+      brokers.filter(({ isMaster }) => isMaster || !mastersOnly) as unknown as readonly Endpoint[],
+  });
+}
+
+function billing(topic = "orders"): ConsumerData {
+  return {
+    groupName: "billing",
+    consumeType: "CONSUME_PASSIVELY",
+    messageModel: "CLUSTERING",
+    consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
+    subscriptionDataSet: [{
+      classFilterMode: false,
+      topic,
+      subString: "paid",
+      tagsSet: ["paid"],
+      codeSet: [3_433_164],
+      subVersion: 1_700_000_000_000,
+      expressionType: "TAG",
+    }],
+    unitMode: false,
+  };
+}
+
+Deno.test("beat() sends nothing without a group", async () => {
+  const broker = new FakeBroker("a:1");
+  const membership = membershipOf(broker);
+  assertEquals(await membership.beat(), false);
+  await membership.beatTo(broker as unknown as Endpoint);
+  assertEquals([broker.asked, membership.version("a:1")], [[], undefined]);
+});
+
+Deno.test("beat() tells all brokers, slaves too, who is in which group", async () => {
+  const brokers = [new FakeBroker("a:1"), new FakeBroker("a:2", false, 407), new FakeBroker("b:1")];
+  const membership = membershipOf(...brokers);
+  membership.addConsumer("billing", billing);
+  membership.addProducer("senders");
+  membership.addProducer("others");
+  assertEquals(await membership.beat(), true);
+  const body = {
+    clientID: "10.0.0.1@abc",
+    producerDataSet: [{ groupName: "senders" }, { groupName: "others" }],
+    consumerDataSet: [{
+      groupName: "billing",
+      consumeType: "CONSUME_PASSIVELY",
+      messageModel: "CLUSTERING",
+      consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
+      subscriptionDataSet: [{
+        classFilterMode: false,
+        topic: "orders",
+        subString: "paid",
+        tagsSet: ["paid"],
+        codeSet: [3_433_164],
+        subVersion: 1_700_000_000_000,
+        expressionType: "TAG",
+      }],
+      unitMode: false,
+    }],
+    heartbeatFingerprint: 0,
+    withoutSub: false,
+  };
+  for (const { asked } of brokers) assertEquals(asked, [{ name: heartbeat.name, header: {}, body, timeout: 3_000 }]);
+  assertEquals(["a:1", "a:2", "b:1", "c:1"].map((at) => membership.version(at)), [479, 407, 479, undefined]);
+});
+
+Deno.test("beat() tells masters only while there is no consumer", async () => {
+  const [master, slave] = [new FakeBroker("a:1"), new FakeBroker("a:2", false)];
+  const membership = membershipOf(master, slave);
+  membership.addProducer("senders");
+  await membership.beat();
+  assertEquals([master.asked.length, slave.asked.length], [1, 0]);
+  membership.addConsumer("billing", billing);
+  await membership.beat();
+  assertEquals([master.asked.length, slave.asked.length], [2, 1]);
+});
+
+Deno.test("beat() describes each consumer anew", async () => {
+  const broker = new FakeBroker("a:1");
+  const membership = membershipOf(broker);
+  let topic = "orders";
+  membership.addConsumer("billing", () => billing(topic));
+  await membership.beat();
+  topic = "payments";
+  await membership.beat();
+  const topics = broker.asked.map(({ body }) =>
+    (body as { consumerDataSet: ConsumerData[] }).consumerDataSet[0]!.subscriptionDataSet[0]!.topic
+  );
+  assertEquals(topics, ["orders", "payments"]);
+});
+
+Deno.test("beat() is false only if no broker has answered, tells of each that has not, and never rejects", async () => {
+  const [good, bad] = [new FakeBroker("a:1"), new FakeBroker("b:1")];
+  const failures: [string, unknown][] = [];
+  const membership = withFailures(failures, bad, good);
+  membership.addConsumer("billing", billing);
+  bad.fails = true;
+  assertEquals(await membership.beat(), true);
+  assertEquals(failures.map(([address, error]) => `${address} ${error}`), ["b:1 RangeError: b:1 is down"]);
+  good.fails = true;
+  assertEquals(await membership.beat(), false);
+  assertEquals([membership.version("a:1"), membership.version("b:1")], [479, undefined]);
+  assertEquals(await membershipOf().beat(), false);
+});
+
+Deno.test("start() beats at an interval until stop(), whatever fails", async () => {
+  using unheard = new Unheard();
+  using time = new FakeTime();
+  const broker = new FakeBroker("a:1");
+  broker.fails = true;
+  const membership = membershipOf(broker);
+  membership.start(30_000);
+  time.tick(60_000);
+  assertEquals(broker.asked.length, 0);
+  membership.addConsumer("billing", billing);
+  time.tick(29_999);
+  assertEquals(broker.asked.length, 0);
+  time.tick(1);
+  assertEquals(broker.asked.length, 1);
+  time.tick(90_000);
+  assertEquals(broker.asked.length, 4);
+  membership.stop();
+  time.tick(300_000);
+  assertEquals(broker.asked.length, 4);
+  await time.runMicrotasks();
+  assertEquals(unheard.reasons, []);
+});
+
+Deno.test("removeConsumer() leaves the group at all brokers, once", async () => {
+  const brokers = [new FakeBroker("a:1"), new FakeBroker("a:2", false), new FakeBroker("b:1")];
+  const membership = membershipOf(...brokers);
+  membership.addConsumer("billing", billing);
+  assert(membership.hasConsumer("billing"));
+  brokers[0]!.fails = true;
+  await membership.removeConsumer("billing");
+  await membership.removeConsumer("billing");
+  await membership.removeConsumer("never");
+  assertEquals(membership.hasConsumer("billing"), false);
+  const header = { clientID: "10.0.0.1@abc", consumerGroup: "billing" };
+  for (const { asked } of brokers) {
+    assertEquals(asked, [{ name: unregisterClient.name, header, body: undefined, timeout: 3_000 }]);
+  }
+  assertEquals(await membership.beat(), false);
+});
+
+Deno.test("removeProducer() leaves the group at the masters when its last producer is gone", async () => {
+  const [master, slave] = [new FakeBroker("a:1"), new FakeBroker("a:2", false)];
+  const membership = membershipOf(master, slave);
+  membership.addProducer("senders");
+  membership.addProducer("senders");
+  await membership.removeProducer("senders");
+  assertEquals(master.asked, []);
+  await membership.beat();
+  await membership.removeProducer("senders");
+  await membership.removeProducer("senders");
+  await membership.removeProducer("never");
+  assertEquals([master.names, slave.names], [["Heartbeat", "UnregisterClient"], []]);
+  assertEquals(master.asked[1]!.header, { clientID: "10.0.0.1@abc", producerGroup: "senders" });
+  assertEquals(await membership.beat(), false);
+  membership.addProducer("senders");
+  assertEquals(await membership.beat(), true);
+});
+
+Deno.test("beatTo() rejects with what the broker's failure was", async () => {
+  const broker = new FakeBroker("a:1");
+  const membership = membershipOf(broker);
+  membership.addConsumer("billing", billing);
+  broker.fails = true;
+  const outcome = membership.beatTo(broker as unknown as Endpoint).then(() => "fine", (error) => error.message);
+  assertEquals(await outcome, "a:1 is down");
+  await turns();
+});

@@ -1,0 +1,248 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { EventHub, type StatusEvent, type StatusEventType } from "../src/events.ts";
+import { isSettled } from "./transport/waiting.ts";
+
+/** A hub whose log is kept. */
+class LoggedHub extends EventHub {
+  readonly lines: unknown[][];
+
+  constructor() {
+    const lines: unknown[][] = [];
+    super({
+      warn: (...args: unknown[]) => void lines.push(["warn", ...args]),
+      error: (...args: unknown[]) => void lines.push(["error", ...args]),
+    });
+    this.lines = lines;
+  }
+}
+
+/** Emits events with the texts `0`, `1`, … */
+function emitMany(hub: EventHub, count: number, from = 0): void {
+  for (let i = from; i < from + count; i++) hub.emit("info", "connected", `${i}`);
+}
+
+async function textOf(reader: AsyncIterator<StatusEvent>): Promise<string | undefined> {
+  const { done, value } = await reader.next();
+  return done ? undefined : value.text;
+}
+
+/** What a reader has left, once its hub is closed. */
+async function rest(reader: AsyncIterable<StatusEvent>): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { text } of reader) texts.push(text);
+  return texts;
+}
+
+Deno.test("emit() makes an event of its parts, and takes nothing from the details that it has itself", async () => {
+  const hub = new EventHub(false);
+  const reader = hub.read();
+  const before = Date.now();
+  const error = new RangeError("why");
+  const queue = { topic: "orders", broker: "a", queueId: 1 };
+  const details = { group: "billing", broker: "a", topic: "orders", queue, offset: 5, error };
+  hub.emit("warning", "stalled", "a text", { ...details, type: "lost", level: "info", text: "x", at: new Date(0) });
+  const { value } = await reader.next();
+  const { at, ...event } = value as StatusEvent;
+  assertEquals(event, { type: "stalled", level: "warning", text: "a text", ...details });
+  assert(at instanceof Date && at.getTime() >= before && at.getTime() <= Date.now());
+});
+
+Deno.test("read() gives the events from its call on, to each reader at its own pace", async () => {
+  const hub = new EventHub(false);
+  emitMany(hub, 1);
+  const slow = hub.read();
+  emitMany(hub, 2, 1);
+  const late = hub.read();
+  emitMany(hub, 1, 3);
+  assertEquals([await textOf(late), await textOf(slow), await textOf(slow)], ["3", "1", "2"]);
+  hub.close();
+  assertEquals([await rest(slow), await rest(late)], [["3"], []]);
+});
+
+Deno.test("read() waits for the next event", async () => {
+  const hub = new EventHub(false);
+  const reader = hub.read();
+  for (const text of ["0", "1"]) {
+    const next = textOf(reader);
+    assertEquals(await isSettled(next), false);
+    emitMany(hub, 1, Number(text));
+    assertEquals(await next, text);
+  }
+});
+
+Deno.test("a reader that is too slow loses the oldest of 1 000 and is told how many, before what is left", async () => {
+  const hub = new EventHub(false);
+  const [quick, slow] = [hub.read(), hub.read()];
+  emitMany(hub, 1_000);
+  for (let i = 0; i < 1_000; i++) assertEquals(await textOf(quick), `${i}`);
+  emitMany(hub, 1_500, 1_000);
+
+  const { value } = await slow.next();
+  const { type, level, text, at } = value as StatusEvent;
+  assertEquals([type, level, at instanceof Date], ["lost", "warning", true]);
+  assertStringIncludes(text, "1500 events were dropped");
+  for (let i = 1_500; i < 2_500; i++) assertEquals(await textOf(slow), `${i}`);
+  assertStringIncludes((await textOf(quick))!, "500 events were dropped");
+
+  emitMany(hub, 1_001);
+  assertStringIncludes((await textOf(slow))!, "1 events were dropped");
+  hub.close();
+  assertEquals((await rest(slow)).length, 1_000);
+});
+
+Deno.test("close() ends readers when they have read what is left, and those that wait at once", async () => {
+  const hub = new EventHub(false);
+  const [full, waiting] = [hub.read(), hub.read()];
+  emitMany(hub, 2);
+  await textOf(waiting);
+  await textOf(waiting);
+  const next = waiting.next();
+  hub.close();
+  hub.close();
+  assertEquals(await next, { done: true, value: undefined });
+  assertEquals(await rest(full), ["0", "1"]);
+  assertEquals(await full.next(), { done: true, value: undefined });
+});
+
+Deno.test("read() of a hub that is closed ends at once", async () => {
+  const hub = new EventHub(false);
+  hub.close();
+  const reader = hub.read();
+  emitMany(hub, 1);
+  assertEquals(await rest(reader), []);
+});
+
+Deno.test("return() ends a reader, also one that waits, and no other", async () => {
+  const hub = new EventHub(false);
+  const [ended, other] = [hub.read(), hub.read()];
+  const next = ended.next();
+  assertEquals(await ended.return!(), { done: true, value: undefined });
+  assertEquals(await next, { done: true, value: undefined });
+  emitMany(hub, 1);
+  assertEquals([await textOf(ended), await textOf(other)], [undefined, "0"]);
+  assertEquals(await ended.return!(), { done: true, value: undefined });
+});
+
+Deno.test("leaving the loop ends the reader: the logger is used again", async () => {
+  const hub = new LoggedHub();
+  emitMany(hub, 1);
+  const reader = hub.read();
+  hub.emit("warning", "stalled", "read");
+  for await (const event of reader) {
+    assertEquals(event.text, "read");
+    break;
+  }
+  hub.emit("warning", "stalled", "logged");
+  assertEquals(hub.lines, [["warn", "[rocketmq] stalled: logged"]]);
+});
+
+Deno.test("warnings and errors go to the logger where nobody reads, with the error behind them", () => {
+  const hub = new LoggedHub();
+  const error = new RangeError("why");
+  hub.emit("info", "connected", "a");
+  hub.emit("warning", "stalled", "b");
+  hub.emit("error", "broken", "c", { error });
+  assertEquals(hub.lines, [["warn", "[rocketmq] stalled: b"], ["error", "[rocketmq] broken: c", error]]);
+});
+
+Deno.test("nothing goes to the logger while somebody reads", async () => {
+  const hub = new LoggedHub();
+  const reader = hub.read();
+  hub.emit("error", "broken", "a");
+  assertEquals([hub.lines, await textOf(reader)], [[], "a"]);
+});
+
+Deno.test("each kind of event of each group is logged at most once a minute", () => {
+  using time = new FakeTime();
+  const hub = new LoggedHub();
+  const emit = (type: StatusEventType, text: string, group?: string) =>
+    hub.emit("warning", type, text, group === undefined ? {} : { group });
+  emit("stalled", "1");
+  emit("stalled", "2");
+  emit("commitFailed", "3");
+  emit("stalled", "4", "billing");
+  emit("stalled", "5", "billing");
+  time.tick(59_999);
+  emit("stalled", "6");
+  time.tick(1);
+  emit("stalled", "7");
+  emit("stalled", "8");
+  time.tick(60_000);
+  emit("stalled", "9", "billing");
+  const texts = hub.lines.map(([, line]) => `${line}`.split(": ")[1]);
+  assertEquals(texts, ["1", "3", "4", "7", "9"]);
+});
+
+Deno.test("what was read does not count as logged", async () => {
+  using _time = new FakeTime();
+  const hub = new LoggedHub();
+  const reader = hub.read();
+  hub.emit("warning", "stalled", "read");
+  await reader.return!();
+  hub.emit("warning", "stalled", "logged");
+  assertEquals(hub.lines.length, 1);
+});
+
+Deno.test("a logger of false silences, console is the default", () => {
+  const { warn, error } = console;
+  const lines: unknown[][] = [];
+  console.warn = (...args) => lines.push(["warn", ...args]);
+  console.error = (...args) => lines.push(["error", ...args]);
+  try {
+    new EventHub(false).emit("error", "broken", "a");
+    new EventHub(undefined).emit("error", "broken", "b");
+    new EventHub().emit("warning", "stalled", "c");
+  } finally {
+    Object.assign(console, { warn, error });
+  }
+  assertEquals(lines, [["error", "[rocketmq] broken: b"], ["warn", "[rocketmq] stalled: c"]]);
+});
+
+Deno.test("next() may be called again before it has resolved, as on any async iterator", async () => {
+  const hub = new EventHub(false);
+  const reader = hub.read();
+  const nexts = [textOf(reader), textOf(reader), textOf(reader)];
+  emitMany(hub, 2);
+  const settled = await Promise.all(nexts.map(isSettled));
+  hub.close();
+  assertEquals(settled, [true, true, false]);
+  assertEquals(await Promise.all(nexts), ["0", "1", undefined]);
+});
+
+Deno.test("next() after return() gives nothing more, also if events were waiting", async () => {
+  const hub = new EventHub(false);
+  const reader = hub.read();
+  emitMany(hub, 1_002);
+  await reader.return!();
+  assertEquals(await reader.next(), { done: true, value: undefined });
+});
+
+Deno.test("emit() does not fail because the logger does", () => {
+  const fail = () => {
+    throw new RangeError("the log is full");
+  };
+  const hub = new EventHub({ warn: fail, error: fail });
+  hub.emit("warning", "stalled", "a");
+  hub.emit("error", "broken", "b");
+});
+
+Deno.test("emit() says nothing once the hub is closed: the client has ended", () => {
+  const hub = new LoggedHub();
+  hub.close();
+  hub.emit("warning", "disconnected", "a");
+  assertEquals(hub.lines, []);
+});
+
+Deno.test("a clock that is set back does not silence the log", () => {
+  const hub = new LoggedHub();
+  const noon = Date.UTC(2026, 0, 2, 12);
+  for (const now of [noon, noon - 86_400_000]) {
+    using _time = new FakeTime(now);
+    hub.emit("warning", "stalled", "a");
+  }
+  using time = new FakeTime(noon - 86_400_000);
+  time.tick(60_000);
+  hub.emit("warning", "stalled", "a");
+  assert(hub.lines.length >= 2, `${hub.lines.length} lines in 1 minute after the clock was set back by a day`);
+});
