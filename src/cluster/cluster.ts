@@ -9,10 +9,10 @@ import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
-import { ResponseCode } from "../wire/codes.ts";
-import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
-import { notifyConsumerIdsChanged, type RequestSpec } from "../wire/requests.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import type { RequestSpec } from "../wire/requests.ts";
 import { newClientId } from "./client_id.ts";
+import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { Membership } from "./membership.ts";
 import { NameServers } from "./name_servers.ts";
@@ -41,9 +41,7 @@ export interface ClusterOptions {
 }
 
 /** What a consumer wants to hear of the cluster. */
-export interface ClusterListener {
-  /** The group's members changed: a broker said so. */
-  onMembersChanged(): void;
+export interface ClusterListener extends GroupCommands {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
   /** A broker can be reached again after its connection was lost; it knows this client again. */
@@ -288,15 +286,5 @@ export class Cluster {
     }
   }
 
-  #serve: RequestHandler = (request) => {
-    if (request.code === notifyConsumerIdsChanged.code) {
-      const { consumerGroup } = decodeHeader(notifyConsumerIdsChanged.header, request.fields, "members changed");
-      this.#listeners.get(consumerGroup)?.onMembersChanged();
-      return { code: ResponseCode.SUCCESS };
-    }
-    return {
-      code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-      remark: `request type ${request.code} not supported`,
-    };
-  };
+  #serve: RequestHandler = (request) => answerCommand(request, this.#listeners);
 }

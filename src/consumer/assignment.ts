@@ -118,6 +118,20 @@ export class Assignment<T = unknown> {
     }
   }
 
+  /** Up to where the queues of a topic are settled. */
+  positions(topic: string): [MessageQueue, number][] {
+    const open = this.owned.filter((owned) => owned.counts && owned.queue.topic === topic);
+    return open.map(({ queue, process }) => [queue, process.committable]);
+  }
+
+  /** Follows an operator who has set the position of a queue; nothing happens if it is not ours. */
+  async reset(queue: MessageQueue, offset: number): Promise<void> {
+    const owned = this.#owned.get(queueKey(queue));
+    if (owned === undefined) return;
+    this.#say("offsetReset", queue, owned.counts ? owned.process.position : -1, offset);
+    await this.seek(queue, offset, `the queue's position was set to ${offset}`);
+  }
+
   /** Pulls topics anew: what the pulls under way skip by an older selector is not skipped. */
   pullAnew(topics: readonly string[]): void {
     for (const owned of this.#owned.values()) {

@@ -167,6 +167,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     membership.addConsumer(this.group, () => this.#describe());
     this.#cluster.listen(this.group, {
       onMembersChanged: () => this.#rebalance(),
+      onReset: (offsets) => this.#reset(offsets),
+      positions: (topic) => this.#assignment.positions(topic),
       onRouteChanged: (route) => this.#routeChanged(route.topic),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
@@ -318,6 +320,12 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #rebalance(): void {
     this.#rebalancer.run();
+  }
+
+  #reset(offsets: readonly (readonly [MessageQueue, number])[]): void {
+    for (const [queue, offset] of offsets) {
+      this.#assignment.reset(queue, offset).catch((error) => this.#commitFailed(error));
+    }
   }
 
   async #routeChanged(topic: string): Promise<void> {

@@ -328,6 +328,16 @@ export const resetConsumerOffset = {
   bodies: ["ResetOffsetBody", "none"],
 } as const satisfies RequestSpec;
 
+/** From a broker, for an operator: how far is this consumer? Source: GetConsumerStatusRequestHeader. */
+export const getConsumerStatus = {
+  name: "GetConsumerStatus",
+  code: 221,
+  about: "A broker asks up to where a consumer has settled a topic's queues (from broker to client).",
+  header: { topic: "text", group: "text" },
+  answer: {},
+  bodies: ["none", "GetConsumerStatusBody"],
+} as const satisfies RequestSpec;
+
 /** Every row, in the order of the reference page. */
 export const requests: readonly RequestSpec[] = [
   sendMessage,
@@ -354,4 +364,5 @@ export const requests: readonly RequestSpec[] = [
   getTopicList,
   getKvConfig,
   resetConsumerOffset,
+  getConsumerStatus,
 ];

@@ -12,7 +12,7 @@ import {
 import { EventHub } from "../../src/events.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import { getMaxOffset, heartbeat, notifyConsumerIdsChanged } from "../../src/wire/requests.ts";
-import { type Script, ScriptedServer } from "../transport/scripted_server.ts";
+import { freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { eventually, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 import {
@@ -186,10 +186,8 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
 });
 
 Deno.test("a broker whose first connection failed is one that is back", async () => {
-  const reserved = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = reserved.addr;
-  reserved.close();
-  await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: `127.0.0.1:${port}` } }) });
+  const address = freeAddress();
+  await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: address } }) });
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
   const heard = new Heard();
@@ -197,7 +195,7 @@ Deno.test("a broker whose first connection failed is one that is back", async ()
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await assertRejects(() => cluster.call("a", getMaxOffset, queue), NetworkError, "Cannot connect");
-  await using broker = new ScriptedBroker(undefined, { port });
+  await using broker = new ScriptedBroker(undefined, { port: Number(address.split(":")[1]) });
   await cluster.call("a", getMaxOffset, queue);
   await heard.until(1);
   assertEquals([heard.lines, broker.codes(0)[0]], [["back a"], heartbeat.code]);

@@ -16,7 +16,7 @@ import { denoTransport } from "../../src/transport/deno.ts";
 import type { Socket } from "../../src/transport/transport.ts";
 import { getMaxOffset, searchOffsetByTimestamp } from "../../src/wire/requests.ts";
 import { MemorySocket } from "../transport/memory_socket.ts";
-import { type Script, ScriptedServer } from "../transport/scripted_server.ts";
+import { deadAddress, freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { isSettled, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 
@@ -57,13 +57,6 @@ class TestEndpoint extends Endpoint {
     this.close();
     await turns();
   }
-}
-
-/** The address of a port where nobody listens. */
-function deadAddress(): string {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return `127.0.0.1:${listener.addr.port}`;
 }
 
 Deno.test("Endpoint opens nothing before the first call, and one connection for all", async () => {
@@ -275,7 +268,7 @@ Deno.test("a lost connection fails what is pending, is told, and the next call o
 
 Deno.test("the first connection counts as one that is made again if an attempt failed before", async () => {
   const told = new Told();
-  const address = deadAddress();
+  const address = freeAddress();
   await using endpoint = new TestEndpoint(address, told);
   await assertRejects(() => endpoint.maxOffset(), NetworkError);
   await using _server = new ScriptedServer(answering, { port: Number(address.split(":")[1]) });

@@ -5,7 +5,7 @@ import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { NameServerError, NetworkError, ResponseError } from "../../src/errors.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import type { TopicRouteData } from "../../src/wire/bodies.ts";
-import { type Script, ScriptedServer } from "../transport/scripted_server.ts";
+import { deadAddress, freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { isSettled, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 
@@ -51,12 +51,6 @@ async function beginningWithFirst(addresses: readonly string[]): Promise<TestNam
     if (isFirst) return names;
     names.close();
   }
-}
-
-function deadAddress(): string {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return `127.0.0.1:${listener.addr.port}`;
 }
 
 function nameOf(route: TopicRouteData | undefined): string | undefined {
@@ -192,7 +186,7 @@ Deno.test("start() takes the embedded broker for the name server that it is", as
 });
 
 Deno.test("start() waits for a name server that comes up, or is not ready yet", async () => {
-  const address = deadAddress();
+  const address = freeAddress();
   await using names = new TestNameServers([address]);
   const started = names.start(20_000, 20_000);
   assertEquals(await isSettled(started), false);

@@ -10,7 +10,7 @@ import {
   type Transport,
 } from "../../src/transport/transport.ts";
 import { testConnections } from "./connection_scenarios.ts";
-import { ScriptedServer } from "./scripted_server.ts";
+import { deadAddress, ScriptedServer } from "./scripted_server.ts";
 import { Changes, isSettled, Unheard } from "./waiting.ts";
 
 const { signal } = new AbortController();
@@ -53,8 +53,8 @@ function testTransport(name: string, transport: Transport): void {
   }, !hasIPv6());
 
   test("rejects if nobody listens", async () => {
-    const { port } = await closedPort(transport);
-    await assertRejects(() => transport.connect("127.0.0.1", port, { signal }), Error);
+    const { host, port } = parseAddress(deadAddress())!;
+    await assertRejects(() => transport.connect(host, port, { signal }), Error);
   });
 
   test("rejects with the reason of a signal that has aborted", async () => {
@@ -233,11 +233,4 @@ function reading(socket: Socket): { ended: Promise<void>; until(bytes: number[])
     ended,
     until: (bytes) => changes.until(() => `${received}` === `${bytes}`, `the bytes ${bytes}`),
   };
-}
-
-/** A port that was free a moment ago. */
-async function closedPort(transport: Transport): Promise<{ port: number }> {
-  const listener = await transport.listen("127.0.0.1", 0, () => {});
-  await listener.close();
-  return { port: listener.port };
 }

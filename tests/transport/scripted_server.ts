@@ -69,7 +69,7 @@ export class ScriptedServer {
     if (!this.#closed) this.#listener.close();
     this.#closed = true;
     for (const peer of this.peers) peer.close();
-    await Promise.all([this.#accepting, ...this.peers.map((peer) => peer.ended)]);
+    await Promise.all([this.#accepting, ...this.peers.map((peer) => peer.finished)]);
   }
 
   async #accept(script: Script, options: ScriptedServerOptions): Promise<void> {
@@ -93,6 +93,8 @@ export class ScriptedPeer {
   readonly requests: Command[] = [];
   /** Resolves when the connection is closed, by either side. */
   readonly ended: Promise<void>;
+  /** Resolves when nothing more is read. */
+  finished: Promise<void> = Promise.resolve();
   isOpen = true;
   #conn: Deno.TcpConn;
   #changed: () => void;
@@ -139,9 +141,14 @@ export class ScriptedPeer {
     this.#changed();
   }
 
-  /** Reads until the client closes; once. */
-  async read(): Promise<void> {
+  /** Begins to read. */
+  read(): void {
+    this.finished = this.#read();
+  }
+
+  async #read(): Promise<void> {
     const reader = new FrameReader((frame) => {
+      if (!this.isOpen) return; // it came while this side closed
       const request = decodeFrame(frame);
       this.requests.push(request);
       this.#script(request, this);
@@ -157,4 +164,19 @@ export class ScriptedPeer {
     }
     this.close();
   }
+}
+
+let deadPort = 0;
+
+/** An address where nobody listens: ports that small are not given away. */
+export function deadAddress(): string {
+  deadPort = deadPort % 6 + 1;
+  return `127.0.0.1:${deadPort}`;
+}
+
+/** An address where nobody listens yet. */
+export function freeAddress(): string {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return `127.0.0.1:${listener.addr.port}`;
 }
