@@ -1,0 +1,39 @@
+/**
+ * All scenarios, those that take long first: what runs beside them is short.
+ *
+ * @module
+ */
+
+import type { Scenario } from "../harness.ts";
+import { scenarios as ack } from "./ack.ts";
+import { scenarios as close } from "./close.ts";
+import { scenarios as connect } from "./connect.ts";
+import { scenarios as crash } from "./crash.ts";
+import { scenarios as faults } from "./faults.ts";
+import { scenarios as flow } from "./flow.ts";
+import { scenarios as group } from "./group.ts";
+import { scenarios as load } from "./load.ts";
+import { scenarios as loop } from "./loop.ts";
+import { scenarios as producer } from "./producer.ts";
+import { scenarios as retry } from "./retry.ts";
+import { scenarios as run } from "./run.ts";
+import { scenarios as start } from "./start.ts";
+import { scenarios as subscriptions } from "./subscriptions.ts";
+
+/** Every scenario. Those that run alone keep this order: the broker is killed at the very end. */
+export const allScenarios: readonly Scenario[] = [
+  ...group,
+  ...retry,
+  ...faults,
+  ...run,
+  ...start,
+  ...subscriptions,
+  ...flow,
+  ...close,
+  ...ack,
+  ...loop,
+  ...producer,
+  ...connect,
+  ...load,
+  ...crash,
+];
