@@ -22,17 +22,18 @@ export class BatchIterator<T> implements AsyncIterableIterator<MessageBatch<T>, 
   #autoAck: boolean;
   #ask: TakeOptions;
   #leave = new AbortController();
-  #signal: AbortSignal;
+  #given: AbortSignal | undefined;
   #last: Batch<T> | undefined;
   #asking = false;
 
   constructor(dispatcher: Dispatcher<T>, autoAck: boolean, options: BatchesOptions) {
     this.#dispatcher = dispatcher;
     this.#autoAck = autoAck;
-    this.#signal = options.signal === undefined
-      ? this.#leave.signal
-      : AbortSignal.any([this.#leave.signal, options.signal]);
-    this.#ask = { topic: options.topic, signal: this.#signal };
+    this.#ask = { topic: options.topic, signal: this.#leave.signal };
+    this.#given = options.signal;
+    // Not AbortSignal.any: Node 20 may collect a signal of AbortSignal.timeout() that nobody listens to.
+    this.#given?.addEventListener("abort", this.#end, { once: true });
+    if (this.#given?.aborted) this.#end();
   }
 
   async next(): Promise<IteratorResult<MessageBatch<T>, undefined>> {
@@ -44,24 +45,31 @@ export class BatchIterator<T> implements AsyncIterableIterator<MessageBatch<T>, 
     this.#asking = true;
     const batch = await this.#dispatcher.take(this.#ask);
     this.#asking = false;
-    if (batch === undefined) return ended;
-    if (this.#signal.aborted) { // it was left while it waited
+    if (batch === undefined) return this.#finish();
+    if (this.#leave.signal.aborted) { // it was left while it waited
       batch.release();
-      return ended;
+      return this.#finish();
     }
     this.#last = batch;
     return { done: false, value: batch };
   }
 
   return(): Promise<IteratorResult<MessageBatch<T>, undefined>> {
-    this.#leave.abort();
     this.#last?.release();
     this.#last = undefined;
-    return Promise.resolve(ended);
+    return Promise.resolve(this.#finish());
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #end = (): void => this.#leave.abort();
+
+  #finish(): typeof ended {
+    this.#end();
+    this.#given?.removeEventListener("abort", this.#end);
+    return ended;
   }
 }
 
