@@ -250,6 +250,7 @@ export class Cluster {
     while (endpoint.isOpen && !signal.aborted && !await this.#reintroduce(endpoint, name, signal)) {
       await delay(COME_BACK_INTERVAL, { signal }).catch(() => {});
     }
+    if (this.#comingBack.get(endpoint) === newer) this.#comingBack.delete(endpoint);
   }
 
   async #reintroduce(endpoint: Endpoint, name: string, signal: AbortSignal): Promise<boolean> {

@@ -133,6 +133,7 @@ export class Endpoint {
   /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
   #open(timeout: number, signal: AbortSignal | undefined): Promise<Connection> {
     if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
     if (this.#connection?.isOpen) return Promise.resolve(this.#connection);
     if (this.#connecting === undefined) {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
@@ -215,7 +216,7 @@ const RETRIABLE: ReadonlySet<number> = new Set([
 async function abortAfter<T>(ms: number, other: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const abort = () => controller.abort(other.reason);
-  const timer = setTimeout(() => controller.abort(new TimeoutError("connect", ms)), ms);
+  const timer = setTimeout(() => controller.abort(new TimeoutError("open it", ms)), ms);
   other.addEventListener("abort", abort, { once: true });
   try {
     return await work(controller.signal);

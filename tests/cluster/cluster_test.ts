@@ -11,7 +11,13 @@ import {
 } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
-import { getMaxOffset, heartbeat, notifyConsumerIdsChanged } from "../../src/wire/requests.ts";
+import {
+  getConsumerStatus,
+  getMaxOffset,
+  heartbeat,
+  notifyConsumerIdsChanged,
+  resetConsumerOffset,
+} from "../../src/wire/requests.ts";
 import { freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { eventually, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
@@ -292,6 +298,64 @@ Deno.test("what a broker tells of a group's members reaches the group's listener
   assertEquals(heard.lines, ["members", "members"]);
   const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]);
   assertEquals(replies.sort(), [[2, 0], [3, 0], [4, 1], [5, 3]]);
+});
+
+Deno.test("an operator's reset reaches the group's listener, whatever else a broker sends", async () => {
+  await using broker = new ScriptedBroker();
+  await using names = orders(broker);
+  await using client = await TestCluster.connect(names.address);
+  const { cluster } = client;
+  const heard = new Heard();
+  cluster.listen("billing", heard);
+  await cluster.routes.get("orders");
+  await cluster.call("a", getMaxOffset, queue);
+  const { code } = resetConsumerOffset;
+  const fields = { topic: "orders", group: "billing", timestamp: "1", isForce: "true" };
+  const at = (queueId: number) => `{"brokerName":"a","queueId":${queueId},"topic":"orders"}`;
+  const bodies = [
+    `{"offsetTable":{${at(0)}:5,${at(1)}:0}}`,
+    `{"offsetTable":{}}`,
+    `{"offsetTable":{{"queueId":0}:5,${at(1)}:"7",${at(2)}:8}}`,
+    `{"offsetTable":[1]}`,
+    `[]`,
+    ``,
+  ];
+  const peer = await broker.peer();
+  for (const [opaque, body] of bodies.entries()) {
+    peer.ask({ code, opaque, fields, body: new TextEncoder().encode(body) });
+  }
+  peer.ask({ code, opaque: 6, fields: { ...fields, group: "nobody" }, body: new TextEncoder().encode(bodies[0]) });
+  peer.ask({ code, opaque: 7 });
+  await broker.untilRequests(9);
+  assertEquals(heard.lines.slice(0, 3), ["reset orders@a@0 to 5,orders@a@1 to 0", "reset ", "reset orders@a@2 to 8"]);
+  assert(heard.lines.slice(3).every((line) => line === "reset "), `${heard.lines}`);
+  const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]).sort();
+  assertEquals(replies.filter(([opaque]) => [0, 1, 2, 6].includes(opaque!)), [[0, 0], [1, 0], [2, 0], [6, 0]]);
+  assertEquals(replies.filter(([opaque]) => [3, 5, 7].includes(opaque!)), [[3, 1], [5, 1], [7, 1]]);
+  assertEquals((await cluster.call("a", getMaxOffset, queue)).header.offset, 12);
+});
+
+Deno.test("a broker that asks where a consumer stands is told, for a group that is here", async () => {
+  await using broker = new ScriptedBroker();
+  await using names = orders(broker);
+  await using client = await TestCluster.connect(names.address);
+  const { cluster } = client;
+  cluster.listen("billing", new Heard());
+  await cluster.routes.get("orders");
+  await cluster.call("a", getMaxOffset, queue);
+  const peer = await broker.peer();
+  peer.ask({ code: getConsumerStatus.code, opaque: 1, fields: { topic: "orders", group: "billing" } });
+  await broker.untilRequests(2);
+  peer.ask({ code: getConsumerStatus.code, opaque: 2, fields: { topic: "orders", group: "nobody" } });
+  await broker.untilRequests(3);
+  const [told, unknown] = broker.requests.slice(1);
+  const { messageQueueTable } = JSON.parse(new TextDecoder().decode(told!.body));
+  const positions = Object.entries(messageQueueTable).map(([key, offset]) => [JSON.parse(key), offset]);
+  assertEquals([told!.code, positions], [0, [
+    [{ brokerName: "a", queueId: 0, topic: "orders" }, 5],
+    [{ brokerName: "a", queueId: 1, topic: "orders" }, 6],
+  ]]);
+  assertEquals([unknown!.code, unknown!.remark], [1, "no consumer of group nobody"]);
 });
 
 Deno.test("a changed route is told, listeners hear of it, and brokers that are new get a heartbeat", async () => {

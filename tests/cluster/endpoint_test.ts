@@ -447,3 +447,11 @@ Deno.test("an attempt to connect ends also on Node, which collects AbortSignal.t
     AbortSignal.timeout = timeout;
   }
 });
+
+Deno.test("nothing is dialed after close(): later calls fail at once", async () => {
+  const transport = new FakeTransport(() => new Promise(() => {})); // a host that drops everything
+  const endpoint = new TestEndpoint("127.0.0.1:1", { transport });
+  endpoint.close();
+  const error = await assertRejects(() => endpoint.maxOffset(500), NetworkError, "was closed");
+  assertEquals([error.code, transport.dialed], ["CONNECTION_LOST", []]);
+});

@@ -2,6 +2,7 @@
 
 import { Cluster, type ClusterOptions } from "../../src/cluster/cluster.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
+import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import type { ConsumerData, HeartbeatData, TopicRouteData } from "../../src/wire/bodies.ts";
 import type { Command } from "../../src/wire/frame.ts";
@@ -152,6 +153,14 @@ export class Heard {
 
   onMembersChanged(): void {
     this.#note("members");
+  }
+
+  onReset(offsets: readonly (readonly [MessageQueue, number])[]): void {
+    this.#note(`reset ${offsets.map(([queue, offset]) => `${queueKey(queue)} to ${offset}`)}`);
+  }
+
+  positions(topic: string): readonly (readonly [MessageQueue, number])[] {
+    return [0, 1].map((queueId) => [{ topic, broker: "a", queueId }, queueId + 5]);
   }
 
   onRouteChanged({ topic }: { topic: string }): void {

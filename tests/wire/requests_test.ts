@@ -55,6 +55,7 @@ Deno.test("requests have the codes of RocketMQ's RequestCode", () => {
     GetConsumerList: 38,
     NotifyConsumerIdsChanged: 40,
     ResetConsumerOffset: 220,
+    GetConsumerStatus: 221,
     GetRoute: 105,
     GetClusterInfo: 106,
     CreateTopic: 17,
