@@ -9,6 +9,7 @@ import type { RequestHandler } from "../transport/connection.ts";
 import { PROTOCOL_VERSION } from "../wire/codes.ts";
 import { offsetMessageId, UniqueKeys } from "../wire/message_id.ts";
 import { Delays } from "./delays.ts";
+import { GroupFilters } from "./group_filters.ts";
 import { Groups } from "./groups.ts";
 import { clientRoutes } from "./handlers/clients.ts";
 import { lockRoutes } from "./handlers/locks.ts";
@@ -26,6 +27,7 @@ import type { CheckedOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { Entry } from "./queue.ts";
 import { router } from "./routes.ts";
+import { Expressions } from "./sql/expressions.ts";
 import { type NewMessage, Store } from "./store.ts";
 import type { Timetable } from "./timetable.ts";
 import { Topics } from "./topics.ts";
@@ -47,6 +49,7 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
     (message) => put([message]),
   );
   const groups = new Groups(timetable, options.dialect === "5.x" ? isLegalGroup : () => true);
+  const expressions = new Expressions(options.dialect === "5.x");
   timetable.add(delays);
   timetable.add(longPolls);
   timetable.add(groups);
@@ -59,6 +62,8 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
     longPolls,
     offsets: new Offsets(options.offsetPersistInterval),
     groups,
+    groupFilters: new GroupFilters(expressions),
+    expressions,
     locks: new QueueLocks(),
     uniqueKeys: new UniqueKeys({ address: host }),
     messageId: (commitLogOffset) => offsetMessageId(host, port, commitLogOffset),

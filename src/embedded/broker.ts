@@ -32,8 +32,7 @@ export interface QueueStats {
  * A name server and a broker on one real TCP port, in memory and bounded.
  *
  * It speaks the remoting protocol as RocketMQ 5.3.3 does, so that clients in any language can use it. It has no
- * transactions, no POP and no SQL filters; requests for them are answered as by a broker that has
- * them switched off.
+ * transactions and no POP; requests for them are answered as by a broker that has them switched off.
  *
  * @example
  * ```ts

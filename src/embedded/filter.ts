@@ -1,35 +1,64 @@
 /**
- * Which messages a subscription lets through, as far as a broker sees it: by the hash codes of tags.
- * Source: FilterAPI, ExpressionMessageFilter.
+ * Which messages a subscription lets through, as far as a broker sees it: by the hash codes of tags, or by an SQL92
+ * expression over the properties. Source: FilterAPI, ExpressionMessageFilter.
  *
  * @module
  */
 
 import type { SubscriptionData } from "../wire/bodies.ts";
 import { javaHashCode } from "../wire/codes.ts";
+import { parseProperties } from "../wire/properties.ts";
+import { At, bodyAt, MAGIC_V2 } from "../wire/record_layout.ts";
+import { decodeUtf8 } from "../wire/utf8.ts";
+import type { Entry } from "./queue.ts";
+import type { Expression } from "./sql/expressions.ts";
 
-/** Whether a message with this tag code goes through. */
-export type TagFilter = (tagsCode: number) => boolean;
+/** What a filter looks at. */
+export type Filtered = Pick<Entry, "tagsCode" | "record">;
+
+/** Whether a stored message goes through. */
+export type MessageFilter = (message: Filtered) => boolean;
+
+/** The type of expressions over properties. Source: ExpressionType. */
+export const SQL92 = "SQL92";
 
 /** Lets everything through. */
-const everything: TagFilter = () => true;
+export const everything: MessageFilter = () => true;
 
 /** Whether a subscription is by tags, which is what a missing type means. */
 export function isTagType(expressionType: string | undefined): boolean {
   return expressionType === undefined || expressionType === "" || expressionType === "TAG";
 }
 
-/** The filter of a subscription from a heartbeat. */
-export function filterOf(subscription: Pick<SubscriptionData, "subString" | "codeSet">): TagFilter {
+/** The filter of a subscription by tags from a heartbeat. */
+export function filterOf(subscription: Pick<SubscriptionData, "subString" | "codeSet">): MessageFilter {
   if (subscription.subString === "*") return everything;
   const codes = new Set(subscription.codeSet);
-  return (tagsCode) => codes.has(tagsCode);
+  return ({ tagsCode }) => codes.has(tagsCode);
 }
 
-/** The filter of an expression in a pull; undefined if it names no tag. */
-export function parseTags(expression: string | undefined): TagFilter | undefined {
+/** The filter of tags in a pull; undefined if it names no tag. */
+export function parseTags(expression: string | undefined): MessageFilter | undefined {
   if (expression === undefined || expression === "" || expression === "*") return everything;
   if (/^(\|\|)+$/.test(expression)) return undefined;
   const tags = expression.split("||").map((tag) => tag.trim()).filter((tag) => tag !== "");
   return filterOf({ subString: expression, codeSet: tags.map(javaHashCode) });
+}
+
+/** The filter of an expression over properties. */
+export function sqlFilter(expression: Expression): MessageFilter {
+  return ({ record }) => {
+    let properties: Map<string, string> | undefined;
+    return expression((name) => (properties ??= propertiesOf(record)).get(name));
+  };
+}
+
+/** The properties of a record. They stand at its end, behind the topic. */
+function propertiesOf(record: Uint8Array): Map<string, string> {
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+  const body = bodyAt(view.getInt32(At.SYS_FLAG));
+  const topic = body + view.getInt32(body - 4);
+  const isLong = view.getInt32(At.MAGIC) === MAGIC_V2;
+  const start = topic + (isLong ? 2 + view.getInt16(topic) : 1 + view.getInt8(topic)) + 2;
+  return parseProperties(decodeUtf8(record, start, record.length));
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Connection, Reply } from "../transport/connection.ts";
-import type { TagFilter } from "./filter.ts";
+import type { MessageFilter } from "./filter.ts";
 import type { Queue } from "./queue.ts";
 import type { Job, Timetable } from "./timetable.ts";
 
@@ -19,7 +19,7 @@ export interface HeldPull {
   /** The queue that it waits for. */
   readonly queue: Queue;
   /** What it waits for. */
-  readonly matches: TagFilter;
+  readonly matches: MessageFilter;
   /** Does the pull again, and gives its answer. */
   readonly answer: () => Reply;
 }

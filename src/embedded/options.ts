@@ -110,6 +110,15 @@ export interface EmbeddedBrokerOptions {
    */
   dialect?: "5.x" | "4.9";
   /**
+   * Whether consumers may filter by SQL92 expressions over properties.
+   *
+   * A real broker's default is not to: its `enablePropertyFilter` has to be set to true. With `false` such
+   * subscriptions are refused with code 1, as there.
+   *
+   * @default {true}
+   */
+  propertyFilter?: boolean;
+  /**
    * Where sockets come from.
    *
    * @default the runtime's own TCP
@@ -141,6 +150,7 @@ const defaults: Required<Omit<EmbeddedBrokerOptions, "transport">> = {
   brokerName: "broker-a",
   clusterName: "DefaultCluster",
   dialect: "5.x",
+  propertyFilter: true,
 };
 
 /** The numbers among the options: smallest and largest allowed value. */
@@ -174,6 +184,7 @@ function optionProblems(field: string, value: unknown): Problem[] {
     case "clusterName":
       return typeof value === "string" && /^[^\s@;]{1,127}$/.test(value) ? [] : no("a name of 1 to 127 characters");
     case "autoCreateTopics":
+    case "propertyFilter":
       return typeof value === "boolean" ? [] : no("true or false");
     case "dialect":
       return value === "5.x" || value === "4.9" ? [] : no('"5.x" or "4.9"');

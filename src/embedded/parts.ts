@@ -6,12 +6,14 @@
 
 import type { UniqueKeys } from "../wire/message_id.ts";
 import type { Delays } from "./delays.ts";
+import type { GroupFilters } from "./group_filters.ts";
 import type { Groups } from "./groups.ts";
 import type { QueueLocks } from "./locks.ts";
 import type { LongPolls } from "./long_polls.ts";
 import type { Offsets } from "./offsets.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { Entry } from "./queue.ts";
+import type { Expressions } from "./sql/expressions.ts";
 import type { NewMessage, Store } from "./store.ts";
 import type { Topics } from "./topics.ts";
 
@@ -33,6 +35,10 @@ export interface Parts {
   readonly offsets: Offsets;
   /** Consumer groups. */
   readonly groups: Groups;
+  /** What groups filter by. */
+  readonly groupFilters: GroupFilters;
+  /** Expressions over properties. */
+  readonly expressions: Expressions;
   /** Locks of queues. */
   readonly locks: QueueLocks;
   /** Makes the unique keys of messages that came without one. */

@@ -119,15 +119,15 @@ export class Queue {
   }
 
   /** Whether a message from `from` on passes the filter. */
-  hasMatch(from: number, matches: (tagsCode: number) => boolean): boolean {
+  hasMatch(from: number, matches: (entry: Entry) => boolean): boolean {
     for (let offset = Math.max(from, this.#minOffset); offset < this.maxOffset; offset++) {
-      if (matches(this.at(offset)!.tagsCode)) return true;
+      if (matches(this.at(offset)!)) return true;
     }
     return false;
   }
 
   /** Reads from an offset on what passes the filter. Source: DefaultMessageStore.getMessage. */
-  read(offset: number, limits: ReadLimits, matches: (tagsCode: number) => boolean): ReadResult {
+  read(offset: number, limits: ReadLimits, matches: (entry: Entry) => boolean): ReadResult {
     const { minOffset, maxOffset } = this;
     const none = (status: ReadStatus, nextOffset: number): ReadResult => ({
       status,
@@ -144,9 +144,10 @@ export class Queue {
     let bytes = 0;
     let next = offset;
     for (; next < end; next++) {
-      const { record, tagsCode } = this.at(next)!;
+      const entry = this.at(next)!;
+      const { record } = entry;
       if (isFull(records.length, bytes, record.length, limits)) break;
-      if (!matches(tagsCode)) continue;
+      if (!matches(entry)) continue;
       records.push(record);
       bytes += record.length;
     }

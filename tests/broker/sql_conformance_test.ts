@@ -276,7 +276,7 @@ async function compare(t: Deno.TestContext, server: Server): Promise<void> {
     await peer.createTopic("waiting");
     await peer.send("waiting", "old", {});
     await peer.untilStored("waiting", "old");
-    const waiting = await RawPeer.connect(server.address);
+    await using waiting = await RawPeer.connect(server.address);
     const header = { topic: "waiting", sysFlag: OWN_SUBSCRIPTION | SUSPEND, queueOffset: 1, subscription: "a > 5" };
     const held = waiting.pull(header);
     await new Promise((resolve) => setTimeout(resolve, 300)); // it may have come, or else sees all three at once
@@ -288,7 +288,6 @@ async function compare(t: Deno.TestContext, server: Server): Promise<void> {
     if (answer.code === 20) answer = await waiting.pull({ ...header, queueOffset: 3 });
     assertEquals([answer.code, ...textsOf(answer)], [0, "more"]);
     assertEquals(answer.fields.nextBeginOffset, "4");
-    await waiting[Symbol.asyncDispose]();
   });
 
   await t.step("a broker whose property filter is off", async () => {

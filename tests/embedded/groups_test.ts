@@ -152,8 +152,8 @@ Deno.test("GetConsumerConnections tells who is in a group, and 206 if nobody is"
   });
 });
 
-Deno.test("CheckClientConfig takes tags and refuses SQL with 1", async () => {
-  await using broker = await EmbeddedBroker.start();
+Deno.test("CheckClientConfig takes tags and refuses SQL with 1 if the property filter is off", async () => {
+  await using broker = await EmbeddedBroker.start({ propertyFilter: false });
   await using peer = await Peer.connect(broker);
   const check = async (expressionType: string) => {
     const subscriptionData = { ...subscription("orders"), expressionType };

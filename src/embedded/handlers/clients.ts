@@ -15,10 +15,11 @@ import {
   heartbeat,
   unregisterClient,
 } from "../../wire/requests.ts";
-import { isTagType } from "../filter.ts";
+import { isTagType, SQL92 } from "../filter.ts";
 import type { Group, Member } from "../groups.ts";
 import { isV5, type Parts } from "../parts.ts";
 import { accept, type Call, jsonBody, readJson, refuse, type Route, route } from "../routes.ts";
+import { SqlError } from "../sql/errors.ts";
 
 /** The requests about clients and groups. */
 export function clientRoutes(parts: Parts): Route[] {
@@ -43,14 +44,24 @@ export function clientRoutes(parts: Parts): Route[] {
     }),
     route(checkClientConfig, (_header, { command }) => {
       const { subscriptionData } = readJson<{ subscriptionData?: SubscriptionData }>(command.body);
-      return subscriptionData === undefined || isTagType(subscriptionData.expressionType)
-        ? accept()
-        : refuseExpression(subscriptionData.expressionType);
+      return subscriptionData === undefined ? accept() : checkSubscription(parts, subscriptionData);
     }),
   ];
 }
 
-/** The answer of a broker whose property filter is off, as it is by default. */
+/** Whether a broker takes a subscription: what it does not understand it refuses with code 23, and says why. */
+function checkSubscription(parts: Parts, { expressionType, subString }: Partial<SubscriptionData>): Reply {
+  if (isTagType(expressionType)) return accept();
+  if (!parts.options.propertyFilter) return refuseExpression(expressionType);
+  if (expressionType !== SQL92 || typeof subString !== "string") {
+    const missing = expressionType === SQL92 ? "expression" : `filter for the type "${expressionType}"`;
+    return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `There is no ${missing}`);
+  }
+  const read = parts.expressions.read(subString);
+  return read instanceof SqlError ? refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, read.message) : accept();
+}
+
+/** The answer of a broker whose property filter is off. */
 export function refuseExpression(expressionType: string | undefined): Reply {
   return refuse(
     ResponseCode.SYSTEM_ERROR,
@@ -76,6 +87,7 @@ function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
     const member: Member = { clientId: clientID, connection, language, version, seenAt: Date.now() };
     const subscriptionDataSet = consumer.subscriptionDataSet ?? [];
     groups.register(member, { ...consumer, subscriptionDataSet }, heartbeatFingerprint !== 0 && withoutSub);
+    parts.groupFilters.register(name, subscriptionDataSet);
   }
   return accept(isV5(parts) ? { IS_SUPPORT_HEART_BEAT_V2: "true", IS_SUB_CHANGE: String(changed) } : {});
 }

@@ -8,10 +8,11 @@ import type { Reply } from "../../transport/connection.ts";
 import { Permission, PullSysFlag, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
 import { pullMessage } from "../../wire/requests.ts";
-import { filterOf, isTagType, parseTags, type TagFilter } from "../filter.ts";
+import { everything, filterOf, isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue, ReadResult, ReadStatus } from "../queue.ts";
 import { type Call, refuse, type Route, route } from "../routes.ts";
+import { SqlError } from "../sql/errors.ts";
 import { refuseExpression } from "./clients.ts";
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
@@ -76,30 +77,48 @@ function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Rep
 }
 
 /** The filter that a pull is for: its own, if it carries one, else its group's. */
-function subscriptionOf(parts: Parts, header: PullHeader): TagFilter | Reply {
-  if ((header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0) {
-    if (!isTagType(header.expressionType)) {
-      return header.subscription
-        ? refuseExpression(header.expressionType)
-        : refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
-    }
-    return parseTags(header.subscription) ??
-      refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
-  }
-  const group = parts.groups.get(header.consumerGroup);
+function subscriptionOf(parts: Parts, header: PullHeader): MessageFilter | Reply {
+  return (header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0 ? ownFilter(parts, header) : groupFilter(parts, header);
+}
+
+/**
+ * The filter that a pull carries.
+ *
+ * An expression that cannot be read lets everything through: so does a broker, which counts on clients to have it
+ * checked before.
+ */
+function ownFilter(parts: Parts, { subscription, expressionType }: PullHeader): MessageFilter | Reply {
+  const failed = () => refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+  if (isTagType(expressionType)) return parseTags(subscription) ?? failed();
+  if (!subscription) return failed();
+  if (!parts.options.propertyFilter) return refuseExpression(expressionType);
+  const read = expressionType === SQL92 ? parts.expressions.read(subscription) : undefined;
+  return read === undefined || read instanceof SqlError ? everything : sqlFilter(read);
+}
+
+/** The filter that a group's heartbeats have set for a topic. */
+function groupFilter(parts: Parts, { consumerGroup, topic, subVersion }: PullHeader): MessageFilter | Reply {
+  const group = parts.groups.get(consumerGroup);
   if (group === undefined) {
     return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
   }
-  const subscription = group.subscriptions.get(header.topic);
+  const subscription = group.subscriptions.get(topic);
   if (subscription === undefined) {
     return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's subscription not exist");
   }
-  if (subscription.subVersion < header.subVersion) {
+  if (subscription.subVersion < subVersion) {
     return refuse(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
   }
-  return isTagType(subscription.expressionType)
-    ? filterOf(subscription)
-    : refuseExpression(subscription.expressionType);
+  if (isTagType(subscription.expressionType)) return filterOf(subscription);
+  const filter = parts.groupFilters.get(consumerGroup, topic);
+  if (filter === undefined) {
+    const remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+    return refuse(ResponseCode.FILTER_DATA_NOT_EXIST, remark);
+  }
+  if (filter.version < subVersion) {
+    return refuse(ResponseCode.FILTER_DATA_NOT_LATEST, "the consumer's consumer filter data not latest");
+  }
+  return parts.options.propertyFilter ? filter.matches : refuseExpression(subscription.expressionType);
 }
 
 /** The code that says what a read found. */

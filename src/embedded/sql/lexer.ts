@@ -110,33 +110,39 @@ export class Lexer {
     }
   }
 
-  /** Complains of what begins no word: of the character at which no word is possible any more. */
+  /** Complains of what begins no word: at the character with which it cannot become one any more. */
   #unknown(): SqlError {
     const { source } = this;
-    const begin = source.slice(this.#at, this.#at + 2);
-    let at = this.#at;
-    if (begin.startsWith("'") || begin === "/*") at = source.length - 1;
-    else if (begin === "." || begin === "/" || /^[./]/.test(begin)) at = Math.min(at + 1, source.length - 1);
-    const isLast = at === source.length - 1;
-    const [line, column] = place(source, at);
-    const [where, what] = isLast
-      ? [/[\n\r]/.test(source[at]!) ? [line + 1, 0] : [line, column + 1], "<EOF>"]
-      : [[line, column], `"${source[at]}" (${source.charCodeAt(at)})`];
-    const after = source.slice(this.#at, isLast ? undefined : at);
+    const begin = this.#at;
+    const last = source.length - 1;
+    const isOpen = source[begin] === "'" || source.startsWith("/*", begin);
+    const at = isOpen ? last : Math.min(last, begin + (/[./]/.test(source[begin]!) ? 1 : 0));
+    const [line, column] = placeOf(source, at);
+    // A broker looks one character further, and takes a missing one for the problem.
+    const isLineEnd = at === last && /[\n\r]/.test(source[at]!);
+    const place = at < last ? [line, column] : isLineEnd ? [line + 1, 0] : [line, column + 1];
+    const found = at < last ? `"${source[at]}" (${source.charCodeAt(at)}),` : "<EOF>";
+    const after = source.slice(begin, at).slice(0, 40);
     return new SqlError(
       "SQL_WORD",
-      `Lexical error at line ${where[0]}, column ${where[1]}. Encountered ${what} after "${after.slice(0, 40)}"`,
+      `Lexical error at line ${place[0]}, column ${place[1]}.  Encountered: ${found} after : "${after}"`,
     );
   }
 }
 
-/** The line and the column of a position, both from 1 on; a tab goes on to the next column that is a multiple of 8. */
-export function place(source: string, at: number): [line: number, column: number] {
-  const before = source.slice(0, at + 1).split(/\r\n|\n(?=[^])|\r(?=[^])/);
-  const text = before.at(-1)!;
+/** The line and the column of a character, both from 1 on; a tab reaches to the next multiple of 8. */
+export function placeOf(source: string, at: number): [line: number, column: number] {
+  let line = 1;
   let column = 0;
-  for (const character of text) column = character === "\t" ? column + 8 - column % 8 : column + character.length;
-  return [before.length, column];
+  for (let i = 0; i <= at; i++) {
+    const before = source[i - 1];
+    if (before === "\n" || before === "\r" && source[i] !== "\n") {
+      line++;
+      column = 0;
+    }
+    column += source[i] === "\t" ? 8 - column % 8 : 1;
+  }
+  return [line, column];
 }
 
 /** The text that a literal means: without the quotes around it, with one quote for each two. */
