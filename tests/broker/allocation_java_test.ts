@@ -102,6 +102,19 @@ function randomCase(random: SeededRandom, strategy: Name): Case {
   };
 }
 
+/** Two members with a point in the same place: MD5 of `10.0.0.1@4657-0` to `-9` begins like one of the other's ten. */
+const COLLISIONS: readonly Case[] = [
+  ["10.0.0.1@4657", "10.0.0.1@8833"],
+  ["10.0.0.1@3551", "10.0.0.1@12898"],
+  ["10.0.0.1@10848", "10.0.0.1@15734"],
+].map((members) => ({
+  strategy: "CONSISTENT_HASH",
+  queues: Array.from({ length: 500 }, (_, queueId): Row => ["orders", "broker-a", queueId]),
+  members,
+  rooms: [],
+  configured: [],
+}));
+
 function strategyOf(name: string, given: Case): AllocationStrategy {
   const nearby = "MACHINE_ROOM_NEARBY-";
   if (name.startsWith(nearby)) {
@@ -194,7 +207,8 @@ for (const version of ROCKETMQ_VERSIONS) {
     ignore: missing !== undefined,
     fn: async () => {
       const random = new SeededRandom(7);
-      const cases = NAMES.flatMap((name) => Array.from({ length: CASES }, () => randomCase(random, name)));
+      const drawn = NAMES.flatMap((name) => Array.from({ length: CASES }, () => randomCase(random, name)));
+      const cases = [...drawn, ...COLLISIONS];
       const results = await allocateInJava(version, cases);
       for (const [at, given] of cases.entries()) {
         assertEquals(ours(given), expected(given, results[at]!), JSON.stringify(given));

@@ -227,7 +227,7 @@ Deno.test("machineRoomNearby() asks its inner strategy about the queues of one r
       return queues;
     },
   };
-  const queues = queuesOf(1, "west-a", "east-a", "north-a", "west-b", "mid-a");
+  const queues = queuesOf(1, "west-a", "mid-a", "north-a", "west-b", "east-a");
   const members = ["west-1", "west-2", "north-1"];
   machineRoomNearby({ resolver, inner }).allocate({ group: "g", clientId: "west-2", queues, members });
   assertEquals(asked, [

@@ -27,9 +27,9 @@ export interface ConsistentHashOptions {
  * Puts members and queues on a ring by their hashes; a queue belongs to the member that follows it.
  *
  * A member that joins takes queues from others and gives none away, one that leaves is the only one whose queues move.
- * The price is uneven shares: with 10 points some members have a third of the average and others three times as much,
- * and with about as many members as queues many have none. Members' ids should stay the same over restarts, or every
- * restart is a leave and a join.
+ * The price is uneven shares: among ten members from a third of the average to twice as much, among hundreds from next
+ * to nothing to three times, and with as many members as queues two in five have none. Members' ids should stay the same
+ * over restarts, or every restart is a leave and a join.
  *
  * The ring is Java's, so that groups may be mixed. It is kept until the members change.
  *
@@ -86,14 +86,11 @@ class Ring {
     for (const member of members) {
       const points = others.map((ring) => ring.#points.get(member)).find((known) => known !== undefined) ?? [];
       this.#points.set(member, points);
-      // As in Java, an id that stands there twice has twice the points, and a point that is hit again changes hands.
+      // As in Java: an id that stands there twice has twice the points, and a point that is hit again changes hands.
       const first = counts.get(member) ?? 0;
+      counts.set(member, first + virtualNodes);
       for (let number = first; number < first + virtualNodes; number++) {
-        const position = points[number] ??= hash(`${member}-${number}`);
-        const before = owners.get(position);
-        if (before !== undefined) counts.set(before, (counts.get(before) ?? 0) - 1);
-        counts.set(member, (counts.get(member) ?? 0) + 1);
-        owners.set(position, member);
+        owners.set(points[number] ??= hash(`${member}-${number}`), member);
       }
     }
     this.#positions = Uint32Array.from(owners.keys()).sort();
