@@ -36,6 +36,7 @@ export class Dispatcher<T = unknown> {
   #waiters: Waiter<T>[] = [];
   #closed = false;
   #lastTurn = performance.now();
+  #lastAsk = performance.now();
 
   /** Makes a dispatcher of batches of at most `batchSize`. */
   constructor(batchSize: number, settlement: Settlement<T>) {
@@ -46,6 +47,11 @@ export class Dispatcher<T = unknown> {
   /** Whether loops end at their next ask. */
   get isClosed(): boolean {
     return this.#closed;
+  }
+
+  /** Since when no loop has asked, by the monotonic clock; undefined while one waits. */
+  get idleSince(): number | undefined {
+    return this.#waiters.length > 0 ? undefined : this.#lastAsk;
   }
 
   /** A queue has something to hand out, perhaps. */
@@ -63,7 +69,8 @@ export class Dispatcher<T = unknown> {
   async take(ask: TakeOptions): Promise<Batch<T> | undefined> {
     const { signal } = ask;
     if (this.#closed || signal?.aborted) return undefined;
-    if (performance.now() - this.#lastTurn > LONGEST_RUN) {
+    this.#lastAsk = performance.now();
+    if (this.#lastAsk - this.#lastTurn > LONGEST_RUN) {
       await turn();
       this.#lastTurn = performance.now();
       if (this.#closed || signal?.aborted) return undefined;

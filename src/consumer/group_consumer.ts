@@ -125,6 +125,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       group,
       events,
       queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
+      idleSince: () => this.#dispatcher.idleSince,
       pullTimeout: puller.timeout,
     });
   }

@@ -12,6 +12,9 @@ const INTERVAL = 5_000;
 /** How much longer than its longest possible pull a loop may take, in milliseconds. */
 const GRACE = 5_000;
 
+/** After this time without an ask, full buffers are told of, in milliseconds. */
+const UNASKED_LIMIT = 60_000;
+
 /** What a {@linkcode Watchdog} looks at. */
 export interface WatchdogContext {
   /** The group, for events. */
@@ -20,6 +23,8 @@ export interface WatchdogContext {
   readonly events: EventHub;
   /** The queues that are ours now. */
   readonly queues: () => Iterable<OwnedQueue>;
+  /** Since when no loop has asked for a batch, by the monotonic clock; undefined while one waits. */
+  readonly idleSince: () => number | undefined;
   /** How long one pull may take, in milliseconds. */
   readonly pullTimeout: number;
 }
@@ -32,6 +37,8 @@ export interface WatchdogContext {
 export class Watchdog {
   #context: WatchdogContext;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** The idleness that was told of: each is told of once. */
+  #toldOf: number | undefined;
 
   /** Makes a watchdog that sleeps until {@linkcode Watchdog.start}. */
   constructor(context: WatchdogContext) {
@@ -51,14 +58,27 @@ export class Watchdog {
   /** Looks at all queues once, at the time `now` of the monotonic clock. */
   check(now: number): void {
     const { queues, events, group, pullTimeout } = this.#context;
+    let full = 0;
     for (const owned of queues()) {
       if (owned.state !== "open") continue;
       owned.loop.wake();
+      if (!owned.paused && !owned.loop.isBusy) full++;
       if (!owned.loop.isBusy || now - owned.loop.since < pullTimeout + GRACE) continue;
       const text =
         `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;
       events.emit("warning", "revived", text, { group, queue: owned.queue, broker: owned.queue.broker });
       owned.loop.start();
     }
+    this.#tellOfFull(full, now);
+  }
+
+  #tellOfFull(full: number, now: number): void {
+    const { idleSince, events, group } = this.#context;
+    const since = idleSince();
+    if (full === 0 || since === undefined || since === this.#toldOf || now - since < UNASKED_LIMIT) return;
+    this.#toldOf = since;
+    const seconds = Math.round((now - since) / 1_000);
+    const text = `group "${group}": the buffers of ${full} queues are full, and no loop has asked for ${seconds} s`;
+    events.emit("warning", "stalled", text, { group });
   }
 }
