@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { delay } from "../waiting.ts";
 import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, ResponseError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type RequestHandler } from "../transport/connection.ts";
 import { parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
@@ -139,7 +139,8 @@ export class Endpoint {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
       this.#connecting.catch(() => {}); // all who wait for it may have given up
     }
-    return waitFor(this.#connecting, timeout, signal, `connect to ${this.address}`);
+    const late = () => new TimeoutError(`connect to ${this.address}`, timeout);
+    return waitFor(this.#connecting, { ms: timeout, late, signal });
   }
 
   async #connect(): Promise<Connection> {
@@ -223,25 +224,5 @@ async function abortAfter<T>(ms: number, other: AbortSignal, work: (signal: Abor
   } finally {
     clearTimeout(timer);
     other.removeEventListener("abort", abort);
-  }
-}
-
-/** Waits for a promise that belongs to others: gives up by timeout or signal, without ending it. */
-async function waitFor<T>(
-  promise: Promise<T>,
-  timeout: number,
-  signal: AbortSignal | undefined,
-  action: string,
-): Promise<T> {
-  let giveUp!: (reason: unknown) => void;
-  const gaveUp = new Promise<never>((_, reject) => giveUp = reject);
-  const timer = setTimeout(() => giveUp(new TimeoutError(action, timeout)), timeout);
-  const abort = () => giveUp(signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, gaveUp]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { delay } from "../waiting.ts";
 import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { atMost, delay } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import { ConsumerStateError, ResponseError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
@@ -245,9 +245,7 @@ export class Assignment<T = unknown> {
     owned.close();
     this.#owned.delete(queueKey(queue));
     if (!wasOpen) return;
-    const grace = new AbortController();
-    await Promise.race([owned.whenIdle(), delay(HANDOVER_GRACE, { signal: grace.signal }).catch(() => {})]);
-    grace.abort();
+    await atMost(owned.whenIdle(), HANDOVER_GRACE);
     const committable = owned.process.committable;
     owned.end(reason);
     offsets.update(queue, committable);

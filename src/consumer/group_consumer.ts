@@ -6,7 +6,7 @@
 
 import { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { delay } from "../delay.ts";
+import { atMost, delay, waitFor } from "../waiting.ts";
 import { ConsumerStartError, ConsumerStateError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
@@ -244,7 +244,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   async drain(options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen("drain");
     this.pause();
-    await abortable(this.#whenIdle(), options.signal);
+    await waitFor(this.#whenIdle(), options);
     await this.commit();
   }
 
@@ -265,7 +265,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     if (this.#isMember) this.#cluster.unlisten(this.group);
     const rebalanced = this.#rebalancer.stop();
     this.#assignment.stop();
-    await within(this.#whenIdle(), timeout);
+    await atMost(this.#whenIdle(), timeout);
     await rebalanced;
     await this.#assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
     this.#settlement.close();
@@ -394,25 +394,4 @@ function checkRunOptions(options: RunOptions): RunOptions {
   const concurrency = check.integer("concurrency", options.concurrency, 20, 1, 1_000);
   check.done();
   return { ...options, concurrency };
-}
-
-/** Waits for `work`, at most `ms`. */
-async function within(work: Promise<void>, ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([work, new Promise<void>((resolve) => timer = setTimeout(resolve, ms))]);
-  clearTimeout(timer);
-}
-
-/** Waits for `work`, until `signal` aborts. */
-async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return await work;
-  signal.throwIfAborted();
-  let abort!: () => void;
-  const aborted = new Promise<never>((_, reject) => abort = () => reject(signal.reason));
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { delay } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicRoute } from "../cluster/routes.ts";

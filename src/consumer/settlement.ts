@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "../delay.ts";
+import { delay } from "../waiting.ts";
 import type { SendBackOptions, SendBackSource } from "../cluster/broker_client.ts";
 import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";

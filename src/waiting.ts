@@ -1,0 +1,59 @@
+/**
+ * Waiting: for a time, or for something no longer than a time.
+ *
+ * Ours, though `@std/async` has the like: the package depends on nothing, so that it runs from a checkout on every
+ * runtime.
+ *
+ * @module
+ */
+
+/** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts before. */
+export function delay(ms: number, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  const { signal } = options;
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds. */
+export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  const enough = new AbortController();
+  await Promise.race([work, delay(ms, { signal: enough.signal }).catch(() => {})]);
+  enough.abort();
+}
+
+/** How {@linkcode waitFor} gives up. */
+export interface WaitForOptions {
+  /** After so many milliseconds. @default {never} */
+  readonly ms?: number;
+  /** What it rejects with then. */
+  readonly late?: () => unknown;
+  /** When it aborts, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Gives what work gives that belongs to others: giving up does not end it. */
+export async function waitFor<T>(work: Promise<T>, options: WaitForOptions): Promise<T> {
+  const { ms, late, signal } = options;
+  if (signal?.aborted) throw signal.reason;
+  let giveUp!: (reason: unknown) => void;
+  const gaveUp = new Promise<never>((_, reject) => giveUp = reject);
+  const timer = ms === undefined ? undefined : setTimeout(() => giveUp(late?.()), Math.max(0, ms));
+  const abort = () => giveUp(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, gaveUp]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
