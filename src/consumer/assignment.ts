@@ -239,7 +239,8 @@ export class Assignment<T = unknown> {
 
   /** Lets one queue go: nothing more is handed out, what is in hand may settle for a moment, then it is committed. */
   async #letGo(queue: MessageQueue, reason: string): Promise<void> {
-    const owned = this.get(queue);
+    const owned = this.#owned.get(queueKey(queue));
+    if (owned === undefined) return;
     const { offsets, events, options: { group } } = this.#context;
     const wasOpen = owned.state === "open";
     owned.close();

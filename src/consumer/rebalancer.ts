@@ -133,8 +133,13 @@ export class Rebalancer {
       if (this.#stopped) return;
       this.#failure = undefined;
       this.#nextIn = this.#context.interval;
-      await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
-      await this.#dropUnsubscribed();
+      try {
+        await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
+        await this.#dropUnsubscribed();
+      } catch (error) { // whatever it was, the next run must come
+        this.#failure = { reason: "the rebalance failed", error };
+        this.#nextIn = RETRY_INTERVAL;
+      }
     } while (this.#again);
     if (this.#stopped) return;
     this.#timer = setTimeout(() => this.run(), this.#nextIn);

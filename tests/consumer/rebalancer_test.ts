@@ -13,6 +13,7 @@ class Group {
   queues = 4;
   known = true;
   beats = 0;
+  failure: Error | undefined;
   readonly owned: MessageQueue[] = [];
   readonly gains: Gain[] = [];
   readonly unknown: string[] = [];
@@ -40,6 +41,7 @@ class Group {
       topics: () => ["orders"],
       owned: () => this.owned,
       change: (gained, lost) => {
+        if (this.failure !== undefined) return Promise.reject(this.failure);
         this.gains.push(...gained);
         const gone = new Set(lost.map(queueKey));
         const kept = this.owned.filter((queue) => !gone.has(queueKey(queue)));
@@ -143,5 +145,17 @@ Deno.test("Rebalancer.start() rejects when the group cannot be joined in time, a
   const group = new Group();
   group.members = new Error("no");
   await assertRejects(() => group.rebalancer.start(0), ConsumerStartError, `does not tell who is in group "billing"`);
+  await group.rebalancer.stop();
+});
+
+Deno.test("Rebalancer runs again after a run that failed in an unexpected way", async () => {
+  using time = new FakeTime();
+  const group = new Group();
+  group.failure = new Error("unexpected");
+  await group.rebalancer.run();
+  group.failure = undefined;
+  await time.tickAsync(1_000);
+  await settleMicrotasks();
+  assertEquals(group.ids.length, 4);
   await group.rebalancer.stop();
 });
