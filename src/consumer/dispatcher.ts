@@ -27,6 +27,12 @@ interface Waiter<T> {
   readonly resolve: (batch: Batch<T> | undefined) => void;
 }
 
+/** The loops that wait with one signal, and what its abort does. */
+interface Watch<T> {
+  readonly waiters: Set<Waiter<T>>;
+  readonly end: () => void;
+}
+
 /** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
 export class Dispatcher<T = unknown> {
   #batchSize: number;
@@ -34,6 +40,7 @@ export class Dispatcher<T = unknown> {
   /** Queues with something to hand out, in the order of their turns. */
   #round: OwnedQueue<T>[] = [];
   #waiters: Waiter<T>[] = [];
+  #watches = new Map<AbortSignal, Watch<T>>();
   #closed = false;
   #lastTurn = performance.now();
   #lastAsk = performance.now();
@@ -82,7 +89,7 @@ export class Dispatcher<T = unknown> {
   /** Ends all loops at their next ask, and those that wait now. */
   close(): void {
     this.#closed = true;
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(undefined);
+    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, undefined);
   }
 
   #next(ask: TakeOptions): Batch<T> | undefined {
@@ -104,22 +111,39 @@ export class Dispatcher<T = unknown> {
   }
 
   #wait(ask: TakeOptions): Promise<Batch<T> | undefined> {
-    const { signal } = ask;
     return new Promise((resolve) => {
-      const waiter: Waiter<T> = {
-        ask,
-        resolve: (batch) => {
-          signal?.removeEventListener("abort", abort);
-          resolve(batch);
-        },
-      };
-      const abort = () => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        resolve(undefined);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
+      const waiter = { ask, resolve };
       this.#waiters.push(waiter);
+      if (ask.signal !== undefined) this.#watch(ask.signal, waiter);
     });
+  }
+
+  /** One listener for all loops that share a signal: Node warns of more than ten. */
+  #watch(signal: AbortSignal, waiter: Waiter<T>): void {
+    let watch = this.#watches.get(signal);
+    if (watch === undefined) {
+      const waiters = new Set<Waiter<T>>();
+      const end = () => {
+        this.#waiters = this.#waiters.filter((each) => !waiters.has(each));
+        for (const each of [...waiters]) this.#settle(each, undefined);
+      };
+      watch = { waiters, end };
+      this.#watches.set(signal, watch);
+      signal.addEventListener("abort", end, { once: true });
+    }
+    watch.waiters.add(waiter);
+  }
+
+  /** Ends a wait that is in the list no more. */
+  #settle(waiter: Waiter<T>, batch: Batch<T> | undefined): void {
+    const { signal } = waiter.ask;
+    const watch = signal === undefined ? undefined : this.#watches.get(signal);
+    watch?.waiters.delete(waiter);
+    if (watch?.waiters.size === 0) {
+      this.#watches.delete(signal!);
+      signal!.removeEventListener("abort", watch.end);
+    }
+    waiter.resolve(batch);
   }
 
   #serve(): void {
@@ -131,7 +155,7 @@ export class Dispatcher<T = unknown> {
         continue;
       }
       this.#waiters.splice(at, 1);
-      waiter.resolve(batch);
+      this.#settle(waiter, batch);
     }
   }
 }

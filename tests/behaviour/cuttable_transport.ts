@@ -12,7 +12,6 @@ export class CuttableTransport implements Transport {
   #inner: Transport;
   #sockets = new Set<Socket>();
   #isCut = false;
-  #connects = 0;
 
   private constructor(inner: Transport) {
     this.#inner = inner;
@@ -28,11 +27,6 @@ export class CuttableTransport implements Transport {
     return this.#sockets.size;
   }
 
-  /** How many sockets have been asked for. */
-  get connects(): number {
-    return this.#connects;
-  }
-
   /** Closes all sockets without a word, and refuses new ones until {@linkcode heal}. */
   cut(): void {
     this.#isCut = true;
@@ -45,7 +39,6 @@ export class CuttableTransport implements Transport {
   }
 
   async connect(host: string, port: number, options: ConnectSocketOptions): Promise<Socket> {
-    this.#connects++;
     this.#refuseIfCut();
     const socket = await this.#inner.connect(host, port, options);
     const watched = new WatchedSocket(socket, () => this.#sockets.delete(watched));

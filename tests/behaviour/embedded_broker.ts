@@ -46,6 +46,10 @@ export async function startEmbedded(): Promise<StartedBroker> {
       await embedded.revive();
       return { openedAt: performance.now() };
     },
+    restart: async () => {
+      await raw.close();
+      await embedded.restart();
+    },
     expire: async (topic) => {
       for (const { queueId, maxOffset } of embedded.topicStats(topic)) {
         await raw.publish(topic, ["survivor"], { queueId });

@@ -78,6 +78,8 @@ export interface TestBroker {
   kill(): Promise<void>;
   /** Starts it again, resolves when it is ready; tells when its port opened, by the monotonic clock. */
   revive(): Promise<{ readonly openedAt: number }>;
+  /** Ends the broker in order, and starts it again. */
+  restart(): Promise<void>;
   /** Ends the name server, and starts it again: then it knows the broker. Where it is a server of its own. */
   readonly names?: { kill(): Promise<void>; revive(): Promise<void> };
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultTransport } from "../../src/transport/default.ts";
 import { type RocketMQVersion, startRocketMQ } from "../../tools/rocketmq/cluster.ts";
@@ -30,6 +30,7 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
   const transport = await defaultTransport();
   const raw = new RawBroker(transport, cluster.nameServer, process.address);
   const port = portOf(process.address);
+  const store = join(cluster.folder, process.name, "store");
   const namesPort = portOf(cluster.nameServer);
   const untilOpen = async (): Promise<{ openedAt: number }> => {
     const peer = new RawPeer(transport, process.address);
@@ -54,6 +55,11 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
       await raw.close();
       await process.kill();
     },
+    restart: async () => {
+      await raw.close();
+      await process.stop();
+      await process.start();
+    },
     expire: async (topic) => {
       const queues = await raw.queuesOf(topic);
       const filler = new Uint8Array(FILLER_SIZE).fill(0x2e);
@@ -63,9 +69,9 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
       for (let i = 0; i < count; i++) await raw.publish(FILLER_TOPIC, [{ body: filler }]);
       for (let queueId = 0; queueId < queues; queueId++) await raw.publish(topic, ["survivor"], { queueId });
       // The broker deletes files by itself, but not in its first minute.
-      await raw.close();
-      await process.stop();
-      const log = join(cluster.folder, process.name, "store", "commitlog");
+      await untilOffsetsAreWritten(join(store, "config", "consumerOffset.json"));
+      await broker.kill(); // much quicker than to end in order
+      const log = join(store, "commitlog");
       const files = (await readdir(log)).sort();
       for (const file of files.slice(0, -2)) await rm(join(log, file));
       await process.start();
@@ -95,6 +101,13 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
       await cluster.stop();
     },
   };
+}
+
+/** Waits until the broker has written its table of offsets, which it does every second once it is ten seconds old. */
+async function untilOffsetsAreWritten(file: string): Promise<void> {
+  const now = Date.now();
+  const isWritten = () => stat(file).then(({ mtimeMs }) => mtimeMs > now, () => false);
+  await waitUntil(isWritten, { what: `${file} is written` });
 }
 
 function portOf(address: string): number {

@@ -37,6 +37,7 @@ function test(name: BrokerName, start: () => Promise<StartedBroker>): void {
     const ready = performance.now();
     try {
       const scenarios = allScenarios.filter(({ name }) => name.includes(wanted));
+      if (scenarios.length === 0) throw new Error(`Cannot find a scenario with "${wanted}" in its name`);
       const sanitize = atATime === 1; // steps that run at the same time cannot be told apart
       const options = { sanitizeOps: sanitize, sanitizeResources: sanitize, sanitizeExit: sanitize };
       await runScenarios(broker, scenarios, (name, fn) => t.step({ name, fn, ...options }), atATime);

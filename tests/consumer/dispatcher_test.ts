@@ -105,6 +105,29 @@ Deno.test("Dispatcher ends waiting and asking loops when it closes, and one loop
   assertEquals(await bench.dispatcher.take({}), undefined);
 });
 
+Deno.test("Dispatcher listens once to a signal that many loops share, and not at all when none waits", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  const stop = new AbortController();
+  let listening = 0;
+  const { signal } = stop;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  Object.assign(signal, {
+    addEventListener: (...args: Parameters<typeof add>) => (listening++, add(...args)),
+    removeEventListener: (...args: Parameters<typeof remove>) => (listening--, remove(...args)),
+  });
+  const waits = Array.from({ length: 20 }, () => bench.dispatcher.take({ signal }));
+  assertEquals(listening, 1);
+  const owned = bench.queue(0, ...Array.from({ length: 20 }, (_, offset) => offset));
+  assertEquals((await Promise.all(waits)).filter((batch) => batch === undefined), []);
+  assertEquals(listening, 0);
+  const last = Array.from({ length: 3 }, () => bench.dispatcher.take({ signal }));
+  stop.abort();
+  assertEquals(await Promise.all(last), [undefined, undefined, undefined]);
+  assertEquals(listening, 0);
+  owned.end();
+  bench.close();
+});
+
 Deno.test("Dispatcher lets timers run while ready batches are taken without end", async () => {
   const bench = new Bench({ batchSize: 1 });
   const owned = bench.queue(0, ...Array.from({ length: 60_000 }, (_, offset) => offset));

@@ -88,6 +88,48 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "a batch that rests when its consumer closes comes again to the next one",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      const options = { group, topics: topic, consumeFrom: "first", suspendQueue: 30_000 } as const;
+      await t.broker.publish(topic, texts(3));
+      const mq = await t.connect();
+      const consumer = await mq.consumer(options);
+      (await nextBatch(consumer.batches())).release();
+      await within(consumer.close(), "close() while a batch rests", 3_000);
+      assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 0);
+      const next = await mq.consumer(options);
+      assertEquals((await take(next, 3)).map(textOf), texts(3));
+    },
+  },
+  {
+    name: "close() waits for a retry that is on its way",
+    on: ({ faults }) => faults !== undefined,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      await t.broker.publish(topic, ["kept"]);
+      const mq = await t.connect();
+      const consumer = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
+      const fault = t.broker.faults!.answer("SendBack", "delay", { match: ({ fields }) => fields.group === group });
+      t.finally(() => fault.remove());
+      const batch = await nextBatch(consumer.batches());
+      const retried = batch.retry({ delayLevel: 1 });
+      await fault.reached();
+      let closed = false;
+      const closing = consumer.close().then(() => closed = true);
+      await t.broker.committed(group, { topic, queueId: 0 }); // a round trip to the broker
+      assertEquals(closed, false);
+      fault.release();
+      await Promise.all([retried, within(closing, "the end of close()")]);
+      assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 1);
+      const next = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
+      const [again] = await take(next, 1);
+      assertEquals([again?.text(), again?.reconsumeTimes], ["kept", 1]);
+    },
+  },
+  {
     name: "a client closes its consumers first: they commit and leave their groups",
     async run(t: Scene) {
       const topic = await t.topic(2);

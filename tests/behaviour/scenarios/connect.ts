@@ -6,8 +6,11 @@ import {
   connect,
   type ConnectOptions,
   type ConsumerOptions,
+  ConsumerStartError,
   InvalidSelectorError,
   NameServerError,
+  ResponseError,
+  RocketMQError,
 } from "../../../mod.ts";
 import { defaultTransport } from "../../../src/transport/default.ts";
 import type { Socket } from "../../../src/transport/transport.ts";
@@ -178,6 +181,46 @@ export const scenarios: Scenario[] = [
         assertEquals(await badFields(() => mq.consumer(options)), [field]);
       }
       assertEquals(await t.broker.consumerList(group), []);
+    },
+  },
+  {
+    name: "consumer() fails in time, and leaves nothing behind, where the cluster is away",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      const { mq, transport } = await t.client({ requestTimeout: 500, startTimeout: 500 });
+      transport.cut();
+      const started = performance.now();
+      const error = await assertRejects(() => mq.consumer({ group, topics: topic }));
+      assertInstanceOf(error, RocketMQError);
+      assertEquals(error.retriable, true);
+      assertLess(performance.now() - started, 3_000);
+      transport.heal();
+      await t.broker.publish(topic, ["works"]);
+      const consumer = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
+      await take(consumer, 1);
+    },
+  },
+  {
+    name: "consumer() fails with a ConsumerStartError within startTimeout where the group cannot be joined",
+    on: ({ faults }) => faults !== undefined,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      const mq = await t.connect({ startTimeout: 500 });
+      const match = ({ fields }: { fields: Readonly<Record<string, string>> }) => fields.consumerGroup === group;
+      const refusal = { code: 1, remark: "no" };
+      const fault = t.broker.faults!.answer("GetConsumerList", refusal, { times: Infinity, match });
+      t.finally(() => fault.remove());
+      const started = performance.now();
+      const error = await assertRejects(() => mq.consumer({ group, topics: topic }), ConsumerStartError);
+      assert(error.cause instanceof ResponseError);
+      assertStringIncludes(error.message, group);
+      const took = performance.now() - started;
+      assert(took > 400 && took < 3_000, `it took ${Math.round(took)} ms`);
+      fault.remove();
+      assertEquals(await t.broker.consumerList(group), []);
+      await (await mq.consumer({ group, topics: topic })).close();
     },
   },
   {

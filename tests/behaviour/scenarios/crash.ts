@@ -95,6 +95,48 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "a broker that restarts in order: what a producer was told is stored comes once, and offsets stay",
+    alone: true,
+    timeout: 120_000,
+    async run(t: Scene) {
+      const topic = await t.topic(4);
+      const group = t.group();
+      const { mq, untilEvent } = await t.client();
+      const producer = await mq.producer({ retries: 0 });
+      const consumer = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
+      const seen: string[] = [];
+      const loop = t.background(async () => {
+        for await (const batch of consumer) seen.push(...[...batch].map(textOf));
+      });
+      const stored: string[] = [];
+      let [sent, enough] = [0, false];
+      const sending = t.background(async () => {
+        while (!enough) {
+          const body = `m${sent++}`;
+          await producer.send({ topic, body }).then(() => stored.push(body), () => work(20));
+        }
+      });
+      await waitUntil(() => seen.length >= 50, { what: "some messages" });
+      await t.broker.restart();
+      await untilEvent("disconnected");
+      const before = stored.length;
+      await waitUntil(() => stored.length >= before + 50, { what: "messages after the restart" });
+      enough = true;
+      await sending;
+      const missing = () => {
+        const got = new Set(seen);
+        return stored.filter((text) => !got.has(text));
+      };
+      await waitUntil(() => missing().length === 0, { what: () => `the rest, ${missing()}` });
+      assertEquals(seen.length, new Set(seen).size, "each message once");
+      await consumer.close();
+      await loop;
+      const next = await mq.consumer({ group, topics: topic });
+      await publishSoon(t, topic, 1, ["end"]);
+      assertEquals((await take(next, 1)).map(textOf), ["end"], "nothing comes again");
+    },
+  },
+  {
     name: "a killed broker forgets its last commits: they are written again, also without news",
     alone: true,
     timeout: 120_000,

@@ -179,6 +179,28 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "seek() leaves a paused queue paused",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      await t.broker.publish(topic, texts(10));
+      const mq = await t.connect();
+      const witness = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      await take(witness, 10);
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      await take(consumer, 10);
+      const [queue] = queuesOf(consumer, topic);
+      consumer.pause([queue!]);
+      await consumer.seek(queue!, 4);
+      const next = t.background(() => nextBatch(consumer.batches()));
+      await publishWitnessed(t, topic, ["m10"], witness);
+      assertEquals(consumer.stats().inHand, 0);
+      consumer.resume([queue!]);
+      const batch = await next;
+      assertEquals(textOf(batch.messages[0]!), "m4");
+      await batch.ack();
+    },
+  },
+  {
     name: "assignment(), lag() and stats() tell what there is",
     async run(t: Scene) {
       const topic = await t.topic(2);

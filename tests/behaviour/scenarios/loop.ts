@@ -208,6 +208,45 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "a message after a quiet time comes at once, however often the pull was renewed meanwhile",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const mq = await t.connect();
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first", pullHold: 1_000 });
+      const next = t.background(() => nextBatch(consumer.batches()));
+      const started = performance.now();
+      await waitUntil(() => performance.now() - started > 2_500, { what: "a quiet time" });
+      await t.broker.publish(topic, ["wake up"]);
+      const publishedAt = performance.now();
+      const batch = await next;
+      const took = performance.now() - publishedAt;
+      assertEquals([...batch].map(textOf), ["wake up"]);
+      await batch.ack();
+      assert(took < 800, `it came after ${Math.round(took)} ms`);
+    },
+  },
+  {
+    name: "a topic of many queues, and many topics, are read as a whole",
+    async run(t: Scene) {
+      const wide = await t.topic(128);
+      const others = await Promise.all(Array.from({ length: 12 }, () => t.topic(2)));
+      const topics = [wide, ...others];
+      await t.broker.publish(wide, texts(256, "wide"));
+      await Promise.all(others.map((topic) => t.broker.publish(topic, texts(4, topic))));
+      const mq = await t.connect();
+      const consumer = await mq.consumer({ group: t.group(), topics, consumeFrom: "first" });
+      const messages = await take(consumer, 256 + 48);
+      assertEquals(
+        sortedTexts(messages),
+        [...texts(256, "wide"), ...others.flatMap((topic) => texts(4, topic))].sort(),
+      );
+      await waitUntil(() => consumer.assignment().length === 128 + 24 + 1, { what: "all queues and the retry queue" });
+      const started = performance.now();
+      await consumer.close();
+      assert(performance.now() - started < 3_000, "closing took long");
+    },
+  },
+  {
     name: "two groups both get every message",
     async run(t: Scene) {
       const topic = await t.topic(2);
