@@ -11,6 +11,9 @@ import type { Settlement } from "./settlement.ts";
 /** After this time without a wait, in milliseconds, a loop lets sockets and timers have a turn. */
 const LONGEST_RUN = 8;
 
+/** With how many signals loops may wait before those that none waits with are forgotten. */
+const MOST_SIGNALS = 64;
+
 /** What a loop asks for. */
 export interface TakeOptions {
   /** Only batches of this topic. */
@@ -27,12 +30,6 @@ interface Waiter<T> {
   readonly resolve: (batch: Batch<T> | undefined) => void;
 }
 
-/** The loops that wait with one signal, and what its abort does. */
-interface Watch<T> {
-  readonly waiters: Set<Waiter<T>>;
-  readonly end: () => void;
-}
-
 /** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
 export class Dispatcher<T = unknown> {
   #batchSize: number;
@@ -40,7 +37,7 @@ export class Dispatcher<T = unknown> {
   /** Queues with something to hand out, in the order of their turns. */
   #round: OwnedQueue<T>[] = [];
   #waiters: Waiter<T>[] = [];
-  #watches = new Map<AbortSignal, Watch<T>>();
+  #listening = new Map<AbortSignal, () => void>();
   #closed = false;
   #lastTurn = performance.now();
   #lastAsk = performance.now();
@@ -89,7 +86,8 @@ export class Dispatcher<T = unknown> {
   /** Ends all loops at their next ask, and those that wait now. */
   close(): void {
     this.#closed = true;
-    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, undefined);
+    this.#end(() => true);
+    this.#forgetSignals();
   }
 
   #next(ask: TakeOptions): Batch<T> | undefined {
@@ -112,38 +110,37 @@ export class Dispatcher<T = unknown> {
 
   #wait(ask: TakeOptions): Promise<Batch<T> | undefined> {
     return new Promise((resolve) => {
-      const waiter = { ask, resolve };
-      this.#waiters.push(waiter);
-      if (ask.signal !== undefined) this.#watch(ask.signal, waiter);
+      this.#waiters.push({ ask, resolve });
+      if (ask.signal !== undefined) this.#listen(ask.signal);
     });
   }
 
-  /** One listener for all loops that share a signal: Node warns of more than ten. */
-  #watch(signal: AbortSignal, waiter: Waiter<T>): void {
-    let watch = this.#watches.get(signal);
-    if (watch === undefined) {
-      const waiters = new Set<Waiter<T>>();
-      const end = () => {
-        this.#waiters = this.#waiters.filter((each) => !waiters.has(each));
-        for (const each of [...waiters]) this.#settle(each, undefined);
-      };
-      watch = { waiters, end };
-      this.#watches.set(signal, watch);
-      signal.addEventListener("abort", end, { once: true });
-    }
-    watch.waiters.add(waiter);
+  /** One listener for all loops that share a signal, kept while they come and go. */
+  #listen(signal: AbortSignal): void {
+    if (this.#listening.has(signal)) return;
+    if (this.#listening.size >= MOST_SIGNALS) this.#forgetSignals();
+    const end = () => {
+      this.#listening.delete(signal);
+      this.#end(({ ask }) => ask.signal === signal);
+    };
+    this.#listening.set(signal, end);
+    signal.addEventListener("abort", end, { once: true });
   }
 
-  /** Ends a wait that is in the list no more. */
-  #settle(waiter: Waiter<T>, batch: Batch<T> | undefined): void {
-    const { signal } = waiter.ask;
-    const watch = signal === undefined ? undefined : this.#watches.get(signal);
-    watch?.waiters.delete(waiter);
-    if (watch?.waiters.size === 0) {
-      this.#watches.delete(signal!);
-      signal!.removeEventListener("abort", watch.end);
+  /** Takes the listeners off the signals with which no loop waits now. */
+  #forgetSignals(): void {
+    const waiting = new Set(this.#waiters.map(({ ask }) => ask.signal));
+    for (const [signal, end] of this.#listening) {
+      if (waiting.has(signal)) continue;
+      signal.removeEventListener("abort", end);
+      this.#listening.delete(signal);
     }
-    waiter.resolve(batch);
+  }
+
+  #end(which: (waiter: Waiter<T>) => boolean): void {
+    const ended = this.#waiters.filter(which);
+    this.#waiters = this.#waiters.filter((waiter) => !which(waiter));
+    for (const { resolve } of ended) resolve(undefined);
   }
 
   #serve(): void {
@@ -155,7 +152,7 @@ export class Dispatcher<T = unknown> {
         continue;
       }
       this.#waiters.splice(at, 1);
-      this.#settle(waiter, batch);
+      waiter.resolve(batch);
     }
   }
 }

@@ -105,25 +105,55 @@ Deno.test("Dispatcher ends waiting and asking loops when it closes, and one loop
   assertEquals(await bench.dispatcher.take({}), undefined);
 });
 
-Deno.test("Dispatcher listens once to a signal that many loops share, and not at all when none waits", async () => {
-  const bench = new Bench({ batchSize: 1 });
+/** A signal that counts its listeners. */
+function countingSignal(): { stop: AbortController; listeners: () => number } {
   const stop = new AbortController();
-  let listening = 0;
+  let count = 0;
   const { signal } = stop;
   const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
   Object.assign(signal, {
-    addEventListener: (...args: Parameters<typeof add>) => (listening++, add(...args)),
-    removeEventListener: (...args: Parameters<typeof remove>) => (listening--, remove(...args)),
+    addEventListener: (...args: Parameters<typeof add>) => (count++, add(...args)),
+    removeEventListener: (...args: Parameters<typeof remove>) => (count--, remove(...args)),
   });
+  return { stop, listeners: () => count };
+}
+
+Deno.test("Dispatcher listens once to a signal that many loops share, and to none when it is closed", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  const { stop: { signal }, listeners } = countingSignal();
   const waits = Array.from({ length: 20 }, () => bench.dispatcher.take({ signal }));
-  assertEquals(listening, 1);
+  assertEquals(listeners(), 1);
   const owned = bench.queue(0, ...Array.from({ length: 20 }, (_, offset) => offset));
   assertEquals((await Promise.all(waits)).filter((batch) => batch === undefined), []);
-  assertEquals(listening, 0);
-  const last = Array.from({ length: 3 }, () => bench.dispatcher.take({ signal }));
+  owned.end();
+  bench.close();
+  assertEquals(listeners(), 0);
+});
+
+Deno.test("Dispatcher ends all loops that share a signal, and no other", async () => {
+  const bench = new Bench();
+  const { stop } = countingSignal();
+  const other = bench.dispatcher.take({});
+  const ended = Array.from({ length: 3 }, () => bench.dispatcher.take({ signal: stop.signal }));
   stop.abort();
-  assertEquals(await Promise.all(last), [undefined, undefined, undefined]);
-  assertEquals(listening, 0);
+  assertEquals(await Promise.all(ended), [undefined, undefined, undefined]);
+  const owned = bench.queue(0, 0);
+  assertEquals(offsets((await other)!), [0]);
+  owned.end();
+  bench.close();
+});
+
+Deno.test("Dispatcher does not keep signals for ever with which nobody waits", async () => {
+  const bench = new Bench({ batchSize: 1 });
+  const all = Array.from({ length: 200 }, countingSignal);
+  const owned = bench.queue(0);
+  for (const [offset, { stop }] of all.entries()) {
+    const taken = bench.dispatcher.take({ signal: stop.signal });
+    owned.process.put([fakeMessage(offset)], offset + 1);
+    bench.dispatcher.offer(owned);
+    assertEquals(offsets((await taken)!), [offset]);
+  }
+  assert(all.filter(({ listeners }) => listeners() > 0).length <= 64);
   owned.end();
   bench.close();
 });
