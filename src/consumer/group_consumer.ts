@@ -64,66 +64,19 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #closed: Promise<void> | undefined;
 
   constructor(cluster: Cluster, options: CheckedConsumerOptions) {
-    const { group } = options;
-    const { events } = cluster.options;
-    this.group = group;
+    this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
     this.#brokers = new BrokerClient(cluster);
-    const asking = {
-      cluster,
-      group,
-      brokers: this.#brokers,
-      waits: options.missingTopic === "wait",
-      onMissing: (topic: string) => this.#awaitTopic(topic),
-    };
-    this.subscriptions = new SubscriptionManager({
-      maxSubscriptions: options.maxSubscriptions,
-      check: (topic, selector) => checkSubscription(asking, topic, selector),
-      onChanged: (topics) => this.#subscriptionsChanged(topics),
-    });
-    const offer = (owned: OwnedQueue<T>) => this.#dispatcher.offer(owned);
-    this.#settlement = new Settlement<T>({
-      options,
-      events,
-      offer,
-      sendBack: (message, how) => this.#brokers.sendBack(message, how),
-      sendCopy: (message, how) => sendRetryCopy(cluster, message, how),
-    });
-    this.#dispatcher = new Dispatcher<T>(options.batchSize, this.#settlement);
     const puller = new Puller<T>(this.#brokers, options);
-    this.#assignment = new Assignment<T>({
-      options,
-      events,
-      offer,
-      puller,
-      brokers: this.#brokers,
-      offsets: new BrokerOffsetStore({
-        brokers: this.#brokers,
-        group,
-        introduce: () => cluster.membership.beat(),
-      }),
-      limits: new FlowLimits(options),
-      selector: (topic) => this.#selector(topic),
-      onBroken: (owned, record) => this.#secureBroken(owned, record),
-    });
-    this.#rebalancer = new Rebalancer({
-      cluster,
-      brokers: this.#brokers,
-      group,
-      allocation: options.allocation,
-      interval: options.rebalanceInterval,
-      topics: () => this.#topics(),
-      owned: () => this.assignment(),
-      change: (gained, lost, reason) => this.#assignment.change(gained, lost, reason),
-      onUnknown: (topic, reason, error) => {
-        const text = `let the queues of topic "${topic}" go: ${reason}`;
-        events.emit("warning", "stalled", text, { group, topic, error });
-      },
-    });
+    this.subscriptions = this.#makeSubscriptions();
+    this.#settlement = this.#makeSettlement();
+    this.#dispatcher = new Dispatcher<T>(options.batchSize, this.#settlement);
+    this.#assignment = this.#makeAssignment(puller);
+    this.#rebalancer = this.#makeRebalancer();
     this.#watchdog = new Watchdog({
-      group,
-      events,
+      group: options.group,
+      events: cluster.options.events,
       queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
       idleSince: () => this.#dispatcher.idleSince,
       pullTimeout: puller.timeout,
@@ -378,6 +331,67 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     check.integer("position", position, 0, 0, Number.MAX_SAFE_INTEGER, `or "earliest", "latest", a Date`);
     check.done();
     return position;
+  }
+
+  #makeSubscriptions(): SubscriptionManager {
+    const context = {
+      cluster: this.#cluster,
+      group: this.group,
+      brokers: this.#brokers,
+      waits: this.#options.missingTopic === "wait",
+      onMissing: (topic: string) => this.#awaitTopic(topic),
+    };
+    return new SubscriptionManager({
+      maxSubscriptions: this.#options.maxSubscriptions,
+      check: (topic, selector) => checkSubscription(context, topic, selector),
+      onChanged: (topics) => this.#subscriptionsChanged(topics),
+    });
+  }
+
+  #makeSettlement(): Settlement<T> {
+    return new Settlement<T>({
+      options: this.#options,
+      events: this.#cluster.options.events,
+      offer: (owned) => this.#dispatcher.offer(owned),
+      sendBack: (message, how) => this.#brokers.sendBack(message, how),
+      sendCopy: (message, how) => sendRetryCopy(this.#cluster, message, how),
+    });
+  }
+
+  #makeAssignment(puller: Puller<T>): Assignment<T> {
+    return new Assignment<T>({
+      options: this.#options,
+      events: this.#cluster.options.events,
+      brokers: this.#brokers,
+      puller,
+      offsets: new BrokerOffsetStore({
+        brokers: this.#brokers,
+        group: this.group,
+        introduce: () => this.#cluster.membership.beat(),
+      }),
+      limits: new FlowLimits(this.#options),
+      offer: (owned) => this.#dispatcher.offer(owned),
+      selector: (topic) => this.#selector(topic),
+      onBroken: (owned, record) => this.#secureBroken(owned, record),
+    });
+  }
+
+  #makeRebalancer(): Rebalancer {
+    const { group } = this;
+    return new Rebalancer({
+      cluster: this.#cluster,
+      brokers: this.#brokers,
+      group,
+      allocation: this.#options.allocation,
+      interval: this.#options.rebalanceInterval,
+      topics: () => this.#topics(),
+      owned: () => this.assignment(),
+      change: (gained, lost, reason) => this.#assignment.change(gained, lost, reason),
+      onUnknown: (topic, reason, error) => {
+        const text = `let the queues of topic "${topic}" go: ${reason}`;
+        this.#cluster.options.events.emit("warning", "stalled", text, { group, topic, error });
+      },
+    });
   }
 
   #checkOpen(action: string): void {
