@@ -8,8 +8,16 @@ import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicRoute } from "../cluster/routes.ts";
 import { InvalidSelectorError, InvalidTopicError, ResponseError, UnsupportedError } from "../errors.ts";
+import { delay } from "../waiting.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
+
+/**
+ * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers tell name servers
+ * of a topic that they have made with its first message by a oneway request, after they have answered.
+ */
+const MORE_ASKS = 3;
+const ASK_INTERVAL = 100;
 
 /** What {@linkcode checkSubscription} works with. */
 export interface SubscriptionCheckContext {
@@ -40,6 +48,10 @@ export async function checkSubscription(
 ): Promise<void> {
   const { cluster, waits, onMissing } = context;
   let route = await cluster.routes.get(topic);
+  for (let again = 0; route === undefined && !waits && again < MORE_ASKS; again++) {
+    await delay(ASK_INTERVAL);
+    route = await cluster.routes.refresh(topic);
+  }
   if (route === undefined) {
     if (!waits) throw missing(topic);
     onMissing(topic);
