@@ -33,7 +33,7 @@ export interface PullLoopContext<T = unknown> {
   readonly pull: (offset: number, brokerId: number) => Promise<PullAnswer<T>>;
   /** Whether one more answer fits, and the queue is not paused. */
   readonly mayPull: () => boolean;
-  /** Hears that messages were put into the process queue, after the next pull has left; and when the last was stored. */
+  /** Hears of new messages in the process queue, after the next pull has left, and when the last was stored. */
   readonly onMessages: (newestStoredAt: number) => void;
   /** Makes records safe that cannot be read; the loop waits for it. */
   readonly onBroken: (broken: readonly BrokenRecord[]) => Promise<void>;

@@ -11,7 +11,7 @@ import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/re
 import type { CheckedConsumerOptions } from "./options.ts";
 import { type Selector, selects } from "./selector.ts";
 
-/** A held pull may be answered up to 5 s late by its broker, and needs time on the way. Source: PullRequestHoldService. */
+/** A held pull may be answered up to 5 s late, and needs time on the way. Source: PullRequestHoldService. */
 const HOLD_MARGIN = 15_000;
 
 /** What a broker answered to a pull. */

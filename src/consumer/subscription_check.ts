@@ -13,8 +13,8 @@ import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
 
 /**
- * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers tell name servers
- * of a topic that they have made with its first message by a oneway request, after they have answered.
+ * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers tell name
+ * servers of a topic that they have made with its first message by a oneway request, after they have answered.
  */
 const MORE_ASKS = 3;
 const ASK_INTERVAL = 100;

@@ -68,9 +68,9 @@ interface Pending {
 /**
  * A socket that speaks frames.
  *
- * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been received
- * since the first of them left, a second ago at least, the peer is gone without a word: the connection closes, so that
- * the next request opens another.
+ * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been
+ * received since the first of them left, a second ago at least, the peer is gone without a word: the connection
+ * closes, so that the next request opens another.
  */
 export class Connection {
   /** The other side's `host:port`, as it was asked for. */

@@ -28,8 +28,8 @@ export interface ConsistentHashOptions {
  *
  * A member that joins takes queues from others and gives none away, one that leaves is the only one whose queues move.
  * The price is uneven shares: among ten members from a third of the average to twice as much, among hundreds from next
- * to nothing to three times, and with as many members as queues two in five have none. Members' ids should stay the same
- * over restarts, or every restart is a leave and a join.
+ * to nothing to three times, and with as many members as queues two in five have none. A client of this package has a
+ * new id with every start: a restart is a leave and a join.
  *
  * The ring is Java's, so that groups may be mixed. It is kept until the members change.
  *

@@ -47,7 +47,7 @@ function checkRooms(rooms: readonly string[]): ReadonlySet<string> {
   return new Set(rooms);
 }
 
-/** The room in a broker's name, else nothing: there must be one `@`, those at the end apart, which Java does not see. */
+/** The room in a broker's name, else nothing: there must be one `@`, not counting those at the end, as in Java. */
 function roomOf(broker: string): string {
   const [room = "", name, ...more] = broker.replace(/@+$/, "").split("@");
   return name !== undefined && more.length === 0 ? room : "";
