@@ -109,7 +109,7 @@ export class Assignment<T = unknown> {
     const before = this.get(queue);
     before.end(reason);
     const owned = this.#begin(queue, before.paused);
-    this.#context.offsets.update(queue, offset);
+    this.#context.offsets.reset(queue, offset);
     try {
       await this.#context.offsets.persist([queue]);
     } finally {
@@ -205,7 +205,7 @@ export class Assignment<T = unknown> {
     const offset = await offsets.read(queue, "memory") ??
       await resolveStartOffset(brokers, queue, { consumeFrom: options.consumeFrom, isNew, isRetry });
     if (owned.state !== "starting") return offset;
-    offsets.update(queue, offset);
+    offsets.reset(queue, offset);
     await offsets.persist([queue]);
     return offset;
   }
@@ -232,7 +232,7 @@ export class Assignment<T = unknown> {
       onMoved: (answer) => this.#moved(owned, answer, ++moved),
       onError: (error) => this.#pullFailed(owned, error),
     });
-    offsets.update(owned.queue, offset);
+    offsets.reset(owned.queue, offset);
     owned.open(process, loop);
     loop.start();
   }

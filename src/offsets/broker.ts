@@ -53,6 +53,11 @@ export class BrokerOffsetStore implements OffsetStore {
     this.#options = options;
   }
 
+  /** Nothing to do: brokers are asked when there is something to ask. */
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Reads from memory, from the broker, or from the broker if memory has none. */
   async read(queue: MessageQueue, source: OffsetSource): Promise<number | undefined> {
     const known = this.#entries.get(queueKey(queue))?.offset;
@@ -70,8 +75,14 @@ export class BrokerOffsetStore implements OffsetStore {
     }
   }
 
-  /** Notes an offset in memory. */
+  /** Notes progress in memory. */
   update(queue: MessageQueue, offset: number): void {
+    const known = this.#entries.get(queueKey(queue))?.offset;
+    if (known === undefined || offset > known) this.reset(queue, offset);
+  }
+
+  /** Notes a position in memory, also a smaller one. */
+  reset(queue: MessageQueue, offset: number): void {
     const key = queueKey(queue);
     const entry = this.#entries.get(key);
     if (entry === undefined) {
@@ -118,6 +129,11 @@ export class BrokerOffsetStore implements OffsetStore {
       writes: this.#writes,
       failures: this.#failures,
     };
+  }
+
+  /** Nothing to do: brokers keep what they have. */
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** Writes now, or behind the write under way: one more write is enough for everybody who asks during it. */

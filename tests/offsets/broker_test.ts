@@ -54,7 +54,9 @@ Deno.test("BrokerOffsetStore.persist() writes what changed, smaller offsets too,
   store.update(queue, 10);
   await store.persist();
   await store.persist();
-  store.update(queue, 4);
+  store.update(queue, 4); // no progress
+  assertEquals(await store.read(queue, "memory"), 10);
+  store.reset(queue, 4);
   await store.persist();
   assertEquals(writes, [10, 4]);
   assertEquals(store.metrics(), { queues: 1, dirty: 0, reads: 0, writes: 2, failures: 0 });
