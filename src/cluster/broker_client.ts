@@ -6,7 +6,7 @@
 
 import { ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
-import type { ConsumerListBody, SubscriptionData } from "../wire/bodies.ts";
+import type { ConsumerListBody, LockedQueuesBody, QueueBody, SubscriptionData } from "../wire/bodies.ts";
 import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
@@ -15,10 +15,12 @@ import {
   getConsumerList,
   getMaxOffset,
   getMinOffset,
+  lockQueues,
   pullMessage,
   queryConsumerOffset,
   searchOffsetByTimestamp,
   sendBack,
+  unlockQueues,
   updateConsumerOffset,
 } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
@@ -127,6 +129,24 @@ export class BrokerClient {
     }));
     const timeout = this.#cluster.options.requestTimeout;
     await this.#cluster.broker(broker).call(checkClientConfig, {}, { body, timeout });
+  }
+
+  /** Locks queues of one broker for this client, or renews their locks: gives those that are ours now. */
+  async lock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<readonly MessageQueue[]> {
+    const answer = await this.#cluster.broker(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
+    const body = parseJson(decoder.decode(answer.body)) as LockedQueuesBody;
+    return (body.lockOKMQSet ?? []).map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
+  }
+
+  /** Gives the locks of queues of one broker up. */
+  async unlock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<void> {
+    await this.#cluster.broker(broker, 0, true).call(unlockQueues, {}, this.#lockRequest(group, queues));
+  }
+
+  #lockRequest(group: string, queues: readonly MessageQueue[]): { body: Uint8Array; timeout: number } {
+    const mqSet: QueueBody[] = queues.map(({ topic, broker, queueId }) => ({ brokerName: broker, queueId, topic }));
+    const body = { consumerGroup: group, clientId: this.#cluster.clientId, mqSet };
+    return { body: encoder.encode(JSON.stringify(body)), timeout: this.#cluster.options.requestTimeout };
   }
 
   /** Sends a message back for later; resolves when the broker has stored it. */

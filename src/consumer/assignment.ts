@@ -13,11 +13,12 @@ import type { OffsetStore } from "../offsets/store.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { FlowLimits } from "./flow_limits.ts";
-import type { CheckedConsumerOptions } from "./options.ts";
+import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
-import { ProcessQueue } from "./process_queue.ts";
+import { type KeyOf, ProcessQueue } from "./process_queue.ts";
 import { PullLoop } from "./pull_loop.ts";
 import type { PullAnswer, Puller } from "./puller.ts";
+import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
 import type { Selector } from "./selector.ts";
 import { resolveStartOffset } from "./start_offset.ts";
@@ -26,6 +27,8 @@ import { resolveStartOffset } from "./start_offset.ts";
 const HANDOVER_WAIT = 1_000;
 /** How long settlements of a lost queue count, in milliseconds: less than the wait of the next owner. */
 const HANDOVER_GRACE = 500;
+/** After a lock that another member has, in milliseconds. Source: RebalanceImpl, 5.x. */
+const LOCK_INTERVAL = 500;
 /** After an offset could not be read or stored, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
 /** How often a position that the broker does not have is asked for again, where nothing tells a better one. */
@@ -45,12 +48,18 @@ export interface AssignmentContext<T = unknown> {
   readonly puller: Puller<T>;
   /** How much a queue may hold. */
   readonly limits: FlowLimits;
+  /** Locks queues before they are ours; undefined where nobody does. */
+  readonly locks?: Pick<QueueLocks, "acquire" | "release"> | undefined;
+  /** What messages are ordered by; undefined where they are not. */
+  readonly keyOf?: KeyOf<T> | undefined;
   /** Hears what happens. */
   readonly events: EventHub;
   /** What is wanted of a topic; undefined once it is not subscribed any more. */
   readonly selector: (topic: string) => Selector | undefined;
-  /** Hears of queues with something to hand out. */
+  /** Hears of queues that may hand out again. */
   readonly offer: (owned: OwnedQueue<T>) => void;
+  /** Hears of queues that have got messages. */
+  readonly arrived: (owned: OwnedQueue<T>) => void;
   /** Makes a record safe that cannot be read; resolves when it is, or `owned` has ended. */
   readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => Promise<void>;
 }
@@ -59,6 +68,8 @@ export interface AssignmentContext<T = unknown> {
 export class Assignment<T = unknown> {
   #context: AssignmentContext<T>;
   #owned = new Map<string, OwnedQueue<T>>();
+  /** Epochs of queues that are let go, until their last commit. */
+  #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
   #paused = false;
 
   /** Makes an assignment without queues. */
@@ -71,6 +82,15 @@ export class Assignment<T = unknown> {
     return [...this.#owned.values()];
   }
 
+  /** Resolves when nothing is in hand, of our queues and of those that we are letting go. */
+  async whenIdle(): Promise<void> {
+    const all = [...this.owned, ...[...this.#leaving.values()].map(({ owned }) => owned)];
+    do {
+      await Promise.all(all.map((owned) => owned.whenIdle()));
+      await delay(0); // a loop that has settled its batch may ask for one more at once
+    } while (all.some((owned) => owned.counts && owned.process.inHandCount > 0));
+  }
+
   /** The epoch of one of our queues. */
   get(queue: MessageQueue): OwnedQueue<T> {
     const owned = this.#owned.get(queueKey(queue));
@@ -81,7 +101,10 @@ export class Assignment<T = unknown> {
     );
   }
 
-  /** Makes queues ours and lets others go; resolves when those that go are committed. */
+  /**
+   * Makes queues ours and lets others go; resolves when those that go are committed, but does not wait for long: a
+   * locked queue stays ours until what is in hand of it is settled.
+   */
   async change(gained: readonly Gain[], lost: readonly MessageQueue[], reason: string): Promise<void> {
     const going = lost.map((queue) => this.#letGo(queue, reason));
     for (const gain of gained) this.#add(gain);
@@ -89,7 +112,8 @@ export class Assignment<T = unknown> {
     const { group } = this.#context.options;
     const text = `group "${group}": ${gained.length} queues gained, ${lost.length} lost, ${this.#owned.size} owned`;
     this.#context.events.emit("info", "rebalanced", text, { group });
-    await Promise.all(going);
+    const gone = Promise.all(going);
+    await (this.#context.locks === undefined ? gone : atMost(gone, HANDOVER_WAIT));
   }
 
   /** Stops or goes on with some queues, or with all and those to come. */
@@ -109,6 +133,11 @@ export class Assignment<T = unknown> {
     const before = this.get(queue);
     before.end(reason);
     const owned = this.#begin(queue, before.paused);
+    await this.#lock(owned);
+    if (owned.state === "void") { // another call has set it since, or it is not ours any more
+      this.get(queue);
+      return;
+    }
     this.#context.offsets.reset(queue, offset);
     try {
       await this.#context.offsets.persist([queue]);
@@ -158,15 +187,36 @@ export class Assignment<T = unknown> {
 
   /** Stops all pulls for good; what is in hand may still be settled. */
   stop(): void {
-    for (const owned of this.#owned.values()) owned.close();
+    for (const owned of this.#owned.values()) this.#close(owned);
+  }
+
+  /** The right to a queue is not ours any more: what is in hand is void, and the queue is locked and read anew. */
+  lockLost(queue: MessageQueue, reason: string): void {
+    const key = queueKey(queue);
+    this.#leaving.get(key)?.owned.end(reason);
+    const owned = this.#owned.get(key);
+    if (owned === undefined) return;
+    const { events, options: { group } } = this.#context;
+    const text = `the lock of ${key} is lost: ${reason}; what is in hand comes again where the queue is then`;
+    events.emit("warning", "lockLost", text, { group, queue, broker: queue.broker });
+    const isClosing = owned.state === "closing";
+    owned.end(reason);
+    if (!isClosing) this.#add({ queue, isNew: false, shared: false }, owned.paused);
   }
 
   /** Lets all queues go at once, whatever is in hand. */
   async end(reason: string): Promise<void> {
     const committed = this.commit();
-    for (const owned of this.#owned.values()) owned.end(reason);
+    const owned = this.owned;
+    for (const { owned } of this.#leaving.values()) owned.end(reason);
+    for (const each of owned) each.end(reason);
     this.#owned.clear();
-    await committed;
+    await Promise.all([...this.#leaving.values()].map(({ gone }) => gone));
+    try {
+      await committed;
+    } finally {
+      await Promise.all(owned.map(({ queue }) => this.#context.locks?.release(queue)));
+    }
   }
 
   #begin(queue: MessageQueue, paused: boolean): OwnedQueue<T> {
@@ -176,10 +226,14 @@ export class Assignment<T = unknown> {
     return owned;
   }
 
-  async #add(gain: Gain): Promise<void> {
-    const owned = this.#begin(gain.queue, this.#paused);
+  async #add(gain: Gain, paused = this.#paused): Promise<void> {
+    const owned = this.#begin(gain.queue, paused);
     const signal = owned.ended;
-    if (gain.shared) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
+    // It may be on its way out still, from when it was ours before.
+    await this.#leaving.get(queueKey(gain.queue))?.gone;
+    await this.#lock(owned);
+    // Where queues are locked, the last owner has committed before it has given up the lock.
+    if (gain.shared && owned.lock === undefined) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
     while (owned.state === "starting") {
       try {
         const offset = await this.#startOffset(owned, gain.isNew);
@@ -193,6 +247,20 @@ export class Assignment<T = unknown> {
         await delay(RETRY_INTERVAL, { signal }).catch(() => {});
       }
     }
+  }
+
+  /** Waits until a queue is locked for us, or its epoch has ended. */
+  async #lock(owned: OwnedQueue<T>): Promise<void> {
+    const { locks } = this.#context;
+    if (locks === undefined) return;
+    while (owned.state === "starting") {
+      owned.lock = await locks.acquire(owned.queue);
+      if (owned.lock !== undefined || owned.state !== "starting") break;
+      await delay(LOCK_INTERVAL, { signal: owned.ended }).catch(() => {});
+    }
+    // A lock that came too late is of use only if the queue is ours again.
+    const isOurs = this.#owned.has(queueKey(owned.queue)) || this.#leaving.has(queueKey(owned.queue));
+    if (owned.lock !== undefined && !isOurs) await locks.release(owned.queue);
   }
 
   /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
@@ -212,8 +280,8 @@ export class Assignment<T = unknown> {
 
   #open(owned: OwnedQueue<T>, offset: number): void {
     if (owned.state !== "starting") return;
-    const { puller, limits, selector, offer, options, offsets } = this.#context;
-    const process = new ProcessQueue<T>(offset);
+    const { puller, limits, selector, arrived, options, offsets } = this.#context;
+    const process = new ProcessQueue<T>(offset, this.#context.keyOf);
     let moved = 0;
     const loop = new PullLoop<T>({
       process,
@@ -224,7 +292,7 @@ export class Assignment<T = unknown> {
       onMessages: (newestStoredAt) => {
         owned.newestStoredAt = newestStoredAt;
         moved = 0;
-        offer(owned);
+        arrived(owned);
       },
       onBroken: async (broken) => {
         for (const record of broken) await this.#context.onBroken(owned, record);
@@ -237,25 +305,48 @@ export class Assignment<T = unknown> {
     loop.start();
   }
 
-  /** Lets one queue go: nothing more is handed out, what is in hand may settle for a moment, then it is committed. */
+  /** Lets one queue go: nothing more is handed out, what is in hand may settle for a while, then it is committed. */
   async #letGo(queue: MessageQueue, reason: string): Promise<void> {
-    const owned = this.#owned.get(queueKey(queue));
+    const key = queueKey(queue);
+    const owned = this.#owned.get(key);
     if (owned === undefined) return;
-    const { offsets, events, options: { group } } = this.#context;
     const wasOpen = owned.state === "open";
+    this.#close(owned);
+    this.#owned.delete(key);
+    if (!wasOpen) {
+      // An epoch that is still on its way out needs the lock, and gives it up itself.
+      if (!this.#leaving.has(key)) await this.#context.locks?.release(queue);
+      return;
+    }
+    const gone = this.#commitLast(owned, reason);
+    this.#leaving.set(key, { owned, gone });
+    await gone;
+    this.#leaving.delete(key);
+  }
+
+  #close(owned: OwnedQueue<T>): void {
     owned.close();
-    this.#owned.delete(queueKey(queue));
-    if (!wasOpen) return;
-    await atMost(owned.whenIdle(), HANDOVER_GRACE);
-    const committable = owned.process.committable;
+    if (owned.state === "closing") this.#context.offer(owned);
+  }
+
+  async #commitLast(owned: OwnedQueue<T>, reason: string): Promise<void> {
+    const { offsets, locks, events, options: { group, consumeTimeout, lockTimeout } } = this.#context;
+    const { queue } = owned;
+    await atMost(owned.whenIdle(), locks === undefined ? HANDOVER_GRACE : consumeTimeout);
+    if (locks !== undefined) await atMost(owned.whenWhole(), lockTimeout); // perhaps no loop asks any more
+    const { committable: offset } = owned.process;
     owned.end(reason);
-    offsets.update(queue, committable);
     try {
-      await offsets.persist([queue]);
+      if (owned.holdsLock) {
+        offsets.update(queue, offset);
+        await offsets.persist([queue]);
+      }
       offsets.forget(queue);
     } catch (error) {
       const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may come again`;
-      events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset: committable, error });
+      events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset, error });
+    } finally {
+      await locks?.release(queue);
     }
   }
 

@@ -7,15 +7,23 @@
 import { ConsumerStateError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import type { Handout, OwnedQueue } from "./owned_queue.ts";
+import type { HeldMessage, Taken } from "./process_queue.ts";
 
-/** How messages are sent back. */
+/** When failed messages come again. */
 export interface RetryOptions {
   /**
-   * The broker's delay level, 1 to 18 with Java's defaults: 1 s, 5 s, 10 s, 30 s, 1 m, 2 m … 2 h.
+   * For messages that are sent back, in concurrent consumption: the broker's delay level, 1 to 18 with Java's defaults:
+   * 1 s, 5 s, 10 s, 30 s, 1 m, 2 m … 2 h.
    *
    * @default {3 plus the times it came back: 10 s, 30 s, 1 m, …}
    */
   delayLevel?: number;
+  /**
+   * For messages that stay in their place, in orderly, by-key and POP consumption, in milliseconds.
+   *
+   * @default {`suspendQueue`; POP: 10 s, 30 s, 1 m, … by the times it came back}
+   */
+  delay?: number;
 }
 
 /**
@@ -34,11 +42,23 @@ export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
   readonly topic: string;
   /** Aborts when settlements no longer count: the queue is another member's, or `consumeTimeout` is over. */
   readonly signal: AbortSignal;
-  /** Acknowledges one message, or all that are not settled yet. Resolves when it is recorded in memory. */
+  /**
+   * Acknowledges one message, or all that are not settled yet. Resolves when it is recorded in memory.
+   *
+   * In ordered consumption one message stands for those before it too.
+   */
   ack(message?: Message<T>): Promise<void>;
-  /** Sends all messages that are not settled yet back for later. Resolves when they are safe. */
+  /**
+   * Sends all messages that are not settled yet back for later. Resolves when they are safe.
+   *
+   * In ordered consumption they stay in their place, and the queue, or each of their keys, rests.
+   */
   retry(options?: RetryOptions): Promise<void>;
-  /** Sends one message back for later. Resolves when it is safe. */
+  /**
+   * Sends one message back for later. Resolves when it is safe.
+   *
+   * In ordered consumption it stays in its place with those behind it, and those before it are acknowledged.
+   */
   retry(message: Message<T>, options?: RetryOptions): Promise<void>;
   /** Moves one message, or all not settled yet, to the group's dead letter queue. Resolves when they are safe. */
   deadLetter(message?: Message<T>): Promise<void>;
@@ -51,7 +71,7 @@ export interface SettlementRules<T = unknown> {
   /** Settles one message, or all that nobody has settled. */
   ack(batch: Batch<T>, message?: Message<T>): Promise<void>;
   /** Sends messages back for later; resolves when they are safe, or no longer ours. */
-  retry(batch: Batch<T>, message: Message<T> | undefined, delayLevel: number | undefined): Promise<void>;
+  retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void>;
   /** Moves messages to the dead letter queue; resolves when they are safe, or no longer ours. */
   deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void>;
   /** Puts back what nobody has settled. */
@@ -62,24 +82,25 @@ const noReason = "the messages are no longer this member's";
 
 /** A batch in hand: knows which of its messages somebody has settled, and leaves the how to its rules. */
 export class Batch<T = unknown> implements MessageBatch<T>, Handout {
-  readonly messages: readonly Message<T>[];
-  /** The number of the first message in its process queue. */
-  readonly first: number;
+  readonly messages: readonly HeldMessage<T>[];
   /** The epoch of the queue that the messages belong to. */
   readonly owner: OwnedQueue<T>;
   /** When it was handed out, by the monotonic clock. */
   readonly handedOutAt: number = performance.now();
   #rules: SettlementRules<T>;
+  #first: number;
+  #numbers: readonly number[] | undefined;
   /** Which messages have been settled; made when some are and some are not. */
   #claimed: Uint8Array | undefined;
   #unclaimed: number;
   #abort: AbortController | undefined;
   #abortReason: unknown;
 
-  constructor(owner: OwnedQueue<T>, first: number, messages: readonly Message<T>[], rules: SettlementRules<T>) {
+  constructor(owner: OwnedQueue<T>, { first, numbers, messages }: Taken<T>, rules: SettlementRules<T>) {
     this.owner = owner;
-    this.first = first;
     this.messages = messages;
+    this.#first = first;
+    this.#numbers = numbers;
     this.#unclaimed = messages.length;
     this.#rules = rules;
   }
@@ -115,7 +136,7 @@ export class Batch<T = unknown> implements MessageBatch<T>, Handout {
   retry(target?: Message<T> | RetryOptions, options?: RetryOptions): Promise<void> {
     const isMessage = target !== undefined && "queueOffset" in target;
     const message = isMessage ? target : undefined;
-    return this.#rules.retry(this, message, (isMessage ? options : target)?.delayLevel);
+    return this.#rules.retry(this, message, (isMessage ? options : target) ?? {});
   }
 
   deadLetter(message?: Message<T>): Promise<void> {
@@ -126,29 +147,44 @@ export class Batch<T = unknown> implements MessageBatch<T>, Handout {
     this.#rules.release(this);
   }
 
-  /** Whether nobody has settled any of it. */
-  get isUntouched(): boolean {
-    return this.#unclaimed === this.messages.length;
-  }
-
   /** Whether all of it is settled. */
   get isClaimed(): boolean {
     return this.#unclaimed === 0;
   }
 
-  /** Marks all as settled; the caller settles them. */
-  claimAll(): void {
+  /** The number of a message in its process queue, by its position in the batch. */
+  numberAt(at: number): number {
+    return this.#numbers?.[at] ?? this.#first + at;
+  }
+
+  /** What its messages are ordered by; undefined where there is no order. */
+  keyAt(at: number): string | undefined {
+    return this.owner.process.keyAt(this.numberAt(at));
+  }
+
+  /** If nobody has settled any of it, and its numbers follow each other: settles all, and tells that it did. */
+  settleWhole(): boolean {
+    const { length } = this.messages;
+    if (this.#unclaimed !== length || this.#numbers !== undefined) return false;
     this.#unclaimed = 0;
+    this.owner.process.settleRange(this.#first, length);
+    return true;
   }
 
   /** Marks one message, or all that are not settled yet, as settled: gives their positions in the batch. */
   claim(message?: Message<T>): number[] {
-    if (this.#unclaimed === 0) return [];
-    this.#claimed ??= new Uint8Array(this.messages.length);
+    if (message === undefined) return this.claimWhere(() => true);
+    const wanted = this.positionOf(message);
+    return this.claimWhere((at) => at === wanted);
+  }
+
+  /** Marks those not settled yet of some positions as settled: gives them. */
+  claimWhere(isWanted: (at: number) => boolean): number[] {
     const claimed: number[] = [];
-    const [from, to] = message === undefined ? [0, this.messages.length] : this.#find(message);
-    for (let at = from; at < to; at++) {
-      if (this.#claimed[at] === 1) continue;
+    if (this.#unclaimed === 0) return claimed;
+    this.#claimed ??= new Uint8Array(this.messages.length);
+    for (let at = 0; at < this.messages.length; at++) {
+      if (this.#claimed[at] === 1 || !isWanted(at)) continue;
       this.#claimed[at] = 1;
       this.#unclaimed--;
       claimed.push(at);
@@ -164,9 +200,10 @@ export class Batch<T = unknown> implements MessageBatch<T>, Handout {
     this.#abort?.abort(this.#abortReason);
   }
 
-  #find(message: Message<T>): [number, number] {
-    const at = this.messages.indexOf(message);
-    if (at >= 0) return [at, at + 1];
+  /** Where a message stands in the batch. */
+  positionOf(message: Message<T>): number {
+    const at = this.messages.indexOf(message as HeldMessage<T>);
+    if (at >= 0) return at;
     throw new ConsumerStateError(
       `Cannot settle message ${message.messageId}: it is not in this batch; settle it by the batch that held it`,
       { code: "NOT_IN_BATCH" },

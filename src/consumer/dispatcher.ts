@@ -58,9 +58,14 @@ export class Dispatcher<T = unknown> {
     return this.#waiters.length > 0 ? undefined : this.#lastAsk;
   }
 
+  /** Messages of a queue have arrived, in a turn of the event loop of their own. */
+  arrived(owned: OwnedQueue<T>): void {
+    this.#lastTurn = performance.now();
+    this.offer(owned);
+  }
+
   /** A queue has something to hand out, perhaps. */
   offer(owned: OwnedQueue<T>): void {
-    this.#lastTurn = performance.now(); // messages arrive in a turn of the event loop of their own
     if (!owned.handsOut) return;
     if (!owned.listed) {
       owned.listed = true;
@@ -72,20 +77,25 @@ export class Dispatcher<T = unknown> {
   /** The next batch; undefined once the dispatcher is closed or the signal has aborted. */
   async take(ask: TakeOptions): Promise<Batch<T> | undefined> {
     const { signal } = ask;
-    if (this.#closed || signal?.aborted) return undefined;
+    if (signal?.aborted) return undefined;
+    if (this.#closed) return this.#next(ask);
     this.#lastAsk = performance.now();
     if (this.#lastAsk - this.#lastTurn > LONGEST_RUN) {
       await turn();
       this.#lastTurn = performance.now();
-      if (this.#closed || signal?.aborted) return undefined;
+      if (signal?.aborted) return undefined;
+      if (this.#closed) return this.#next(ask);
     }
     // Those who asked before have been served, or want another topic.
     return this.#next(ask) ?? await this.#wait(ask);
   }
 
-  /** Ends all loops at their next ask, and those that wait now. */
+  /**
+   * Ends all loops at their next ask, and those that wait now: all but for what queues that close hand out still.
+   */
   close(): void {
     this.#closed = true;
+    this.#serve();
     this.#end(() => true);
     this.#forgetSignals();
   }
@@ -95,13 +105,15 @@ export class Dispatcher<T = unknown> {
       const owned = this.#round.shift()!;
       owned.listed = false;
       if (!owned.handsOut) continue;
-      const taken = owned.process.take(ask.max ?? this.#batchSize, ask.topic);
-      if (owned.process.readyCount > 0) {
+      const taken = owned.process.take(ask.max ?? this.#batchSize, ask.topic, owned.state === "closing");
+      // What no loop can have now, because its key is in hand or rests, is offered again when that ends.
+      const isBlocked = taken === undefined && ask.topic === undefined;
+      if (!isBlocked && owned.handsOut) {
         owned.listed = true;
         this.#round.push(owned);
       }
       if (taken === undefined) continue;
-      const batch = new Batch(owned, taken.first, taken.messages, this.#settlement);
+      const batch = new Batch(owned, taken, this.#settlement);
       this.#settlement.handedOut(batch);
       return batch;
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CheckedConsumerOptions } from "./options.ts";
+import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 
 type LimitOptions = Pick<
@@ -16,6 +16,7 @@ type LimitOptions = Pick<
   | "maxBufferedMessages"
   | "maxBufferedBytes"
   | "maxSpan"
+  | "ordering"
 >;
 
 /**
@@ -33,7 +34,8 @@ export class FlowLimits {
   /** Makes the limits of a consumer without queues. */
   constructor(options: LimitOptions) {
     this.#options = options;
-    this.#maxSpan = Math.max(options.maxSpan, 4 * options.pullBatchSize);
+    // In orderly consumption nothing is settled ahead of others, so that a span tells nothing.
+    this.#maxSpan = options.ordering === "orderly" ? Infinity : Math.max(options.maxSpan, 4 * options.pullBatchSize);
     this.share(1);
   }
 

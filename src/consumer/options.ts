@@ -4,16 +4,24 @@
  * @module
  */
 
-import { MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
-import { type AllocationStrategy, average, averageByCircle, consistentHash, isAllocationStrategy } from "./allocate.ts";
-import { parseSelector, type Selector } from "./selector.ts";
+import type { Message } from "../message.ts";
+import type { OffsetStore } from "../offsets/store.ts";
+import type { AllocationStrategy } from "./allocate.ts";
+import type { Selector } from "./selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
-import { MAX_SUBSCRIPTIONS } from "./subscription_manager.ts";
-
-const MIB = 1024 * 1024;
 
 /** Topics with what is wanted of them: a name, several names, or names with tag expressions. */
 export type TopicsOption = string | readonly string[] | Readonly<Record<string, string | Selector>>;
+
+/** Options of {@linkcode ConsumerOptions.trace}. */
+export interface TraceOptions {
+  /**
+   * The topic that takes the records; it has to exist.
+   *
+   * @default {"RMQ_SYS_TRACE_TOPIC"}
+   */
+  topic?: string;
+}
 
 /** Options of `mq.consumer()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
 export interface ConsumerOptions {
@@ -25,6 +33,27 @@ export interface ConsumerOptions {
    * `sql("price > 10")`. All members of a group must subscribe to the same.
    */
   topics: TopicsOption;
+  /**
+   * Whether the members share the messages (`"clustering"`), or each has them all (`"broadcasting"`). In broadcasting
+   * offsets are kept locally, and what fails is told of and skipped.
+   *
+   * @default {"clustering"}
+   */
+  model?: "clustering" | "broadcasting";
+  /**
+   * What is kept in order. `"orderly"`: the messages of a queue: it is locked at its broker, and its next batch is not
+   * handed out before the last is settled. `"byKey"`: those with the same key in a queue, which is locked likewise:
+   * different keys are handed out side by side.
+   *
+   * @default {"concurrent"}
+   */
+  ordering?: "concurrent" | "orderly" | "byKey";
+  /**
+   * The key that `"byKey"` orders by; messages without one share a key. It must give the same for a message each time.
+   *
+   * @default {the sharding key that `send()` sets by `orderingKey`}
+   */
+  orderingKey?: (message: Message) => string | undefined;
   /**
    * How many topics the consumer may subscribe to, now and later, 1 to 1 000 000.
    *
@@ -116,30 +145,39 @@ export interface ConsumerOptions {
   maxBufferedBytes?: number;
   /**
    * How far the newest offset of a queue may be ahead of its oldest unsettled one, 1 to 65 535. Never less than four
-   * pulls.
+   * pulls. It does not count in orderly consumption, where nothing is settled ahead of others.
    *
    * @default {2_000}
    */
   maxSpan?: number;
   /**
-   * How often a message is sent back before it goes to the dead letter queue: 0 (the first failure is dead) to
-   * 2 147 483 647, or Infinity.
+   * How often a message is sent back, or put back in ordered consumption, before it goes to the dead letter queue: 0
+   * (the first failure is dead) to 2 147 483 647, or Infinity (in JSON `"Infinity"`).
    *
-   * @default {16}
+   * @default {16; in ordered consumption Infinity}
    */
   maxReconsumeTimes?: number;
   /**
-   * How long a released batch rests before it is handed out again, 10 to 30 000 ms.
+   * How long a released batch rests before it is handed out again, and a queue or key in ordered consumption after a
+   * failure, 10 to 30 000 ms.
    *
    * @default {1_000}
    */
   suspendQueue?: number;
   /**
-   * How long a batch may be in hand before what is left of it is sent back, 1 000 to 2 147 483 647 ms.
+   * How long a batch may be in hand before what is left of it is sent back, 1 000 to 2 147 483 647 ms. In ordered
+   * consumption and in broadcasting an event tells of it, and nothing else happens.
    *
    * @default {900_000}
    */
   consumeTimeout?: number;
+  /**
+   * How long the lock of a queue counts in ordered consumption after it was renewed last, 10 000 to 50 000 ms. It is
+   * renewed after two thirds of that; brokers keep it for 60 s.
+   *
+   * @default {30_000}
+   */
+  lockTimeout?: number;
   /**
    * Between two looks at who should own which queue, 1 000 to 60 000 ms. Changes that brokers tell of count at once.
    *
@@ -153,152 +191,28 @@ export interface ConsumerOptions {
    */
   persistInterval?: number;
   /**
+   * Where offsets are kept. The consumer opens and closes the store: one consumer for each.
+   *
+   * @default {the brokers; in broadcasting Deno KV where it is to be had, else a file, else memory, which an event tells}
+   */
+  offsetStore?: OffsetStore;
+  /**
+   * What tells the members on one machine apart in broadcasting: offsets are kept under group and instance. 1 to 255
+   * characters of `%|a-zA-Z0-9_-`.
+   *
+   * @default {"default"}
+   */
+  instance?: string;
+  /**
+   * Whether records of what is consumed go to a trace topic, as RocketMQ's tools read them.
+   *
+   * @default {false}
+   */
+  trace?: boolean | TraceOptions;
+  /**
    * How long `close()` waits for batches in hand, 0 to 600 000 ms.
    *
    * @default {20_000}
    */
   closeTimeout?: number;
-}
-
-/** Options with every default filled in. */
-export type CheckedConsumerOptions =
-  & Required<Omit<ConsumerOptions, "topics" | "allocation" | "consumeFrom">>
-  & {
-    readonly topics: ReadonlyMap<string, Selector>;
-    readonly allocation: AllocationStrategy;
-    readonly consumeFrom: ConsumeFrom;
-  };
-
-const names: readonly (keyof ConsumerOptions)[] = [
-  "group",
-  "topics",
-  "maxSubscriptions",
-  "consumeFrom",
-  "missingTopic",
-  "allocation",
-  "autoAck",
-  "batchSize",
-  "pullBatchSize",
-  "pullBatchBytes",
-  "pullHold",
-  "pullInterval",
-  "maxBufferedPerQueue",
-  "maxBufferedBytesPerQueue",
-  "maxBufferedMessages",
-  "maxBufferedBytes",
-  "maxSpan",
-  "maxReconsumeTimes",
-  "suspendQueue",
-  "consumeTimeout",
-  "rebalanceInterval",
-  "persistInterval",
-  "closeTimeout",
-];
-
-/** The strategies that need no arguments, by their names in options that come from JSON. */
-const allocations: Readonly<Record<string, () => AllocationStrategy>> = { average, averageByCircle, consistentHash };
-
-/**
- * Fills in the defaults.
- *
- * @throws {ConfigError} naming every problem
- * @throws {InvalidSelectorError} for a tag expression that cannot be understood
- */
-export function checkConsumerOptions(options: ConsumerOptions): CheckedConsumerOptions {
-  const check = new OptionsCheck("create a consumer");
-  check.known(options, names);
-  const checked: CheckedConsumerOptions = {
-    group: checkGroup(check, options.group),
-    topics: checkTopics(check, options.topics, options.maxSubscriptions ?? MAX_SUBSCRIPTIONS),
-    maxSubscriptions: check.integer("maxSubscriptions", options.maxSubscriptions, MAX_SUBSCRIPTIONS, 1, 1_000_000),
-    consumeFrom: checkConsumeFrom(check, options.consumeFrom),
-    missingTopic: check.oneOf("missingTopic", options.missingTopic, "error", ["error", "wait"]),
-    allocation: checkAllocation(check, options.allocation),
-    autoAck: check.flag("autoAck", options.autoAck, true),
-    batchSize: check.integer("batchSize", options.batchSize, 32, 1, 1_024),
-    pullBatchSize: check.integer("pullBatchSize", options.pullBatchSize, 32, 1, 1_024),
-    pullBatchBytes: check.integer("pullBatchBytes", options.pullBatchBytes, 262_144, 1_024, 16 * MIB, "bytes"),
-    pullHold: check.integer("pullHold", options.pullHold, 15_000, 1_000, 60_000, "ms"),
-    pullInterval: check.integer("pullInterval", options.pullInterval, 0, 0, 65_535, "ms"),
-    maxBufferedPerQueue: check.integer("maxBufferedPerQueue", options.maxBufferedPerQueue, 1_000, 1, 65_535),
-    maxBufferedBytesPerQueue: check.integer(
-      "maxBufferedBytesPerQueue",
-      options.maxBufferedBytesPerQueue,
-      100 * MIB,
-      64 * 1024,
-      1024 * MIB,
-      "bytes",
-    ),
-    maxBufferedMessages: check.integer("maxBufferedMessages", options.maxBufferedMessages, 50_000, 1, 10_000_000),
-    maxBufferedBytes: check.integer(
-      "maxBufferedBytes",
-      options.maxBufferedBytes,
-      64 * MIB,
-      64 * 1024,
-      16 * 1024 * MIB,
-      "bytes",
-    ),
-    maxSpan: check.integer("maxSpan", options.maxSpan, 2_000, 1, 65_535),
-    maxReconsumeTimes: options.maxReconsumeTimes === Infinity
-      ? Infinity
-      : check.integer("maxReconsumeTimes", options.maxReconsumeTimes, 16, 0, 0x7fffffff, "or Infinity"),
-    suspendQueue: check.integer("suspendQueue", options.suspendQueue, 1_000, 10, 30_000, "ms"),
-    consumeTimeout: check.integer("consumeTimeout", options.consumeTimeout, 900_000, 1_000, 0x7fffffff, "ms"),
-    rebalanceInterval: check.integer("rebalanceInterval", options.rebalanceInterval, 20_000, 1_000, 60_000, "ms"),
-    persistInterval: check.integer("persistInterval", options.persistInterval, 5_000, 100, 60_000, "ms"),
-    closeTimeout: check.integer("closeTimeout", options.closeTimeout, 20_000, 0, 600_000, "ms"),
-  };
-  check.done();
-  return checked;
-}
-
-function checkGroup(check: OptionsCheck, group: unknown): string {
-  const name = check.name("group", group, MAX_GROUP_LENGTH);
-  // Brokers and other clients use this name as "no group given". Source: Validators.
-  if (name === "DEFAULT_CONSUMER") check.add("group", group, "any name but DEFAULT_CONSUMER");
-  return name;
-}
-
-function checkTopics(check: OptionsCheck, topics: unknown, max: number): ReadonlyMap<string, Selector> {
-  const entries: [string, unknown][] = typeof topics === "string"
-    ? [[topics, "*"]]
-    : Array.isArray(topics)
-    ? topics.map((topic) => [topic, "*"])
-    : typeof topics === "object" && topics !== null
-    ? Object.entries(topics)
-    : [];
-  const selectors = new Map<string, Selector>();
-  if (entries.length < 1 || entries.length > max) {
-    check.add("topics", topics, `a topic, or 1 to ${max} topics in an array or as names of an object`);
-  }
-  for (const [topic, selector] of entries) {
-    const name = check.name("topics", topic, MAX_TOPIC_LENGTH);
-    const field = `topics.${name}`;
-    if (name !== "" && isSelector(selector)) selectors.set(name, parseSelector(selector));
-    else if (name !== "") check.add(field, selector, `"*", a tag expression, tag("a", "b") or sql("…")`);
-  }
-  return selectors;
-}
-
-function isSelector(value: unknown): value is string | Selector {
-  return typeof value === "string" ||
-    (typeof value === "object" && value !== null && "type" in value && "expression" in value);
-}
-
-function checkConsumeFrom(check: OptionsCheck, value: unknown): ConsumeFrom {
-  if (value === undefined) return "last";
-  if (value === "last" || value === "first") return value;
-  const date = value instanceof Date ? value : typeof value === "string" ? new Date(value) : undefined;
-  if (date !== undefined && !Number.isNaN(date.getTime())) return date;
-  check.add("consumeFrom", value, `"last", "first", a Date or ISO text`);
-  return "last";
-}
-
-function checkAllocation(check: OptionsCheck, value: unknown): AllocationStrategy {
-  if (value === undefined) return average();
-  if (typeof value === "string" && Object.hasOwn(allocations, value)) return allocations[value]!();
-  if (isAllocationStrategy(value)) return value;
-  const named = Object.keys(allocations).map((name) => `"${name}"`).join(", ");
-  check.add("allocation", value, `average() or another strategy, ${named}, or an object with name and allocate`);
-  return average();
 }

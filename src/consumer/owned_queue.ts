@@ -16,6 +16,12 @@ import type { PullLoop } from "./pull_loop.ts";
  */
 export type EpochState = "starting" | "open" | "closing" | "void";
 
+/** The sole right to a queue, for a time. */
+export interface QueueLock {
+  /** Whether the right is ours at this moment. */
+  readonly isHeld: boolean;
+}
+
 /** Work on messages of an epoch, which is told when the epoch ends. */
 export interface Handout {
   /** Tells that settlements no longer count, and why. */
@@ -40,6 +46,8 @@ export class OwnedQueue<T = unknown> {
   process!: ProcessQueue<T>;
   /** Its pulls; set when it opens. */
   loop!: PullLoop<T>;
+  /** The lock without which nothing counts; undefined where queues are not locked. */
+  lock: QueueLock | undefined;
   /** Whether the dispatcher has it in its round. */
   listed = false;
   /** The store time of the newest message seen, by the broker's clock; 0 if none was. */
@@ -68,14 +76,20 @@ export class OwnedQueue<T = unknown> {
     this.state = "open";
   }
 
-  /** Whether messages may be handed out. */
+  /** Whether messages may be handed out; of a queue that closes only those that others wait for to be committed. */
   get handsOut(): boolean {
-    return this.state === "open" && !this.paused && this.process.readyCount > 0;
+    if (this.state === "closing") return this.holdsLock && this.process.hasHoles;
+    return this.state === "open" && !this.paused && this.process.readyCount > 0 && this.holdsLock;
   }
 
   /** Whether settlements count. */
   get counts(): boolean {
-    return this.state === "open" || this.state === "closing";
+    return (this.state === "open" || this.state === "closing") && this.holdsLock;
+  }
+
+  /** Whether the queue is locked for us, if it has to be. */
+  get holdsLock(): boolean {
+    return this.lock === undefined || this.lock.isHeld;
   }
 
   /** Runs `then` after `ms`, unless the epoch ends before. */
@@ -97,6 +111,13 @@ export class OwnedQueue<T = unknown> {
   async whenIdle(): Promise<void> {
     if (!this.counts || this.process.inHandCount === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Resolves when nothing is in hand, and nothing older than what was; or the epoch has ended. */
+  async whenWhole(): Promise<void> {
+    while (this.counts && (this.process.inHandCount > 0 || this.process.hasHoles)) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
   }
 
   /** Stops handing out and pulling; settlements still count. */

@@ -17,12 +17,23 @@ const RESTING = 3;
 
 const FIRST_CAPACITY = 64;
 
-/** Messages that were handed out together: `messages[i]` has the number `first + i` in its process queue. */
+/** A message while this member holds it. */
+export interface HeldMessage<T = unknown> extends Message<T> {
+  /** How often it was put back here after a failure, which no broker counts: part of `reconsumeTimes`. */
+  retriedHere: number;
+}
+
+/** What a message is ordered by: messages of one key are never in two batches at a time. */
+export type KeyOf<T = unknown> = (message: Message<T>) => string;
+
+/** Messages that were handed out together. */
 export interface Taken<T = unknown> {
-  /** The number of the first one. */
+  /** The number of the first one in its process queue. */
   readonly first: number;
+  /** The numbers of them all; undefined if they follow each other. */
+  readonly numbers?: readonly number[] | undefined;
   /** The messages, in offset order, all of one topic. */
-  readonly messages: readonly Message<T>[];
+  readonly messages: readonly HeldMessage<T>[];
 }
 
 /**
@@ -30,10 +41,18 @@ export interface Taken<T = unknown> {
  *
  * Pure state: no time, no I/O. Every message has a number that grows by one with each message received; a ring holds
  * those from the oldest unsettled one on. One process queue lives for one epoch of its queue.
+ *
+ * With keys it keeps the order of each: nothing of a key is handed out while another message of it is in hand or rests.
  */
 export class ProcessQueue<T = unknown> {
-  #messages: (Message<T> | undefined)[] = new Array(FIRST_CAPACITY);
+  #messages: (HeldMessage<T> | undefined)[] = new Array(FIRST_CAPACITY);
   #states = new Uint8Array(FIRST_CAPACITY);
+  #keyOf: KeyOf<T> | undefined;
+  #keys: string[] = [];
+  /** How many messages of a key are in hand or rest; keys without any are not in it. */
+  #held = new Map<string, number>();
+  /** Nothing from this number on was ever handed out. */
+  #frontier = 0;
   #mask = FIRST_CAPACITY - 1;
   /** The number of the oldest unsettled message, and the one that the next message received will get. */
   #head = 0;
@@ -46,9 +65,10 @@ export class ProcessQueue<T = unknown> {
   #count = 0;
   #bytes = 0;
 
-  /** Makes an empty queue; `start` is the offset of the first pull. */
-  constructor(start: number) {
+  /** Makes an empty queue; `start` is the offset of the first pull, `keyOf` what its messages are ordered by. */
+  constructor(start: number, keyOf?: KeyOf<T>) {
     this.#position = start;
+    this.#keyOf = keyOf;
   }
 
   /** The offset of the next pull: everything below was received, or is not for this group. */
@@ -62,7 +82,7 @@ export class ProcessQueue<T = unknown> {
   }
 
   /** The oldest message that is not settled. */
-  get oldest(): Message<T> | undefined {
+  get oldest(): HeldMessage<T> | undefined {
     return this.#messages[this.#head & this.#mask];
   }
 
@@ -86,19 +106,30 @@ export class ProcessQueue<T = unknown> {
     return this.#readyCount;
   }
 
+  /**
+   * Whether a message waits that is older than one handed out, which only keys make happen: until it is settled as well,
+   * what was settled behind it cannot be committed.
+   */
+  get hasHoles(): boolean {
+    if (this.#keyOf === undefined || this.#readyCount === 0) return false;
+    for (let at = this.#firstReady; at < this.#frontier; at++) if (this.#states[at & this.#mask] === READY) return true;
+    return false;
+  }
+
   /** Messages that are handed out and not settled. */
   get inHandCount(): number {
     return this.#inHandCount;
   }
 
   /** Takes the messages of one answer, in offset order, and the offset of the next pull. Known ones are skipped. */
-  put(messages: readonly Message<T>[], position: number): void {
+  put(messages: readonly HeldMessage<T>[], position: number): void {
     for (const message of messages) {
       if (message.queueOffset < this.#position) continue;
       if (this.#tail - this.#head > this.#mask) this.#grow();
       const slot = this.#tail++ & this.#mask;
       this.#messages[slot] = message;
       this.#states[slot] = READY;
+      if (this.#keyOf !== undefined) this.#keys[slot] = this.#keyOf(message);
       this.#readyCount++;
       this.#count++;
       this.#bytes += message.size;
@@ -107,20 +138,23 @@ export class ProcessQueue<T = unknown> {
   }
 
   /**
-   * Hands out the oldest ready messages that stand together and share a topic, at most `max`.
+   * Hands out the oldest ready messages that share a topic, at most `max`: without keys those that stand together, with
+   * keys those whose key is free.
    *
    * @param topic takes messages of this topic only: those of others stay where they are
+   * @param holesOnly takes nothing newer than what was handed out already
    */
-  take(max: number, topic?: string): Taken<T> | undefined {
+  take(max: number, topic?: string, holesOnly = false): Taken<T> | undefined {
     if (this.#readyCount === 0) return undefined;
     while (this.#states[this.#firstReady & this.#mask] !== READY) this.#firstReady++;
+    if (this.#keyOf !== undefined) return this.#takeFree(max, topic, holesOnly ? this.#frontier : this.#tail);
     let first = this.#firstReady;
     if (topic !== undefined) {
       while (first < this.#tail && !this.#isReady(first, topic)) first++;
       if (first === this.#tail) return undefined;
     }
     const wanted = this.#messages[first & this.#mask]!.topic;
-    const messages: Message<T>[] = [];
+    const messages: HeldMessage<T>[] = [];
     for (let at = first; at < this.#tail && messages.length < max && this.#isReady(at, wanted); at++) {
       messages.push(this.#messages[at & this.#mask]!);
       this.#states[at & this.#mask] = IN_HAND;
@@ -143,6 +177,11 @@ export class ProcessQueue<T = unknown> {
     this.#dropSettled();
   }
 
+  /** What a message is ordered by; undefined without keys. */
+  keyAt(number: number): string | undefined {
+    return this.#keyOf === undefined ? undefined : this.#keys[number & this.#mask];
+  }
+
   /** Puts a message that is in hand back: it stays unsettled and rests until {@linkcode ProcessQueue.wakeUp}. */
   putBack(number: number): void {
     this.#states[number & this.#mask] = RESTING;
@@ -152,8 +191,48 @@ export class ProcessQueue<T = unknown> {
   /** Ends the rest of a message that was put back: it is the next to be handed out. */
   wakeUp(number: number): void {
     this.#states[number & this.#mask] = READY;
+    this.#letGo(number);
     this.#readyCount++;
     this.#firstReady = Math.min(this.#firstReady, number);
+  }
+
+  #takeFree(max: number, topic: string | undefined, end: number): Taken<T> | undefined {
+    const numbers: number[] = [];
+    const messages: HeldMessage<T>[] = [];
+    const ours = new Set<string>();
+    let wanted = topic;
+    for (let at = this.#firstReady; at < end && messages.length < max; at++) {
+      const slot = at & this.#mask;
+      if (this.#states[slot] !== READY) continue;
+      const key = this.#keys[slot]!;
+      const held = this.#held.get(key);
+      if (held !== undefined && !ours.has(key)) continue;
+      const message = this.#messages[slot]!;
+      if (message.topic !== (wanted ??= message.topic)) {
+        if (messages.length > 0) break;
+        continue;
+      }
+      this.#states[slot] = IN_HAND;
+      this.#held.set(key, (held ?? 0) + 1);
+      ours.add(key);
+      numbers.push(at);
+      messages.push(message);
+    }
+    if (messages.length === 0) return undefined;
+    this.#readyCount -= messages.length;
+    this.#inHandCount += messages.length;
+    const first = numbers[0]!;
+    this.#frontier = Math.max(this.#frontier, numbers.at(-1)! + 1);
+    return { first, numbers: numbers.at(-1)! - first < numbers.length ? undefined : numbers, messages };
+  }
+
+  /** A message is neither in hand nor resting any more. */
+  #letGo(number: number): void {
+    if (this.#keyOf === undefined) return;
+    const key = this.#keys[number & this.#mask]!;
+    const left = this.#held.get(key)! - 1;
+    if (left === 0) this.#held.delete(key);
+    else this.#held.set(key, left);
   }
 
   #isReady(number: number, topic: string): boolean {
@@ -163,6 +242,7 @@ export class ProcessQueue<T = unknown> {
   #mark(number: number): void {
     const slot = number & this.#mask;
     this.#states[slot] = SETTLED;
+    this.#letGo(number);
     this.#inHandCount--;
     this.#count--;
     this.#bytes -= this.#messages[slot]!.size;
@@ -176,14 +256,18 @@ export class ProcessQueue<T = unknown> {
 
   #grow(): void {
     const capacity = (this.#mask + 1) * 2;
-    const messages = new Array<Message<T> | undefined>(capacity);
+    const messages = new Array<HeldMessage<T> | undefined>(capacity);
     const states = new Uint8Array(capacity);
+    const keys: string[] = [];
     for (let number = this.#head; number < this.#tail; number++) {
-      messages[number & (capacity - 1)] = this.#messages[number & this.#mask];
-      states[number & (capacity - 1)] = this.#states[number & this.#mask]!;
+      const [from, to] = [number & this.#mask, number & (capacity - 1)];
+      messages[to] = this.#messages[from];
+      states[to] = this.#states[from]!;
+      if (this.#keyOf !== undefined) keys[to] = this.#keys[from]!;
     }
     this.#messages = messages;
     this.#states = states;
+    this.#keys = keys;
     this.#mask = capacity - 1;
   }
 }

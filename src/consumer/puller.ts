@@ -8,7 +8,7 @@ import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { MessageQueue } from "../message.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
 import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
-import type { CheckedConsumerOptions } from "./options.ts";
+import type { CheckedConsumerOptions } from "./options_check.ts";
 import { type Selector, selects } from "./selector.ts";
 
 /** A held pull may be answered up to 5 s late, and needs time on the way. Source: PullRequestHoldService. */

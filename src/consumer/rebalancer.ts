@@ -43,8 +43,8 @@ export interface RebalancerContext {
   readonly brokers: Pick<BrokerClient, "members">;
   /** The group. */
   readonly group: string;
-  /** Divides queues between members. */
-  readonly allocation: AllocationStrategy;
+  /** Divides queues between members; undefined if each member has them all. */
+  readonly allocation: AllocationStrategy | undefined;
   /** Milliseconds between two runs that nothing has caused. */
   readonly interval: number;
   /** The topics that are subscribed now, the retry topic included. */
@@ -192,6 +192,7 @@ export class Rebalancer {
       return { reason: `the route of topic "${topic}" cannot be had`, error };
     }
     if (route === undefined) return { reason: `no name server knows topic "${topic}"` };
+    if (allocation === undefined) return { queues: route.readQueues, route, shared: false };
     const members = await this.#members(route);
     if ("reason" in members) return members;
     if (!members.includes(cluster.clientId)) return { reason: `this client is not in the list of group "${group}"` };

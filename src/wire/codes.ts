@@ -110,6 +110,9 @@ export const PropertyName = {
 /** The topic that brokers copy when they create one by themselves. Source: TopicValidator. */
 export const AUTO_CREATE_TOPIC = "TBW102";
 
+/** The topic of message traces, unless told. Source: TopicValidator. */
+export const TRACE_TOPIC = "RMQ_SYS_TRACE_TOPIC";
+
 /** The topic in which a group's messages come back after a failure. Source: KeyBuilder, MixAll. */
 export function retryTopic(group: string): string {
   return `%RETRY%${group}`;

@@ -53,6 +53,8 @@ export interface RecordSource {
 export class StoredMessage<T = unknown> implements Message<T> {
   /** Its offset in its queue. */
   readonly queueOffset: number;
+  /** How often it was put back after a failure by the member that holds it, which no broker counts. */
+  retriedHere: number;
   readonly #source: RecordSource;
   /** Where the record begins. */
   readonly #start: number;
@@ -74,6 +76,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
     queueOffset: number,
   ) {
     this.queueOffset = queueOffset;
+    this.retriedHere = 0;
     this.#source = source;
     this.#start = start;
     this.#entry = entry;
@@ -166,9 +169,9 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return formatHost(this.#source.bytes, start, start + storeHostSize(sysFlag));
   }
 
-  /** How often it was sent back before: 0 at the first delivery. */
+  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery. */
   get reconsumeTimes(): number {
-    return this.#int(reconsumeTimesAt(this.sysFlag));
+    return this.#int(reconsumeTimesAt(this.sysFlag)) + this.retriedHere;
   }
 
   /** The user's flag. */

@@ -28,6 +28,7 @@ export async function startEmbedded(): Promise<StartedBroker> {
     nameServer: embedded.nameServer,
     address: embedded.nameServer,
     brokerNames: [embedded.brokerName],
+    raw: raw.broker,
     faults: embedded.faults,
     createTopic: async (topic, queues) => {
       embedded.createTopic(topic, { queues });

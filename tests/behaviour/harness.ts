@@ -19,6 +19,7 @@ import type {
 } from "../../mod.ts";
 import type { Faults } from "../../src/embedded/mod.ts";
 import type { CuttableTransport } from "./cuttable_transport.ts";
+import type { RawPeer } from "./raw_peer.ts";
 
 /** How long anything may take that has to happen, unless told, in milliseconds. */
 const PATIENCE = 15_000;
@@ -62,6 +63,8 @@ export interface TestBroker {
   readonly address: string;
   /** The names of the brokers: one. */
   readonly brokerNames: readonly string[];
+  /** Raw requests to it: what other members and operators do. */
+  readonly raw: RawPeer;
   /** Makes a topic, or gives it more queues; resolves when the name server shows them. */
   createTopic(topic: string, queues: number): Promise<void>;
   /** Stores messages, in order, and gives their unique keys; the broker must know the topic. */

@@ -45,6 +45,7 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
     nameServer: cluster.nameServer,
     address: process.address,
     brokerNames: [process.name],
+    raw: raw.broker,
     createTopic: (topic, queues) => raw.createTopic(topic, queues),
     publish: (topic, messages, options) => raw.publish(topic, messages, options),
     consumerList: (group) => raw.consumerList(group),

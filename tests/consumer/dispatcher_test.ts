@@ -1,78 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { SendBackOptions } from "../../src/cluster/broker_client.ts";
-import type { Batch } from "../../src/consumer/batch.ts";
-import { Dispatcher } from "../../src/consumer/dispatcher.ts";
 import { BatchIterator, runHandlers } from "../../src/consumer/iteration.ts";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import type { PullLoop } from "../../src/consumer/pull_loop.ts";
-import { Settlement } from "../../src/consumer/settlement.ts";
-import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { ConsumerStateError } from "../../src/errors.ts";
-import { EventHub, type StatusEvent } from "../../src/events.ts";
-import { fakeMessage, options, queue, settleMicrotasks } from "./fakes.ts";
-
-/** Dispatcher, settlement and queues, without brokers. */
-class Bench {
-  readonly sentBack: { offset: number; level: number }[] = [];
-  readonly copied: number[] = [];
-  readonly events: StatusEvent["type"][] = [];
-  failSendBack = false;
-  failCopy = false;
-  readonly settlement: Settlement;
-  readonly dispatcher: Dispatcher;
-
-  constructor(some: Partial<ConsumerOptions> = {}) {
-    const checked = options(some);
-    const events = new EventHub(false);
-    events.emit = (_level, type) => this.events.push(type);
-    this.settlement = new Settlement({
-      options: checked,
-      events,
-      offer: (owned) => this.dispatcher.offer(owned),
-      sendBack: (message, { delayLevel }: SendBackOptions) => {
-        if (this.failSendBack) return Promise.reject(new Error("no send-back"));
-        this.sentBack.push({ offset: message.commitLogOffset, level: delayLevel });
-        return Promise.resolve();
-      },
-      sendCopy: (message) => {
-        if (this.failCopy) return Promise.reject(new Error("no copy"));
-        this.copied.push(message.queueOffset);
-        return Promise.resolve();
-      },
-    });
-    this.dispatcher = new Dispatcher(checked.batchSize, this.settlement);
-  }
-
-  /** An open queue with messages of these offsets. */
-  queue(queueId: number, ...offsets: number[]): OwnedQueue {
-    const owned = new OwnedQueue({ ...queue, queueId }, false);
-    const process = new ProcessQueue(offsets[0] ?? 0);
-    owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
-    process.put(
-      offsets.map((offset) => ({ ...fakeMessage(offset), commitLogOffset: offset })),
-      (offsets.at(-1) ?? -1) + 1,
-    );
-    this.dispatcher.offer(owned);
-    return owned;
-  }
-
-  async take(): Promise<Batch> {
-    const batch = await this.dispatcher.take({});
-    assert(batch !== undefined);
-    return batch;
-  }
-
-  close(): void {
-    this.dispatcher.close();
-    this.settlement.close();
-  }
-}
-
-function offsets(batch: { messages: readonly { queueOffset: number }[] }): number[] {
-  return batch.messages.map((message) => message.queueOffset);
-}
+import { Bench, offsets } from "./bench.ts";
+import { fakeMessage, settleMicrotasks } from "./fakes.ts";
 
 Deno.test("Dispatcher lets queues take turns", async () => {
   const bench = new Bench({ batchSize: 1 });

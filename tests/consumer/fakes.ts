@@ -1,14 +1,17 @@
 /** Stand-ins for what a part of the consumer is given, for tests of that part alone. */
 
-import { checkConsumerOptions, type CheckedConsumerOptions, type ConsumerOptions } from "../../src/consumer/options.ts";
-import type { Message, MessageQueue } from "../../src/message.ts";
+import type { ConsumerOptions } from "../../src/consumer/options.ts";
+import { checkConsumerOptions, type CheckedConsumerOptions } from "../../src/consumer/options_check.ts";
+import type { HeldMessage } from "../../src/consumer/process_queue.ts";
+import type { MessageQueue } from "../../src/message.ts";
 
 /** The queue that fake messages come from. */
 export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
 
 /** A message as far as the consumer's parts look at it. */
-export function fakeMessage(queueOffset: number, topic = "orders"): Message {
-  return { queueOffset, topic, size: 100, reconsumeTimes: 0, queue, storedAt: new Date(queueOffset) } as Message;
+export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage {
+  const message = { queueOffset, topic, size: 100, reconsumeTimes: 0, retriedHere: 0, queue };
+  return { ...message, storedAt: new Date(queueOffset) } as HeldMessage;
 }
 
 /** A consumer's options with their defaults. */

@@ -12,8 +12,10 @@ import { scenarios as crash } from "./crash.ts";
 import { scenarios as faults } from "./faults.ts";
 import { scenarios as flow } from "./flow.ts";
 import { scenarios as group } from "./group.ts";
+import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
 import { scenarios as loop } from "./loop.ts";
+import { scenarios as orderly } from "./orderly.ts";
 import { scenarios as producer } from "./producer.ts";
 import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
@@ -22,7 +24,9 @@ import { scenarios as subscriptions } from "./subscriptions.ts";
 
 /** Every scenario. Those that run alone keep this order: the broker is killed at the very end. */
 export const allScenarios: readonly Scenario[] = [
+  ...orderly,
   ...group,
+  ...byKey,
   ...retry,
   ...faults,
   ...run,

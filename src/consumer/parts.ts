@@ -1,0 +1,198 @@
+/**
+ * Putting the parts of a group consumer together: where orderly, by-key and broadcasting consumption differ.
+ *
+ * @module
+ */
+
+import { BrokerClient } from "../cluster/broker_client.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { type MessageQueue, queueKey } from "../message.ts";
+import { BrokerOffsetStore } from "../offsets/broker.ts";
+import type { OffsetStore } from "../offsets/store.ts";
+import { retryTopic } from "../wire/codes.ts";
+import type { BrokenRecord } from "../wire/record.ts";
+import { Assignment } from "./assignment.ts";
+import { ConcurrentSettlement } from "./concurrent_settlement.ts";
+import { type Disposal, SendBack, Skip } from "./disposal.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { FlowLimits } from "./flow_limits.ts";
+import { GroupSubscriptions } from "./group_subscriptions.ts";
+import type { CheckedConsumerOptions } from "./options_check.ts";
+import { OrderedSettlement } from "./ordered_settlement.ts";
+import type { OwnedQueue } from "./owned_queue.ts";
+import type { KeyOf } from "./process_queue.ts";
+import { Puller } from "./puller.ts";
+import { QueueLocks } from "./queue_locks.ts";
+import { Rebalancer } from "./rebalancer.ts";
+import { sendRetryCopy } from "./retry_copy.ts";
+import type { Settlement } from "./settlement.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** What the parts tell the consumer that they belong to. */
+export interface PartsOwner {
+  /** The topics whose subscription has changed; what it returns is waited for. */
+  readonly onSubscriptionsChanged: (topics: readonly string[]) => unknown;
+}
+
+/** The parts of one consumer. Each knows its neighbours only as functions. */
+export class ConsumerParts<T = unknown> {
+  readonly brokers: BrokerClient;
+  readonly subscriptions: GroupSubscriptions;
+  readonly offsets: OffsetStore;
+  readonly settlement: Settlement<T>;
+  readonly dispatcher: Dispatcher<T>;
+  readonly locks: QueueLocks | undefined;
+  readonly assignment: Assignment<T>;
+  readonly rebalancer: Rebalancer;
+  readonly watchdog: Watchdog;
+  /** Where the group's retries come back; undefined in broadcasting, where nothing is sent back. */
+  readonly retryTopic: string | undefined;
+  #cluster: Cluster;
+  #options: CheckedConsumerOptions;
+  #owner: PartsOwner;
+  #disposal: Disposal<T>;
+
+  constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, localOffsets?: OffsetStore) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#owner = owner;
+    this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
+    this.brokers = new BrokerClient(cluster);
+    const puller = new Puller<T>(this.brokers, options);
+    this.subscriptions = this.#makeSubscriptions();
+    this.offsets = localOffsets ?? this.#brokerOffsets();
+    this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
+    this.settlement = this.#makeSettlement();
+    this.dispatcher = new Dispatcher<T>(options.batchSize, this.settlement);
+    this.locks = this.#makeLocks();
+    this.assignment = this.#makeAssignment(puller);
+    this.rebalancer = this.#makeRebalancer();
+    this.watchdog = new Watchdog({
+      group: options.group,
+      events: this.#events,
+      queues: () => this.assignment.owned as Iterable<OwnedQueue>,
+      idleSince: () => this.dispatcher.idleSince,
+      pullTimeout: puller.timeout,
+    });
+  }
+
+  get #events() {
+    return this.#cluster.options.events;
+  }
+
+  #makeSubscriptions(): GroupSubscriptions {
+    const { group } = this.#options;
+    return new GroupSubscriptions({
+      cluster: this.#cluster,
+      brokers: this.brokers,
+      options: this.#options,
+      consumeType: "CONSUME_PASSIVELY",
+      retryTopic: this.retryTopic,
+      onMissing: (topic) => {
+        this.rebalancer.expect(topic);
+        const text = `no name server knows topic "${topic}", waiting for it`;
+        this.#events.emit("warning", "missingTopic", text, { group, topic });
+      },
+      onChanged: this.#owner.onSubscriptionsChanged,
+    });
+  }
+
+  #brokerOffsets(): OffsetStore {
+    const introduce = () => this.#cluster.membership.beat();
+    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, introduce });
+  }
+
+  #sendBack(): Disposal<T> {
+    return new SendBack<T>({
+      options: this.#options,
+      events: this.#events,
+      sendBack: (message, how) => this.brokers.sendBack(message, how),
+      sendCopy: (message, how) => sendRetryCopy(this.#cluster, message, how),
+    });
+  }
+
+  #makeSettlement(): Settlement<T> {
+    const Rules = this.#options.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
+    return new Rules<T>({
+      options: this.#options,
+      events: this.#events,
+      disposal: this.#disposal,
+      offer: (owned) => this.dispatcher.offer(owned),
+    });
+  }
+
+  /** Where all members have all queues there is nothing to lock. Source: ConsumeMessageOrderlyService. */
+  #makeLocks(): QueueLocks | undefined {
+    const { group, model, ordering, lockTimeout } = this.#options;
+    if (ordering === "concurrent" || model === "broadcasting") return undefined;
+    return new QueueLocks({
+      lockTimeout,
+      lock: (broker, queues) => this.brokers.lock(group, broker, queues),
+      unlock: (broker, queues) => this.brokers.unlock(group, broker, queues),
+      onLost: (queue, reason) => this.assignment.lockLost(queue, reason),
+      onFailed: (broker, error) => {
+        const text = `cannot lock queues of broker "${broker}" for group "${group}", going on trying`;
+        this.#events.emit("warning", "stalled", text, { group, broker, error });
+      },
+    });
+  }
+
+  #makeAssignment(puller: Puller<T>): Assignment<T> {
+    return new Assignment<T>({
+      options: this.#options,
+      events: this.#events,
+      brokers: this.brokers,
+      puller,
+      offsets: this.offsets,
+      limits: new FlowLimits(this.#options),
+      locks: this.locks,
+      keyOf: this.#keyOf(),
+      offer: (owned) => this.dispatcher.offer(owned),
+      arrived: (owned) => this.dispatcher.arrived(owned),
+      selector: (topic) => this.subscriptions.selector(topic),
+      onBroken: (owned, record) => this.#disposeBroken(owned, record),
+    });
+  }
+
+  #makeRebalancer(): Rebalancer {
+    const { group, model, allocation, rebalanceInterval } = this.#options;
+    return new Rebalancer({
+      cluster: this.#cluster,
+      brokers: this.brokers,
+      group,
+      allocation: model === "clustering" ? allocation : undefined,
+      interval: rebalanceInterval,
+      topics: () => this.subscriptions.topics(),
+      owned: () => this.assignment.owned.map(({ queue }): MessageQueue => queue),
+      change: (gained, lost, reason) => this.assignment.change(gained, lost, reason),
+      onUnknown: (topic, reason, error) => {
+        const text = `let the queues of topic "${topic}" go: ${reason}`;
+        this.#events.emit("warning", "stalled", text, { group, topic, error });
+      },
+    });
+  }
+
+  #keyOf(): KeyOf<T> | undefined {
+    const { ordering, orderingKey, group } = this.#options;
+    if (ordering === "concurrent") return undefined;
+    if (ordering === "orderly") return () => "";
+    return (message) => {
+      try {
+        return orderingKey(message) ?? "";
+      } catch (error) {
+        const { topic, queue, queueOffset: offset } = message;
+        const text = `orderingKey failed for a message of ${queueKey(queue)}, which is taken as one without a key`;
+        this.#events.emit("error", "handlerFailed", text, { group, topic, queue, broker: queue.broker, offset, error });
+        return "";
+      }
+    };
+  }
+
+  async #disposeBroken(owned: OwnedQueue<T>, record: BrokenRecord): Promise<void> {
+    const where = this.#disposal.sendsBack ? "it goes to the dead letter queue" : "it is skipped";
+    const text = `a record of topic "${owned.queue.topic}" cannot be read, ${where}`;
+    const about = { group: this.#options.group, queue: owned.queue, error: record.error };
+    this.#events.emit("error", "broken", text, about);
+    await this.#disposal.disposeBroken(owned, record);
+  }
+}

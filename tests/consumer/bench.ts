@@ -1,0 +1,89 @@
+/** Dispatcher, settlement and queues put together, for tests of what becomes of messages. */
+
+import { assert } from "@std/assert";
+import type { SendBackOptions } from "../../src/cluster/broker_client.ts";
+import type { Batch } from "../../src/consumer/batch.ts";
+import { ConcurrentSettlement } from "../../src/consumer/concurrent_settlement.ts";
+import { SendBack, Skip } from "../../src/consumer/disposal.ts";
+import { Dispatcher } from "../../src/consumer/dispatcher.ts";
+import type { ConsumerOptions } from "../../src/consumer/options.ts";
+import { OrderedSettlement } from "../../src/consumer/ordered_settlement.ts";
+import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
+import { type KeyOf, ProcessQueue } from "../../src/consumer/process_queue.ts";
+import type { PullLoop } from "../../src/consumer/pull_loop.ts";
+import type { Settlement } from "../../src/consumer/settlement.ts";
+import { EventHub, type StatusEvent } from "../../src/events.ts";
+import type { Message } from "../../src/message.ts";
+import { fakeMessage, options, queue } from "./fakes.ts";
+
+/** In by-key consumption, the key of fake messages: `"even"` or `"odd"`. */
+function keyOf({ queueOffset }: Message): string {
+  return queueOffset % 2 === 0 ? "even" : "odd";
+}
+
+/** Dispatcher, settlement and queues, without brokers. */
+export class Bench {
+  readonly sentBack: { offset: number; level: number }[] = [];
+  readonly copied: number[] = [];
+  readonly events: StatusEvent["type"][] = [];
+  failSendBack = false;
+  failCopy = false;
+  readonly settlement: Settlement;
+  readonly dispatcher: Dispatcher;
+  #keyOf: KeyOf | undefined;
+
+  constructor(some: Partial<ConsumerOptions> = {}) {
+    const checked = options(some);
+    const events = new EventHub(false);
+    events.emit = (_level, type) => this.events.push(type);
+    const sendBack = new SendBack({
+      options: checked,
+      events,
+      sendBack: (message, { delayLevel }: SendBackOptions) => {
+        if (this.failSendBack) return Promise.reject(new Error("no send-back"));
+        this.sentBack.push({ offset: message.commitLogOffset, level: delayLevel });
+        return Promise.resolve();
+      },
+      sendCopy: (message) => {
+        if (this.failCopy) return Promise.reject(new Error("no copy"));
+        this.copied.push(message.queueOffset);
+        return Promise.resolve();
+      },
+    });
+    const disposal = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
+    const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
+    const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
+    this.settlement = new Rules({ options: checked, events, disposal, offer });
+    this.#keyOf = { concurrent: undefined, orderly: () => "", byKey: keyOf }[checked.ordering];
+    this.dispatcher = new Dispatcher(checked.batchSize, this.settlement);
+  }
+
+  /** An open queue with messages of these offsets. */
+  queue(queueId: number, ...offsets: number[]): OwnedQueue {
+    const owned = new OwnedQueue({ ...queue, queueId }, false);
+    const process = new ProcessQueue(offsets[0] ?? 0, this.#keyOf);
+    owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
+    process.put(
+      offsets.map((offset) => ({ ...fakeMessage(offset), commitLogOffset: offset })),
+      (offsets.at(-1) ?? -1) + 1,
+    );
+    this.dispatcher.offer(owned);
+    return owned;
+  }
+
+  async take(): Promise<Batch> {
+    const batch = await this.dispatcher.take({});
+    assert(batch !== undefined);
+    return batch;
+  }
+
+  close(): void {
+    this.dispatcher.close();
+    this.settlement.close();
+  }
+}
+
+/** The offsets of a batch. */
+export function offsets(batch: { messages: readonly { queueOffset: number }[] }): number[] {
+  return batch.messages.map((message) => message.queueOffset);
+}
