@@ -4,18 +4,10 @@
  * @module
  */
 
+import type { QueueName } from "../wire/bodies.ts";
+
 /** How long a lock lives after its last renewal, in milliseconds. */
 const LOCK_LIFE = 60_000;
-
-/** A queue as lock requests name it. Source: MessageQueue. */
-export interface QueueName {
-  /** The broker's name. */
-  readonly brokerName: string;
-  /** The queue's number. */
-  readonly queueId: number;
-  /** The topic. */
-  readonly topic: string;
-}
 
 interface Lock {
   readonly clientId: string;

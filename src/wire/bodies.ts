@@ -117,3 +117,218 @@ export interface ClusterInfo {
   /** Broker names by cluster. */
   readonly clusterAddrTable?: Readonly<Record<string, readonly string[]>>;
 }
+
+/** A queue as bodies name it. Source: MessageQueue. */
+export interface QueueName {
+  /** The topic. */
+  readonly topic: string;
+  /** The broker's name. */
+  readonly brokerName: string;
+  /** The queue's number. */
+  readonly queueId: number;
+}
+
+/** The acks of one delivery. Source: BatchAck. */
+export interface BatchAck {
+  /** The group. */
+  readonly c: string;
+  /** The topic that the messages were sent to. */
+  readonly t: string;
+  /** Which topic they were popped from: `0`, `1` or `2`, as in receipts. */
+  readonly r: string;
+  /** The start offset of the delivery. */
+  readonly so: number;
+  /** The queue's number. */
+  readonly q: number;
+  /** The revive queue. */
+  readonly rq: number;
+  /** The pop time, in milliseconds since 1970. */
+  readonly pt: number;
+  /** The invisible time, in milliseconds. */
+  readonly it: number;
+  /** Which messages: bits in base64, counted from the start offset. */
+  readonly b: string;
+}
+
+/** The acks of one group or of several on one broker. Source: BatchAckMessageRequestBody. */
+export interface BatchAckBody {
+  /** The broker's name. */
+  readonly brokerName: string;
+  /** The acks. */
+  readonly acks: readonly BatchAck[];
+}
+
+/** How a group gets its messages. Source: MessageRequestMode. */
+export type MessageRequestMode = "PULL" | "POP";
+
+/** Asks which queues a member is to consume. Source: QueryAssignmentRequestBody. */
+export interface QueryAssignmentBody {
+  /** The topic. */
+  readonly topic: string;
+  /** The group. */
+  readonly consumerGroup: string;
+  /** The member's client id. */
+  readonly clientId: string;
+  /** The name of an allocation strategy: `AVG`, `AVG_BY_CIRCLE`. */
+  readonly strategyName: string;
+  /** `CLUSTERING` or `BROADCASTING`. */
+  readonly messageModel: string;
+}
+
+/** One queue of a member. Source: MessageQueueAssignment. */
+export interface QueueAssignment {
+  /** The queue; its number is -1 for all queues of the broker. */
+  readonly messageQueue: QueueName;
+  /** How its messages are got. */
+  readonly mode: MessageRequestMode;
+  /** More about it. */
+  readonly attachments?: Readonly<Record<string, string>>;
+}
+
+/** The queues of a member. Source: QueryAssignmentResponseBody. */
+export interface AssignmentBody {
+  /** The queues, in no order. */
+  readonly messageQueueAssignments?: readonly QueueAssignment[];
+}
+
+/** How a group gets a topic's messages. Source: SetMessageRequestModeRequestBody. */
+export interface MessageRequestModeBody {
+  /** The topic. */
+  readonly topic: string;
+  /** The group. */
+  readonly consumerGroup: string;
+  /** How. */
+  readonly mode: MessageRequestMode;
+  /** With how many members behind it in the list each member shares its queues; 0: all members have all queues. */
+  readonly popShareQueueNum: number;
+}
+
+/** One connection of a group. Source: Connection. */
+export interface ConnectionBody {
+  /** The client's id. */
+  readonly clientId: string;
+  /** Its `host:port`, as the broker sees it. */
+  readonly clientAddr: string;
+  /** Its language. */
+  readonly language: string;
+  /** Its version, an ordinal of MQVersion. */
+  readonly version: number;
+}
+
+/** Who is in a group. Source: ConsumerConnection. */
+export interface ConsumerConnection {
+  /** The connections, in no order. */
+  readonly connectionSet?: readonly ConnectionBody[];
+  /** The subscriptions by topic. */
+  readonly subscriptionTable?: Readonly<Record<string, SubscriptionData>>;
+  /** `CONSUME_PASSIVELY`, `CONSUME_ACTIVELY` or `CONSUME_POP`. */
+  readonly consumeType?: string;
+  /** `CLUSTERING` or `BROADCASTING`. */
+  readonly messageModel?: string;
+  /** Where its members begin. */
+  readonly consumeFromWhere?: string;
+}
+
+/** How one queue is at a consumer. Source: ProcessQueueInfo. */
+export interface ProcessQueueInfo {
+  /** The offset that is committed. */
+  readonly commitOffset: number;
+  /** The smallest offset that the consumer holds. */
+  readonly cachedMsgMinOffset: number;
+  /** The largest offset that it holds. */
+  readonly cachedMsgMaxOffset: number;
+  /** How many messages it holds. */
+  readonly cachedMsgCount: number;
+  /** How large they are together, in MiB. */
+  readonly cachedMsgSizeInMiB: number;
+  /** The smallest offset in the hands of a handler, in order. */
+  readonly transactionMsgMinOffset: number;
+  /** The largest offset in the hands of a handler, in order. */
+  readonly transactionMsgMaxOffset: number;
+  /** How many messages a handler has, in order. */
+  readonly transactionMsgCount: number;
+  /** Whether the queue is locked for this member. */
+  readonly locked: boolean;
+  /** How often an unlock was tried. */
+  readonly tryUnlockTimes: number;
+  /** When the lock was renewed last, in milliseconds since 1970. */
+  readonly lastLockTimestamp: number;
+  /** Whether the queue is given up. */
+  readonly droped: boolean;
+  /** When it was pulled last, in milliseconds since 1970. */
+  readonly lastPullTimestamp: number;
+  /** When a message of it was handled last, in milliseconds since 1970. */
+  readonly lastConsumeTimestamp: number;
+}
+
+/** How one queue is at a consumer that pops. Source: PopProcessQueueInfo. */
+export interface PopProcessQueueInfo {
+  /** How many messages are not acked yet. */
+  readonly waitAckCount: number;
+  /** Whether the queue is given up. */
+  readonly droped: boolean;
+  /** When it was popped last, in milliseconds since 1970. */
+  readonly lastPopTimestamp: number;
+}
+
+/** What a consumer did with a topic of late; times in milliseconds, rates per second. Source: ConsumeStatus. */
+export interface ConsumeStatus {
+  /** How long a pull takes. */
+  readonly pullRT: number;
+  /** How many messages are pulled. */
+  readonly pullTPS: number;
+  /** How long handling takes. */
+  readonly consumeRT: number;
+  /** How many messages are handled well. */
+  readonly consumeOKTPS: number;
+  /** How many messages fail. */
+  readonly consumeFailedTPS: number;
+  /** How many messages failed in the last hour. */
+  readonly consumeFailedMsgs: number;
+}
+
+/**
+ * How a consumer is. Source: ConsumerRunningInfo.
+ *
+ * In Java's JSON the keys of the tables of queues are objects; brokers also read objects as text, in quotes:
+ * `JSON.stringify` of a {@linkcode QueueName}.
+ */
+export interface ConsumerRunningInfo {
+  /** Settings by name: `PROP_NAMESERVER_ADDR`, `PROP_CONSUME_TYPE`, `PROP_CONSUMEORDERLY`, `PROP_CLIENT_VERSION`, …. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** Its subscriptions. */
+  readonly subscriptionSet: readonly SubscriptionData[];
+  /** Its queues by their names as JSON text. */
+  readonly mqTable: Readonly<Record<string, ProcessQueueInfo>>;
+  /** The queues that it pops, by their names as JSON text. */
+  readonly mqPopTable?: Readonly<Record<string, PopProcessQueueInfo>>;
+  /** What it did of late, by topic. */
+  readonly statusTable: Readonly<Record<string, ConsumeStatus>>;
+  /** What its program adds. */
+  readonly userConsumerInfo?: Readonly<Record<string, string>>;
+  /** Its threads, if they were asked for. */
+  readonly jstack?: string;
+}
+
+/** What came of a message that an operator let a consumer handle. Source: CMResult. */
+export type DirectConsumeResult =
+  | "CR_SUCCESS"
+  | "CR_LATER"
+  | "CR_ROLLBACK"
+  | "CR_COMMIT"
+  | "CR_THROW_EXCEPTION"
+  | "CR_RETURN_NULL";
+
+/** What a consumer answers to that. Source: ConsumeMessageDirectlyResult. */
+export interface ConsumeMessageDirectlyResult {
+  /** Whether it consumes in order. */
+  readonly order: boolean;
+  /** Whether it commits by itself; true. */
+  readonly autoCommit: boolean;
+  /** What came of it. */
+  readonly consumeResult: DirectConsumeResult;
+  /** More words, of an exception for instance. */
+  readonly remark?: string;
+  /** How long it took, in milliseconds. */
+  readonly spentTimeMills: number;
+}

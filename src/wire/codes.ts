@@ -31,6 +31,11 @@ export const ResponseCode = {
   INVALID_PARAMETER: 29,
   NO_BUYER_ID: 204,
   NOT_IN_CURRENT_UNIT: 205,
+  CONSUMER_NOT_ONLINE: 206,
+  CONSUME_MSG_TIMEOUT: 207,
+  NO_MESSAGE: 208,
+  POLLING_FULL: 209,
+  POLLING_TIMEOUT: 210,
   FLOW_CONTROL: 215,
   GO_AWAY: 1500,
 } as const;
@@ -105,6 +110,8 @@ export const PropertyName = {
   MSG_REGION: "MSG_REGION",
   TRACE_SWITCH: "TRACE_ON",
   CLUSTER: "CLUSTER",
+  POP_RECEIPT: "POP_CK",
+  FIRST_POP_TIME: "1ST_POP_TIME",
 } as const;
 
 /** The topic that brokers copy when they create one by themselves. Source: TopicValidator. */

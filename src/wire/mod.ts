@@ -24,6 +24,8 @@ export * from "./frame.ts";
 export { parseHost } from "./host.ts";
 export * from "./json.ts";
 export * from "./message_id.ts";
+export * from "./pop.ts";
+export * from "./pop_acks.ts";
 export * from "./properties.ts";
 export * from "./record.ts";
 export * from "./requests.ts";

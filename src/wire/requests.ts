@@ -137,6 +137,92 @@ export const pullMessage = {
   bodies: ["none", "stored messages, one after the other"],
 } as const satisfies RequestSpec;
 
+/** Takes messages of a topic for a while. Source: PopMessageRequestHeader, PopMessageResponseHeader. */
+export const popMessage = {
+  name: "PopMessage",
+  code: 200_050,
+  about: "Takes messages, which nobody else gets until their invisible time ends; may be held until some come (5.x).",
+  header: {
+    consumerGroup: "text",
+    topic: "text",
+    queueId: "int",
+    maxMsgNums: "int",
+    invisibleTime: "long",
+    pollTime: "long",
+    bornTime: "long",
+    initMode: "int",
+    expType: "text?",
+    exp: "text?",
+    order: "bool?",
+    attemptId: "text?",
+  },
+  answer: {
+    popTime: "long",
+    invisibleTime: "long",
+    reviveQid: "int",
+    restNum: "long",
+    startOffsetInfo: "text?",
+    msgOffsetInfo: "text?",
+    orderCountInfo: "text?",
+  },
+  bodies: ["none", "stored messages, one after the other"],
+} as const satisfies RequestSpec;
+
+/** Says that a popped message is done. Source: AckMessageRequestHeader. */
+export const ackMessage = {
+  name: "AckMessage",
+  code: 200_051,
+  about: "Says that a popped message is done; the topic is the one that it was popped from (5.x).",
+  header: { consumerGroup: "text", topic: "text", queueId: "int", extraInfo: "text", offset: "long" },
+  answer: {},
+} as const satisfies RequestSpec;
+
+/** Says that many popped messages are done. Source: BatchAckMessageRequestBody. */
+export const batchAckMessage = {
+  name: "BatchAckMessage",
+  code: 200_151,
+  about: "Says that many popped messages are done; offsets that make no sense are skipped (5.x).",
+  header: {},
+  answer: {},
+  bodies: ["BatchAckBody", "none"],
+} as const satisfies RequestSpec;
+
+/** Makes a popped message visible later or sooner. Source: ChangeInvisibleTimeRequestHeader. */
+export const changeInvisibleTime = {
+  name: "ChangeInvisibleTime",
+  code: 200_053,
+  about: "Lets the invisible time of a popped message end at another time, under a new receipt (5.x).",
+  header: {
+    consumerGroup: "text",
+    topic: "text",
+    queueId: "int",
+    extraInfo: "text",
+    offset: "long",
+    invisibleTime: "long",
+  },
+  answer: { popTime: "long", invisibleTime: "long", reviveQid: "int" },
+} as const satisfies RequestSpec;
+
+/** Asks a broker which queues are ours. Source: QueryAssignmentRequestBody. */
+export const queryAssignment = {
+  name: "QueryAssignment",
+  code: 400,
+  about: "Asks which queues of a topic a member is to consume, and whether by pull or by pop (5.x).",
+  header: {},
+  answer: {},
+  bodies: ["QueryAssignmentBody", "AssignmentBody"],
+} as const satisfies RequestSpec;
+
+/** Says how a group gets a topic's messages. Source: SetMessageRequestModeRequestBody. */
+export const setMessageRequestMode = {
+  name: "SetMessageRequestMode",
+  code: 401,
+  about: "Says whether a group gets a topic's messages by pull or by pop (5.x).",
+  header: {},
+  answer: {},
+  bodies: ["MessageRequestModeBody", "none"],
+} as const satisfies RequestSpec;
+
 /** Asks for a group's stored offset. Source: QueryConsumerOffsetRequestHeader. */
 export const queryConsumerOffset = {
   name: "QueryConsumerOffset",
@@ -338,6 +424,60 @@ export const getConsumerStatus = {
   bodies: ["none", "GetConsumerStatusBody"],
 } as const satisfies RequestSpec;
 
+/** Sets a group's offsets, for an operator. Source: ResetOffsetRequestHeader, ResetOffsetBody. */
+export const resetGroupOffset = {
+  name: "ResetGroupOffset",
+  code: 222,
+  about: "Sets a group's offsets of a topic to a time or, since 5.0, one queue's to a number.",
+  header: {
+    topic: "text",
+    group: "text",
+    timestamp: "long",
+    isForce: "bool",
+    queueId: "int?",
+    offset: "long?",
+  },
+  answer: {},
+  bodies: ["none", "ResetOffsetBody"],
+} as const satisfies RequestSpec;
+
+/** Asks a group's members how far they are, for an operator. Source: GetConsumerStatusRequestHeader. */
+export const queryConsumerStatus = {
+  name: "QueryConsumerStatus",
+  code: 223,
+  about: "Asks a broker to ask a group's members, or one of them, up to where they have settled a topic's queues.",
+  header: { topic: "text", group: "text", clientAddr: "text?" },
+  answer: {},
+  bodies: ["none", "GetConsumerStatusBody"],
+} as const satisfies RequestSpec;
+
+/** Asks a consumer about itself, by way of its broker. Source: GetConsumerRunningInfoRequestHeader. */
+export const getConsumerRunningInfo = {
+  name: "GetConsumerRunningInfo",
+  code: 307,
+  about: "Asks one consumer how it is; its broker passes the question on.",
+  header: { consumerGroup: "text", clientId: "text", jstackEnable: "bool?" },
+  answer: {},
+  bodies: ["none", "ConsumerRunningInfo"],
+} as const satisfies RequestSpec;
+
+/** Lets a consumer handle one message, by way of its broker. Source: ConsumeMessageDirectlyResultRequestHeader. */
+export const consumeMessageDirectly = {
+  name: "ConsumeMessageDirectly",
+  code: 309,
+  about: "Lets one consumer handle one message now; its broker reads the message and passes it on.",
+  header: {
+    consumerGroup: "text",
+    clientId: "text?",
+    msgId: "text?",
+    brokerName: "text?",
+    topic: "text?",
+    groupSysFlag: "int?",
+  },
+  answer: {},
+  bodies: ["none to a broker, to a consumer one stored message", "ConsumeMessageDirectlyResult"],
+} as const satisfies RequestSpec;
+
 /** Every row, in the order of the reference page. */
 export const requests: readonly RequestSpec[] = [
   sendMessage,
@@ -345,6 +485,12 @@ export const requests: readonly RequestSpec[] = [
   sendMessageV1,
   sendBack,
   pullMessage,
+  popMessage,
+  ackMessage,
+  batchAckMessage,
+  changeInvisibleTime,
+  queryAssignment,
+  setMessageRequestMode,
   queryConsumerOffset,
   updateConsumerOffset,
   searchOffsetByTimestamp,
@@ -365,4 +511,8 @@ export const requests: readonly RequestSpec[] = [
   getKvConfig,
   resetConsumerOffset,
   getConsumerStatus,
+  resetGroupOffset,
+  queryConsumerStatus,
+  getConsumerRunningInfo,
+  consumeMessageDirectly,
 ];

@@ -4,8 +4,8 @@
  * @module
  */
 
+import type { QueueName } from "../../wire/bodies.ts";
 import { lockQueues, unlockQueues } from "../../wire/requests.ts";
-import type { QueueName } from "../locks.ts";
 import type { Parts } from "../parts.ts";
 import { accept, jsonBody, readJson, type Route, route } from "../routes.ts";
 

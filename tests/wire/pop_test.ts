@@ -1,0 +1,219 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { NetworkError, ValidationError } from "../../src/errors.ts";
+import {
+  formatPopInfo,
+  formatPopReceipt,
+  parseMsgOffsetInfo,
+  parseOrderCountInfo,
+  parsePopReceipt,
+  parseStartOffsetInfo,
+  popMessageKey,
+  popQueueKey,
+  type PopReceipt,
+  popRetryOf,
+  popRetryTopic,
+  realPopTopic,
+  receivePopped,
+} from "../../src/wire/pop.ts";
+import { batchAcks, decodeAckBits, encodeAckBits } from "../../src/wire/pop_acks.ts";
+import { encodeProperties } from "../../src/wire/properties.ts";
+import { decodeRecords, encodeRecord } from "../../src/wire/record.ts";
+import { SeededRandom } from "./seeded_random.ts";
+
+const receipt: PopReceipt = {
+  startOffset: 10,
+  popTime: 1_700_000_000_123,
+  invisibleTime: 60_000,
+  reviveQueueId: 3,
+  retry: 0,
+  broker: "broker-a",
+  queueId: 2,
+  queueOffset: 12,
+};
+const text = "10 1700000000123 60000 3 0 broker-a 2 12";
+
+/** Records as an answer to a pop of `orders` has them, read. */
+function popped(
+  ...records: { queueId: number; queueOffset: number; topic?: string; properties?: [string, string][] }[]
+) {
+  const bytes = records.map(({ queueId, queueOffset, topic = "orders", properties = [] }) =>
+    encodeRecord({
+      topic,
+      queueId,
+      queueOffset,
+      commitLogOffset: 0,
+      flag: 0,
+      sysFlag: 0,
+      bornTimestamp: 0,
+      bornHost: "127.0.0.1:1",
+      storeTimestamp: 0,
+      storeHost: "127.0.0.1:2",
+      reconsumeTimes: 0,
+      body: Uint8Array.of(1),
+      properties: encodeProperties(properties),
+    })
+  );
+  const body = new Uint8Array(bytes.flatMap((record) => [...record]));
+  return decodeRecords(body, { topic: "orders", broker: "broker-a", queueId: -1 }).messages;
+}
+
+Deno.test("formatPopReceipt() and parsePopReceipt() write and read the eight fields of a receipt", () => {
+  assertEquals(formatPopReceipt(receipt), text);
+  assertEquals(parsePopReceipt(text), receipt);
+  for (const retry of [0, 1, 2] as const) {
+    const other = { ...receipt, retry, startOffset: 0, reviveQueueId: 999, broker: "b" };
+    assertEquals(parsePopReceipt(formatPopReceipt(other)), other);
+  }
+});
+
+Deno.test("parsePopReceipt() refuses what is no receipt", () => {
+  const bad = [
+    "",
+    "10",
+    "10 1700000000123 60000 3 0 broker-a 2", // a receipt of a queue, as Java builds one for acks of whole deliveries
+    `${text} 1`,
+    text.replace("10 ", "x "),
+    text.replace(" 60000 ", " 6e4 "),
+    text.replace(" 3 0 ", " 3 3 "),
+    text.replace(" 12", " 12345678901234567890"),
+  ];
+  for (const each of bad) {
+    assertEquals(assertThrows(() => parsePopReceipt(each), NetworkError).code, "MALFORMED_FRAME", each);
+  }
+});
+
+Deno.test("realPopTopic() names the topic that an ack must name", () => {
+  assertEquals(realPopTopic("billing", "orders", 0), "orders");
+  assertEquals(realPopTopic("billing", "orders", 1), "%RETRY%billing_orders");
+  assertEquals(realPopTopic("billing", "orders", 2), "%RETRY%billing+orders");
+  assertEquals(popRetryTopic("billing", "orders"), "%RETRY%billing_orders");
+});
+
+Deno.test("popRetryOf() tells the kinds of topics apart", () => {
+  assertEquals(["orders", "a+b", "%RETRY%billing_orders", "%RETRY%billing+orders"].map(popRetryOf), [0, 0, 1, 2]);
+});
+
+Deno.test("parseStartOffsetInfo(), parseMsgOffsetInfo() and parseOrderCountInfo() read what formatPopInfo() made", () => {
+  const starts = new Map([[popQueueKey(0, 3), 7], [popQueueKey(1, 0), 0]]);
+  assertEquals(formatPopInfo(starts), "0 3 7;1 0 0");
+  assertEquals(parseStartOffsetInfo("0 3 7;1 0 0"), starts);
+  const offsets = new Map([[popQueueKey(0, 3), [7, 9]], [popQueueKey(2, 0), [0]]]);
+  assertEquals(formatPopInfo(offsets), "0 3 7,9;2 0 0");
+  assertEquals(parseMsgOffsetInfo("0 3 7,9;2 0 0"), offsets);
+  const counts = new Map([[popQueueKey(0, 3), 0], [popMessageKey(0, 3, 9), 2]]);
+  assertEquals(formatPopInfo(counts), "0 3 0;0 qo3%9 2");
+  assertEquals(parseOrderCountInfo("0 3 0;0 qo3%9 2"), counts);
+  for (const parse of [parseStartOffsetInfo, parseMsgOffsetInfo, parseOrderCountInfo]) {
+    assertEquals([...parse("")], []);
+    for (const bad of ["0", "0 3", "0 3 x", "3 3 7", "0 3 7 8", "0 3 7;", "0 3 7;0 3 8"]) {
+      assertThrows(() => parse(bad), NetworkError, "Cannot read a POP", bad);
+    }
+  }
+});
+
+Deno.test("receivePopped() makes receipts of the answer, and keeps those that come with messages", () => {
+  const brought = "4 1700000000000 1000 2 1 broker-b 0 5";
+  const messages = popped(
+    { queueId: 0, queueOffset: 7 },
+    { queueId: 3, queueOffset: 1 },
+    { queueId: 0, queueOffset: 9 },
+    { queueId: 0, queueOffset: 5, properties: [["POP_CK", brought], ["1ST_POP_TIME", "1699999999000"]] },
+  );
+  const answer = {
+    popTime: 1_700_000_000_123,
+    invisibleTime: 60_000,
+    reviveQid: 4,
+    restNum: 0,
+    startOffsetInfo: "0 0 7;0 3 1;1 0 5",
+    msgOffsetInfo: "0 0 7,9;0 3 1;1 0 5",
+  };
+  const received = receivePopped(messages, answer, "broker-a");
+  assertEquals(received.map((each) => formatPopReceipt(each.receipt)), [
+    "7 1700000000123 60000 4 0 broker-a 0 7",
+    "1 1700000000123 60000 4 0 broker-a 3 1",
+    "7 1700000000123 60000 4 0 broker-a 0 9",
+    brought,
+  ]);
+  assertEquals(received.map((each) => each.message), messages);
+  assertEquals(received.map((each) => each.firstPopTime - answer.popTime), [0, 0, 0, -1_123]);
+});
+
+Deno.test("receivePopped() takes a message's position, not its offset, for the one that is acked", () => {
+  const messages = popped({ queueId: 0, queueOffset: 7 }, { queueId: 0, queueOffset: 8 });
+  const answer = { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 };
+  const infos = { startOffsetInfo: "0 0 100", msgOffsetInfo: "0 0 100,101" };
+  const offsets = receivePopped(messages, { ...answer, ...infos }, "b").map(({ receipt }) => receipt.queueOffset);
+  assertEquals(offsets, [100, 101]);
+});
+
+Deno.test("receivePopped() does without infos, as with brokers that send none", () => {
+  const retry = { queueId: 0, queueOffset: 3, topic: "%RETRY%billing_orders" };
+  const messages = popped({ queueId: 0, queueOffset: 7 }, { queueId: 0, queueOffset: 9 }, retry);
+  const received = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b");
+  assertEquals(received.map((each) => formatPopReceipt(each.receipt)), [
+    "7 1 2 3 0 b 0 7",
+    "7 1 2 3 0 b 0 9",
+    "3 1 2 3 1 b 0 3",
+  ]);
+});
+
+Deno.test("receivePopped() takes the times of an ordered pop from its orderCountInfo", () => {
+  const messages = popped(
+    { queueId: 0, queueOffset: 7 },
+    { queueId: 0, queueOffset: 8 },
+    { queueId: 1, queueOffset: 0 },
+  );
+  const answer = {
+    popTime: 1,
+    invisibleTime: 2,
+    reviveQid: 999,
+    restNum: 0,
+    startOffsetInfo: "0 0 7;0 1 0",
+    msgOffsetInfo: "0 0 7,8;0 1 0",
+    orderCountInfo: "0 qo0%8 3;0 0 1;0 1 0",
+  };
+  assertEquals(receivePopped(messages, answer, "b").map((each) => each.reconsumeTimes), [1, 3, 0]);
+});
+
+Deno.test("receivePopped() makes a receipt where a message brings nonsense", () => {
+  const messages = popped({ queueId: 0, queueOffset: 7, properties: [["POP_CK", "mine"], ["1ST_POP_TIME", "soon"]] });
+  const [received] = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b");
+  assertEquals([formatPopReceipt(received!.receipt), received!.firstPopTime], ["7 1 2 3 0 b 0 7", 1]);
+});
+
+Deno.test("encodeAckBits() writes bits as Java's BitSet does", () => {
+  assertEquals(encodeAckBits(10, [10, 12, 19]), btoa("\x05\x02"));
+  assertEquals(encodeAckBits(0, [63]), "AAAAAAAAAIA=");
+  assertEquals(encodeAckBits(0, []), "");
+});
+
+Deno.test("decodeAckBits() reads what encodeAckBits() wrote", () => {
+  const random = new SeededRandom(12);
+  for (let round = 0; round < 200; round++) {
+    const start = random.below(1_000_000);
+    const offsets = Array.from({ length: random.below(40) }, () => start + random.below(300));
+    const expected = [...new Set(offsets)].sort((a, b) => a - b);
+    assertEquals(decodeAckBits(start, encodeAckBits(start, offsets)), expected);
+  }
+  assertThrows(() => decodeAckBits(0, "é"), ValidationError, "Cannot decode acks");
+});
+
+Deno.test("encodeAckBits() refuses offsets that are too far from the start", () => {
+  assertThrows(() => encodeAckBits(10, [9]), ValidationError, "offset is 9, allowed is 10 to 1048586");
+  assertThrows(() => encodeAckBits(0, [1 << 21]), ValidationError);
+});
+
+Deno.test("batchAcks() makes one entry per delivery", () => {
+  const acks = [
+    { topic: "orders", receipt },
+    { topic: "orders", receipt: { ...receipt, queueOffset: 10 } },
+    { topic: "orders", receipt: { ...receipt, retry: 1 as const } },
+    { topic: "returns", receipt },
+  ];
+  const delivery = { c: "billing", so: 10, q: 2, rq: 3, pt: 1_700_000_000_123, it: 60_000 };
+  assertEquals(batchAcks("billing", acks), [
+    { ...delivery, t: "orders", r: "0", b: btoa("\x05") },
+    { ...delivery, t: "orders", r: "1", b: btoa("\x04") },
+    { ...delivery, t: "returns", r: "0", b: btoa("\x04") },
+  ]);
+});
