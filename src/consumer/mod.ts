@@ -27,7 +27,11 @@ export {
   type SubscriptionRecord,
 } from "./subscription_manager.ts";
 export {
+  ConfigError,
+  ConsumerError,
   InvalidSelectorError,
+  OffsetError,
+  OffsetFetchError,
   type Problem,
   RocketMQError,
   SubscriptionConflictError,
@@ -35,7 +39,16 @@ export {
   SubscriptionError,
   SubscriptionLimitExceededError,
   TopicNotSubscribedError,
+  ValidationError,
 } from "../errors.ts";
 export type { Message, MessageQueue } from "../message.ts";
 export { BrokerOffsetStore, type BrokerOffsetStoreOptions, type OffsetKeeper } from "../offsets/broker.ts";
+export { createOffsetStore, type OffsetStoreOptions, validateOffsetStoreOptions } from "../offsets/create.ts";
+export { FileOffsetStore, type FileOffsetStoreOptions } from "../offsets/file.ts";
+export { KvOffsetStore, type KvOffsetStoreOptions } from "../offsets/kv.ts";
+export type { KvAtomicLike, KvEntryLike, KvKeyLike, KvLike } from "../offsets/kv_like.ts";
+export { LocalOffsetStore, type OffsetBackend, type OffsetStoreKind } from "../offsets/local.ts";
+export { MemoryOffsetStore } from "../offsets/memory.ts";
+export type { LocalStoreOptions } from "../offsets/options.ts";
+export type { QueueOffset, StoredOffset } from "../offsets/table.ts";
 export type { OffsetSource, OffsetStore, OffsetStoreMetrics } from "../offsets/store.ts";

@@ -1,0 +1,89 @@
+/**
+ * The file of offsets, which people may read, and edit while no member has it.
+ *
+ * ```json
+ * {
+ *   "version": 1,
+ *   "group": "billing",
+ *   "instance": "default",
+ *   "offsets": [
+ *     { "topic": "orders", "broker": "broker-a", "queueId": 0, "offset": 12 }
+ *   ]
+ * }
+ * ```
+ *
+ * @module
+ */
+
+import { type Problem, ValidationError } from "../errors.ts";
+import { compareQueues, queueKey } from "../message.ts";
+import type { LeaseSubject } from "./lease.ts";
+import { isOffset, type QueueOffset } from "./table.ts";
+
+/** The version of the files that are written. */
+const VERSION = 1;
+
+/** How many problems of one file are named. */
+const MAX_PROBLEMS = 10;
+
+/** Writes a file: one line for each queue, in the order of their names. */
+export function printOffsets({ group, instance }: LeaseSubject, offsets: Iterable<QueueOffset>): string {
+  const lines = [...offsets].sort((a, b) => compareQueues(a.queue, b.queue)).map(({ queue, offset }) => {
+    const [topic, broker] = [JSON.stringify(queue.topic), JSON.stringify(queue.broker)];
+    return `\n    { "topic": ${topic}, "broker": ${broker}, "queueId": ${queue.queueId}, "offset": ${offset} }`;
+  });
+  return `{
+  "version": ${VERSION},
+  "group": ${JSON.stringify(group)},
+  "instance": ${JSON.stringify(instance)},
+  "offsets": [${lines.join(",")}${lines.length === 0 ? "" : "\n  "}]
+}
+`;
+}
+
+/**
+ * Reads a file; undefined if it is broken: no JSON, or not a file of offsets at all, as after a crash of the machine.
+ *
+ * What was written on purpose, by a person or by another version of this package, is not taken for broken.
+ *
+ * @throws {ValidationError} if it is whole, and cannot be understood
+ */
+export function parseOffsets(subject: LeaseSubject, text: string): QueueOffset[] | undefined {
+  const file = parseObject(text);
+  if (file === undefined || !("version" in file)) return undefined;
+  const problems: Problem[] = [];
+  const add = (field: string, value: unknown, allowed: string) => problems.push({ field, value, allowed });
+  const { version, group, instance, offsets } = file;
+  if (version !== VERSION) add("version", version, `${VERSION}`);
+  else if (!Array.isArray(offsets)) add("offsets", offsets, "an array of offsets");
+  if (group !== subject.group) add("group", group, `"${subject.group}"`);
+  if (instance !== subject.instance) add("instance", instance, `"${subject.instance}"`);
+  const read = problems.length === 0 ? readEntries(offsets as unknown[], add) : [];
+  if (problems.length > 0) throw new ValidationError("read the offsets", problems.slice(0, MAX_PROBLEMS));
+  return read;
+}
+
+function readEntries(entries: unknown[], add: (field: string, value: unknown, allowed: string) => void): QueueOffset[] {
+  const keys = new Set<string>();
+  return entries.map((entry, at) => {
+    const { topic, broker, queueId, offset } = (entry ?? {}) as Record<string, unknown>;
+    const field = `offsets.${at}`;
+    if (typeof topic !== "string" || topic === "") add(`${field}.topic`, topic, "a topic");
+    if (typeof broker !== "string" || broker === "") add(`${field}.broker`, broker, "the name of a broker");
+    if (!isOffset(queueId)) add(`${field}.queueId`, queueId, "an integer from 0");
+    if (!isOffset(offset)) add(`${field}.offset`, offset, "an integer from 0");
+    const read = { topic, broker, queueId } as QueueOffset["queue"];
+    if (keys.has(queueKey(read))) add(field, queueKey(read), "one entry for each queue");
+    keys.add(queueKey(read));
+    return { queue: read, offset: offset as number };
+  });
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value as Record<string, unknown> : undefined;
+  } catch {
+    return undefined;
+  }
+}

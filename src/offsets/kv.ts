@@ -1,0 +1,215 @@
+/**
+ * Offsets in Deno KV.
+ *
+ * | key, after the prefix | value |
+ * |---|---|
+ * | group, instance, `"lease"` | `{ version: 1, owner, renewals, timeout }`: whose the offsets are |
+ * | group, instance, `"offsets"`, topic, broker, queue | `{ version: 1, offset }` |
+ *
+ * Every write checks the lease in the same atomic step: a member that was taken for dead can do no harm when it
+ * wakes up.
+ *
+ * @module
+ */
+
+import { OffsetError, OffsetFetchError } from "../errors.ts";
+import type { MessageQueue } from "../message.ts";
+import { OptionsCheck } from "../options.ts";
+import { KvLease } from "./kv_lease.ts";
+import type { KvKeyLike, KvLike } from "./kv_like.ts";
+import { Lease, taken } from "./lease.ts";
+import { LocalOffsetStore, type OffsetBackend } from "./local.ts";
+import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } from "./options.ts";
+import { isOffset, type QueueOffset, type StoredOffset } from "./table.ts";
+
+/** The version of the values that are written. */
+const VERSION = 1;
+/** What one atomic write may hold: 1 000 mutations and 819 200 bytes, of which some is left for what goes with them. */
+const MAX_MUTATIONS = 1_000;
+const MAX_BYTES = 700_000;
+/** What a value takes, and what goes with each part of a key. */
+const BYTES_BESIDE_NAMES = 100;
+/** Keys have to be shorter than 2 048 bytes, with names that have limits of their own. */
+const MAX_PREFIX_LENGTH = 512;
+
+/** Options of {@linkcode KvOffsetStore}. */
+export interface KvOffsetStoreOptions extends LocalStoreOptions {
+  /** A database that is open, and that stays so. Without one the store opens and closes its own. */
+  kv?: KvLike;
+  /** The path of the database that the store opens; without one it is Deno's default for this program. */
+  path?: string;
+  /**
+   * The first parts of all keys, for databases that hold other things as well.
+   *
+   * @default {["rocketmq-offsets"]}
+   */
+  prefix?: readonly string[];
+}
+
+type CheckedOptions =
+  & Required<LocalStoreOptions>
+  & Pick<KvOffsetStoreOptions, "kv" | "path">
+  & { readonly prefix: KvKeyLike };
+
+/**
+ * Keeps offsets in Deno KV, for one member: nobody else writes them while the store is open.
+ *
+ * Members with another `group` or `instance` may use the same database, in this process or in others. Needs
+ * `"unstable": ["kv"]` in `deno.json`, or `--unstable-kv`; or a `kv` that was opened elsewhere.
+ */
+export class KvOffsetStore extends LocalOffsetStore {
+  /**
+   * Makes a store that is not open yet.
+   *
+   * @throws {ConfigError} naming every problem
+   */
+  constructor(options: KvOffsetStoreOptions) {
+    super(new KvBackend(checkOptions(options)));
+  }
+}
+
+/** Whether this runtime can open a KV database by itself. */
+export function hasDenoKv(): boolean {
+  return typeof Deno !== "undefined" && typeof Deno.openKv === "function";
+}
+
+/** Whether something may be done without asking the user. Runtimes that never ask allow everything. */
+export function isGranted(permission: Deno.PermissionDescriptor): boolean {
+  return typeof Deno === "undefined" || Deno.permissions.querySync(permission).state === "granted";
+}
+
+class KvBackend implements OffsetBackend {
+  readonly kind = "kv";
+  #options: CheckedOptions;
+  #offsetsKey: KvKeyLike;
+  #kv: KvLike | undefined;
+  #place: KvLease | undefined;
+  #lease: Lease | undefined;
+
+  constructor(options: CheckedOptions) {
+    this.#options = options;
+    this.#offsetsKey = this.#key("offsets");
+  }
+
+  async open(signal: AbortSignal): Promise<StoredOffset[]> {
+    const { kv = await openKv(this.#options.path), leaseTimeout } = this.#options;
+    this.#kv = kv;
+    try {
+      this.#place = new KvLease(kv, this.#key("lease"), leaseTimeout);
+      const lease = new Lease(this.#place, this.#options, leaseTimeout);
+      await lease.take(signal);
+      this.#lease = lease;
+      return await this.#load(kv);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async *write(changes: readonly QueueOffset[]): AsyncGenerator<readonly QueueOffset[]> {
+    for (const batch of this.#batches(changes)) {
+      const written = await this.#place?.write((atomic) => {
+        for (const { queue, offset } of batch) atomic.set(this.#keyOf(queue), { version: VERSION, offset });
+      });
+      if (written === undefined) throw taken(this.#options);
+      yield batch;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#lease?.release();
+    this.#lease = undefined;
+    if (this.#options.kv === undefined) this.#kv?.close();
+    this.#kv = undefined;
+  }
+
+  async #load(kv: KvLike): Promise<StoredOffset[]> {
+    const offsets: StoredOffset[] = [];
+    for await (const { key, value } of kv.list({ prefix: this.#offsetsKey }, { batchSize: 1_000 })) {
+      offsets.push(read(key.slice(this.#offsetsKey.length), value));
+    }
+    return offsets;
+  }
+
+  /** Divides what is written into atomic writes. */
+  *#batches(changes: readonly QueueOffset[]): Generator<readonly QueueOffset[]> {
+    const beside = bytesIn(this.#offsetsKey.join("")) + BYTES_BESIDE_NAMES;
+    let batch: QueueOffset[] = [];
+    let bytes = 0;
+    for (const change of changes) {
+      const size = beside + bytesIn(change.queue.topic) + bytesIn(change.queue.broker);
+      if (batch.length === MAX_MUTATIONS || (batch.length > 0 && bytes + size > MAX_BYTES)) {
+        yield batch;
+        [batch, bytes] = [[], 0];
+      }
+      batch.push(change);
+      bytes += size;
+    }
+    yield batch;
+  }
+
+  #keyOf({ topic, broker, queueId }: MessageQueue): KvKeyLike {
+    return [...this.#offsetsKey, topic, broker, queueId];
+  }
+
+  #key(what: string): KvKeyLike {
+    const { prefix, group, instance } = this.#options;
+    return [...prefix, group, instance, what];
+  }
+}
+
+async function openKv(path: string | undefined): Promise<KvLike> {
+  if (hasDenoKv()) return await Deno.openKv(path);
+  throw new OffsetError(
+    'Cannot open the offsets: this runtime has no KV; put "unstable": ["kv"] into deno.json, run it with ' +
+      "--unstable-kv, or give a kv that is open",
+    { code: "OFFSETS_UNAVAILABLE" },
+  );
+}
+
+/** Reads what stands under a key; what is not understood is a problem of its queue, and never no offset. */
+function read(key: readonly unknown[], value: unknown): StoredOffset {
+  const [topic, broker, queueId] = key;
+  if (key.length !== 3 || typeof topic !== "string" || typeof broker !== "string" || typeof queueId !== "number") {
+    const message = `Cannot read the offsets: the key ${key.join(" ")} names no queue`;
+    throw new OffsetFetchError(message, { code: "OFFSETS_MALFORMED" });
+  }
+  const queue = { topic, broker, queueId };
+  const { version, offset } = (value ?? {}) as { version?: unknown; offset?: unknown };
+  if (version !== VERSION) return { queue, offset: undefined, problem: `its value has the version ${version}` };
+  return isOffset(offset) ? { queue, offset } : { queue, offset: undefined, problem: `its value holds ${offset}` };
+}
+
+const encoder = new TextEncoder();
+
+function bytesIn(text: string): number {
+  return encoder.encode(text).length;
+}
+
+function checkOptions(options: KvOffsetStoreOptions): CheckedOptions {
+  const check = new OptionsCheck("create an offset store in KV");
+  check.known(options, [...localStoreNames, "kv", "path", "prefix"]);
+  const checked = checkLocalStore(check, options);
+  const { kv, path, prefix = ["rocketmq-offsets"] } = options;
+  checkKv(check, kv, path);
+  check.shape("prefix", prefix, `an array of up to ${MAX_PREFIX_LENGTH} characters`, isPrefix);
+  check.done();
+  return { ...checked, prefix, ...(kv === undefined ? {} : { kv }), ...(path === undefined ? {} : { path }) };
+}
+
+/** Checks a database, and the path that is given instead of one. */
+export function checkKv(check: OptionsCheck, kv: unknown, path: unknown): void {
+  check.shape("kv", kv, "an open Deno.Kv, or an object with its methods", isKv);
+  if (kv === undefined) checkPath(check, path);
+  else check.shape("path", path, "missing where a kv is given", () => false);
+}
+
+function isKv(value: unknown): boolean {
+  const kv = (value ?? {}) as Record<string, unknown>;
+  return ["get", "list", "atomic", "close"].every((name) => typeof kv[name] === "function");
+}
+
+function isPrefix(value: unknown): boolean {
+  return Array.isArray(value) && value.every((part) => typeof part === "string") &&
+    value.join("").length <= MAX_PREFIX_LENGTH;
+}

@@ -1,0 +1,102 @@
+/**
+ * Leases in Deno KV.
+ *
+ * @module
+ */
+
+import { OffsetFetchError } from "../errors.ts";
+import type { KvAtomicLike, KvKeyLike, KvLike } from "./kv_like.ts";
+import { type LeasePlace, newOwner, type SeenLease } from "./lease.ts";
+
+/** The version of the record that is written. */
+const VERSION = 1;
+
+interface LeaseRecord {
+  readonly version: typeof VERSION;
+  readonly owner: string;
+  /** How often it was renewed: of no use here, but whoever looks into the database sees it move. */
+  readonly renewals: number;
+  readonly timeout: number;
+}
+
+/** A lease under a key of KV. Whatever is to be written by its owner only is written together with a check of it. */
+export class KvLease implements LeasePlace {
+  #kv: KvLike;
+  #key: KvKeyLike;
+  #timeout: number;
+  #owner = newOwner();
+  #renewals = 0;
+  /** Of our record, as far as we know. */
+  #versionstamp: string | null = null;
+
+  /** Makes a lease that lives for `timeout` milliseconds without a renewal. */
+  constructor(kv: KvLike, key: KvKeyLike, timeout: number) {
+    this.#kv = kv;
+    this.#key = key;
+    this.#timeout = timeout;
+  }
+
+  /** Reads the record. */
+  async look(): Promise<SeenLease | undefined> {
+    const { value, versionstamp } = await this.#kv.get(this.#key);
+    if (versionstamp === null) return undefined;
+    if (!isLease(value)) {
+      const message = `Cannot open the offsets: the lease under ${JSON.stringify(this.#key)} is of an unknown form`;
+      throw new OffsetFetchError(message, { code: "OFFSETS_MALFORMED" });
+    }
+    return { mark: versionstamp, timeout: value.timeout };
+  }
+
+  /** Writes our record over the one that was seen. */
+  async take(seen: SeenLease | undefined): Promise<boolean> {
+    const check = { key: this.#key, versionstamp: seen?.mark ?? null };
+    const result = await this.#kv.atomic().check(check).set(this.#key, this.#record()).commit();
+    if (result.ok) this.#versionstamp = result.versionstamp;
+    return result.ok;
+  }
+
+  /** Writes our record anew. */
+  async renew(): Promise<boolean> {
+    this.#renewals++;
+    const versionstamp = await this.write((atomic) => atomic.set(this.#key, this.#record()));
+    if (versionstamp !== undefined) this.#versionstamp = versionstamp;
+    return versionstamp !== undefined;
+  }
+
+  /** Deletes our record. */
+  async release(): Promise<void> {
+    await this.write((atomic) => atomic.delete(this.#key));
+  }
+
+  /**
+   * Writes something if the lease is ours, in one step; gives the version of what was written, undefined if it is not.
+   *
+   * @param fill puts the writes in; called again if our record was renewed meanwhile
+   */
+  async write(fill: (atomic: KvAtomicLike) => void): Promise<string | undefined> {
+    do {
+      const atomic = this.#kv.atomic().check({ key: this.#key, versionstamp: this.#versionstamp });
+      fill(atomic);
+      const result = await atomic.commit();
+      if (result.ok) return result.versionstamp;
+    } while (await this.#isStillOurs());
+    return undefined;
+  }
+
+  /** Tells a lease that is lost from one whose renewal we have not heard of: it is under way, or its answer was lost. */
+  async #isStillOurs(): Promise<boolean> {
+    const { value, versionstamp } = await this.#kv.get(this.#key);
+    if (!isLease(value) || value.owner !== this.#owner) return false;
+    this.#versionstamp = versionstamp;
+    return true;
+  }
+
+  #record(): LeaseRecord {
+    return { version: VERSION, owner: this.#owner, renewals: this.#renewals, timeout: this.#timeout };
+  }
+}
+
+function isLease(value: unknown): value is LeaseRecord {
+  const { version, owner, timeout } = (value ?? {}) as Partial<LeaseRecord>;
+  return version === VERSION && typeof owner === "string" && typeof timeout === "number";
+}

@@ -1,0 +1,48 @@
+/**
+ * What the offset stores can be told.
+ *
+ * @module
+ */
+
+import { MAX_GROUP_LENGTH, type OptionsCheck } from "../options.ts";
+import { LEASE_TIMEOUT } from "./lease.ts";
+
+/** The longest name of an instance: it becomes the name of a file. */
+const MAX_INSTANCE_LENGTH = 127;
+
+/** Options of every store that outlives its program. Unknown names are errors. */
+export interface LocalStoreOptions {
+  /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. */
+  group: string;
+  /**
+   * What tells this member from others of the group on this machine: 1 to 127 characters of `%|a-zA-Z0-9_-`. The same
+   * after a restart, or the member begins anew.
+   *
+   * @default {"default"}
+   */
+  instance?: string;
+  /**
+   * How long the offsets stay this member's if it dies, 100 to 60 000 ms: so long its successor waits. A member that
+   * closes its store leaves no wait.
+   *
+   * @default {3_000}
+   */
+  leaseTimeout?: number;
+}
+
+/** The names of {@linkcode LocalStoreOptions}. */
+export const localStoreNames: readonly (keyof LocalStoreOptions)[] = ["group", "instance", "leaseTimeout"];
+
+/** Fills in the defaults. */
+export function checkLocalStore(check: OptionsCheck, options: LocalStoreOptions): Required<LocalStoreOptions> {
+  return {
+    group: check.name("group", options.group, MAX_GROUP_LENGTH),
+    instance: check.name("instance", options.instance ?? "default", MAX_INSTANCE_LENGTH),
+    leaseTimeout: check.integer("leaseTimeout", options.leaseTimeout, LEASE_TIMEOUT, 100, 60_000, "ms"),
+  };
+}
+
+/** Checks a path that may be missing. */
+export function checkPath(check: OptionsCheck, path: unknown): void {
+  check.shape("path", path, "a path", (value) => typeof value === "string" && value !== "");
+}
