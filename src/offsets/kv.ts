@@ -3,8 +3,10 @@
  *
  * | key, after the prefix | value |
  * |---|---|
- * | group, instance, `"lease"` | `{ version: 1, owner, renewals, timeout }`: whose the offsets are |
- * | group, instance, `"offsets"`, topic, broker, queue | `{ version: 1, offset }` |
+ * | group, instance | `{ version: 1, owner, renewals, timeout }`: the lease, that is whose the offsets are |
+ * | group, instance, topic, broker, number of the queue | `{ version: 1, offset }` |
+ *
+ * There is nothing else in the keys, because their bytes limit how many offsets are written together.
  *
  * Every write checks the lease in the same atomic step: a member that was taken for dead can do no harm when it
  * wakes up.
@@ -15,6 +17,7 @@
 import { OffsetError, OffsetFetchError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
+import { whenFree } from "./kv_busy.ts";
 import { KvLease } from "./kv_lease.ts";
 import type { KvKeyLike, KvLike } from "./kv_like.ts";
 import { Lease, taken } from "./lease.ts";
@@ -24,11 +27,12 @@ import { isOffset, type QueueOffset, type StoredOffset } from "./table.ts";
 
 /** The version of the values that are written. */
 const VERSION = 1;
-/** What one atomic write may hold: 1 000 mutations and 819 200 bytes, of which some is left for what goes with them. */
+/** What one atomic write may hold: 1 000 mutations, and 81 920 bytes of keys, that of the lease included. */
 const MAX_MUTATIONS = 1_000;
-const MAX_BYTES = 700_000;
-/** What a value takes, and what goes with each part of a key. */
-const BYTES_BESIDE_NAMES = 100;
+const MAX_KEY_BYTES = 79_000;
+/** What is written around a text in a key, and what a number takes there. */
+const TEXT_FRAME = 2;
+const NUMBER_BYTES = 9;
 /** Keys have to be shorter than 2 048 bytes, with names that have limits of their own. */
 const MAX_PREFIX_LENGTH = 512;
 
@@ -41,7 +45,7 @@ export interface KvOffsetStoreOptions extends LocalStoreOptions {
   /**
    * The first parts of all keys, for databases that hold other things as well.
    *
-   * @default {["rocketmq-offsets"]}
+   * @default {["rocketmq"]}
    */
   prefix?: readonly string[];
 }
@@ -81,25 +85,25 @@ export function isGranted(permission: Deno.PermissionDescriptor): boolean {
 class KvBackend implements OffsetBackend {
   readonly kind = "kv";
   #options: CheckedOptions;
-  #offsetsKey: KvKeyLike;
+  #root: KvKeyLike;
   #kv: KvLike | undefined;
   #place: KvLease | undefined;
   #lease: Lease | undefined;
 
   constructor(options: CheckedOptions) {
     this.#options = options;
-    this.#offsetsKey = this.#key("offsets");
+    this.#root = [...options.prefix, options.group, options.instance];
   }
 
   async open(signal: AbortSignal): Promise<StoredOffset[]> {
     const { kv = await openKv(this.#options.path), leaseTimeout } = this.#options;
     this.#kv = kv;
     try {
-      this.#place = new KvLease(kv, this.#key("lease"), leaseTimeout);
+      this.#place = new KvLease(kv, this.#root, leaseTimeout);
       const lease = new Lease(this.#place, this.#options, leaseTimeout);
       await lease.take(signal);
       this.#lease = lease;
-      return await this.#load(kv);
+      return await whenFree(() => this.#load(kv));
     } catch (error) {
       await this.close();
       throw error;
@@ -125,20 +129,20 @@ class KvBackend implements OffsetBackend {
 
   async #load(kv: KvLike): Promise<StoredOffset[]> {
     const offsets: StoredOffset[] = [];
-    for await (const { key, value } of kv.list({ prefix: this.#offsetsKey }, { batchSize: 1_000 })) {
-      offsets.push(read(key.slice(this.#offsetsKey.length), value));
+    for await (const { key, value } of kv.list({ prefix: this.#root }, { batchSize: 1_000 })) {
+      offsets.push(read(key.slice(this.#root.length), value));
     }
     return offsets;
   }
 
   /** Divides what is written into atomic writes. */
   *#batches(changes: readonly QueueOffset[]): Generator<readonly QueueOffset[]> {
-    const beside = bytesIn(this.#offsetsKey.join("")) + BYTES_BESIDE_NAMES;
+    const rootBytes = this.#root.reduce((sum: number, part) => sum + bytesOf(`${part}`), 0);
     let batch: QueueOffset[] = [];
     let bytes = 0;
     for (const change of changes) {
-      const size = beside + bytesIn(change.queue.topic) + bytesIn(change.queue.broker);
-      if (batch.length === MAX_MUTATIONS || (batch.length > 0 && bytes + size > MAX_BYTES)) {
+      const size = rootBytes + bytesOf(change.queue.topic) + bytesOf(change.queue.broker) + NUMBER_BYTES;
+      if (batch.length === MAX_MUTATIONS || (batch.length > 0 && bytes + size > MAX_KEY_BYTES)) {
         yield batch;
         [batch, bytes] = [[], 0];
       }
@@ -149,17 +153,12 @@ class KvBackend implements OffsetBackend {
   }
 
   #keyOf({ topic, broker, queueId }: MessageQueue): KvKeyLike {
-    return [...this.#offsetsKey, topic, broker, queueId];
-  }
-
-  #key(what: string): KvKeyLike {
-    const { prefix, group, instance } = this.#options;
-    return [...prefix, group, instance, what];
+    return [...this.#root, topic, broker, queueId];
   }
 }
 
 async function openKv(path: string | undefined): Promise<KvLike> {
-  if (hasDenoKv()) return await Deno.openKv(path);
+  if (hasDenoKv()) return await whenFree(() => Deno.openKv(path));
   throw new OffsetError(
     'Cannot open the offsets: this runtime has no KV; put "unstable": ["kv"] into deno.json, run it with ' +
       "--unstable-kv, or give a kv that is open",
@@ -182,15 +181,16 @@ function read(key: readonly unknown[], value: unknown): StoredOffset {
 
 const encoder = new TextEncoder();
 
-function bytesIn(text: string): number {
-  return encoder.encode(text).length;
+/** What a text takes in a key. */
+function bytesOf(text: string): number {
+  return encoder.encode(text).length + TEXT_FRAME;
 }
 
 function checkOptions(options: KvOffsetStoreOptions): CheckedOptions {
   const check = new OptionsCheck("create an offset store in KV");
   check.known(options, [...localStoreNames, "kv", "path", "prefix"]);
   const checked = checkLocalStore(check, options);
-  const { kv, path, prefix = ["rocketmq-offsets"] } = options;
+  const { kv, path, prefix = ["rocketmq"] } = options;
   checkKv(check, kv, path);
   check.shape("prefix", prefix, `an array of up to ${MAX_PREFIX_LENGTH} characters`, isPrefix);
   check.done();

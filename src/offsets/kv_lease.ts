@@ -5,6 +5,7 @@
  */
 
 import { OffsetFetchError } from "../errors.ts";
+import { whenFree } from "./kv_busy.ts";
 import type { KvAtomicLike, KvKeyLike, KvLike } from "./kv_like.ts";
 import { type LeasePlace, newOwner, type SeenLease } from "./lease.ts";
 
@@ -38,7 +39,7 @@ export class KvLease implements LeasePlace {
 
   /** Reads the record. */
   async look(): Promise<SeenLease | undefined> {
-    const { value, versionstamp } = await this.#kv.get(this.#key);
+    const { value, versionstamp } = await whenFree(() => this.#kv.get(this.#key));
     if (versionstamp === null) return undefined;
     if (!isLease(value)) {
       const message = `Cannot open the offsets: the lease under ${JSON.stringify(this.#key)} is of an unknown form`;
@@ -50,7 +51,7 @@ export class KvLease implements LeasePlace {
   /** Writes our record over the one that was seen. */
   async take(seen: SeenLease | undefined): Promise<boolean> {
     const check = { key: this.#key, versionstamp: seen?.mark ?? null };
-    const result = await this.#kv.atomic().check(check).set(this.#key, this.#record()).commit();
+    const result = await whenFree(() => this.#kv.atomic().check(check).set(this.#key, this.#record()).commit());
     if (result.ok) this.#versionstamp = result.versionstamp;
     return result.ok;
   }
@@ -71,13 +72,15 @@ export class KvLease implements LeasePlace {
   /**
    * Writes something if the lease is ours, in one step; gives the version of what was written, undefined if it is not.
    *
-   * @param fill puts the writes in; called again if our record was renewed meanwhile
+   * @param fill puts the writes in; called again if they have to be tried again
    */
   async write(fill: (atomic: KvAtomicLike) => void): Promise<string | undefined> {
     do {
-      const atomic = this.#kv.atomic().check({ key: this.#key, versionstamp: this.#versionstamp });
-      fill(atomic);
-      const result = await atomic.commit();
+      const result = await whenFree(() => {
+        const atomic = this.#kv.atomic().check({ key: this.#key, versionstamp: this.#versionstamp });
+        fill(atomic);
+        return atomic.commit();
+      });
       if (result.ok) return result.versionstamp;
     } while (await this.#isStillOurs());
     return undefined;
@@ -85,7 +88,7 @@ export class KvLease implements LeasePlace {
 
   /** Tells a lease that is lost from one whose renewal we have not heard of: it is under way, or its answer was lost. */
   async #isStillOurs(): Promise<boolean> {
-    const { value, versionstamp } = await this.#kv.get(this.#key);
+    const { value, versionstamp } = await whenFree(() => this.#kv.get(this.#key));
     if (!isLease(value) || value.owner !== this.#owner) return false;
     this.#versionstamp = versionstamp;
     return true;

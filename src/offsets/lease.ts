@@ -10,9 +10,11 @@ import { delay } from "../waiting.ts";
 /** How long a lease lives that is not renewed, unless something else is said, in milliseconds. */
 export const LEASE_TIMEOUT = 3_000;
 
-/** How often a lease is renewed, or looked at by those who wait for it, while it could run out once. */
+/** How often a lease is renewed while it could run out once. */
 const RENEWALS = 3;
+/** How often others look at it meanwhile, and the longest time between two looks, in milliseconds. */
 const LOOKS = 10;
+const MAX_PAUSE = 250;
 
 /** What two members must not share. */
 export interface LeaseSubject {
@@ -93,7 +95,7 @@ export class Lease {
     const life = Math.max(this.#timeout, seen.timeout);
     const start = performance.now();
     for (let left = life; left > 0; left = life - (performance.now() - start)) {
-      await delay(Math.min(left, life / LOOKS), { signal });
+      await delay(Math.min(left, life / LOOKS, MAX_PAUSE), { signal });
       const now = await this.#place.look();
       if (now === undefined) return undefined;
       if (now.mark !== seen.mark) throw inUse(this.#subject);

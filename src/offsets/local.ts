@@ -69,6 +69,7 @@ export class LocalOffsetStore implements OffsetStore {
    * be used; `OFFSETS_MALFORMED` if what is there cannot be understood
    */
   open(): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(this.#stop.signal.reason);
     this.#opening ??= this.#open().catch((error) => {
       this.#opening = undefined;
       throw error;
@@ -135,7 +136,6 @@ export class LocalOffsetStore implements OffsetStore {
 
   async #open(): Promise<void> {
     const { signal } = this.#stop;
-    if (signal.aborted) throw signal.reason;
     try {
       this.#table.load(await this.#backend.open(signal));
     } catch (cause) {

@@ -1,0 +1,34 @@
+/**
+ * Sharing a database with other programs.
+ *
+ * @module
+ */
+
+import { delay } from "../waiting.ts";
+
+/** How long another program's writes are waited for, in milliseconds. */
+const PATIENCE = 10_000;
+/** The longest pause between two attempts, in milliseconds. */
+const MAX_PAUSE = 20;
+
+/**
+ * Does something again while another program is writing.
+ *
+ * SQLite has one writer at a time. Deno waits for it in some places, and in others fails with this message at once;
+ * then nothing was done.
+ */
+export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isLocked(error) || performance.now() - start > PATIENCE) throw error;
+    }
+    await delay(Math.random() * MAX_PAUSE); // random, so that two who met do not meet again
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof TypeError && error.message.includes("database is locked");
+}
