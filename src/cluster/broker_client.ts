@@ -6,7 +6,7 @@
 
 import { ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
-import type { ConsumerListBody, LockedQueuesBody, QueueBody, SubscriptionData } from "../wire/bodies.ts";
+import type { ConsumerListBody, LockedQueuesBody, QueueName, SubscriptionData } from "../wire/bodies.ts";
 import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
@@ -144,7 +144,7 @@ export class BrokerClient {
   }
 
   #lockRequest(group: string, queues: readonly MessageQueue[]): { body: Uint8Array; timeout: number } {
-    const mqSet: QueueBody[] = queues.map(({ topic, broker, queueId }) => ({ brokerName: broker, queueId, topic }));
+    const mqSet: QueueName[] = queues.map(({ topic, broker, queueId }) => ({ brokerName: broker, queueId, topic }));
     const body = { consumerGroup: group, clientId: this.#cluster.clientId, mqSet };
     return { body: encoder.encode(JSON.stringify(body)), timeout: this.#cluster.options.requestTimeout };
   }

@@ -60,20 +60,10 @@ export interface ConsumerListBody {
   readonly consumerIdList?: readonly string[];
 }
 
-/** One queue. Source: MessageQueue. */
-export interface QueueBody {
-  /** The broker's name. */
-  readonly brokerName: string;
-  /** The queue's number. */
-  readonly queueId: number;
-  /** The topic. */
-  readonly topic: string;
-}
-
 /** The queues that are locked for the client that asked. Source: LockBatchResponseBody. */
 export interface LockedQueuesBody {
   /** Those of the queues asked for that it holds now. */
-  readonly lockOKMQSet?: readonly QueueBody[];
+  readonly lockOKMQSet?: readonly QueueName[];
 }
 
 /** A topic's queues on one broker. Source: QueueData. */
