@@ -8,6 +8,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
 import { ConsumerStartError, ConsumerStateError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
+import { createOffsetStore } from "../offsets/create.ts";
+import type { OffsetStore } from "../offsets/store.ts";
 import { OptionsCheck } from "../options.ts";
 import type { MessageBatch } from "./batch.ts";
 import type { BatchesOptions, Consumer, ConsumerStats, QueueLag, RunOptions, SeekPosition } from "./consumer.ts";
@@ -23,9 +25,23 @@ const RETRY_TOPIC_DELAY = 1_000;
 /** Joins a group; resolves when the brokers know this member and its first queues are known. */
 export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
   const checked = checkConsumerOptions(options);
-  const consumer = new GroupConsumer<T>(cluster, checked);
+  const offsets = checked.offsetStore ??
+    (checked.model === "broadcasting" ? await localOffsets(cluster, checked) : undefined);
+  const consumer = new GroupConsumer<T>(cluster, checked, offsets);
   await consumer.start();
   return consumer;
+}
+
+/** The place for offsets on this machine, where none is given. */
+async function localOffsets(cluster: Cluster, { group, instance }: CheckedConsumerOptions): Promise<OffsetStore> {
+  const store = await createOffsetStore({ group, instance });
+  if (store.kind === "memory") {
+    const text =
+      `the offsets of group "${group}" are kept in memory and gone with this process: neither Deno KV nor a ` +
+      `file can be had; give the consumer an offsetStore, or the process the permission to write`;
+    cluster.options.events.emit("warning", "offsetsInMemory", text, { group });
+  }
+  return store;
 }
 
 /** A member of a group. */
@@ -40,13 +56,13 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
-  constructor(cluster: Cluster, options: CheckedConsumerOptions) {
+  constructor(cluster: Cluster, options: CheckedConsumerOptions, offsets: OffsetStore | undefined) {
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
     this.#parts = new ConsumerParts<T>(cluster, options, {
       onSubscriptionsChanged: (topics) => this.#subscriptionsChanged(topics),
-    }, options.offsetStore);
+    }, offsets);
   }
 
   get subscriptions(): SubscriptionManager {

@@ -52,7 +52,7 @@ export class ConsumerParts<T = unknown> {
   #owner: PartsOwner;
   #disposal: Disposal<T>;
 
-  constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, localOffsets?: OffsetStore) {
+  constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, offsets?: OffsetStore) {
     this.#cluster = cluster;
     this.#options = options;
     this.#owner = owner;
@@ -60,7 +60,7 @@ export class ConsumerParts<T = unknown> {
     this.brokers = new BrokerClient(cluster);
     const puller = new Puller<T>(this.brokers, options);
     this.subscriptions = this.#makeSubscriptions();
-    this.offsets = localOffsets ?? this.#brokerOffsets();
+    this.offsets = offsets ?? this.#brokerOffsets();
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.settlement = this.#makeSettlement();
     this.dispatcher = new Dispatcher<T>(options.batchSize, this.settlement);

@@ -12,6 +12,7 @@ import { scenarios as crash } from "./crash.ts";
 import { scenarios as faults } from "./faults.ts";
 import { scenarios as flow } from "./flow.ts";
 import { scenarios as group } from "./group.ts";
+import { scenarios as broadcasting } from "./broadcasting.ts";
 import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
 import { scenarios as loop } from "./loop.ts";
@@ -27,6 +28,7 @@ export const allScenarios: readonly Scenario[] = [
   ...orderly,
   ...group,
   ...byKey,
+  ...broadcasting,
   ...retry,
   ...faults,
   ...run,
