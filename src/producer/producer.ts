@@ -4,10 +4,9 @@
  * @module
  */
 
+import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { TimeoutError, ValidationError } from "../errors.ts";
-import { parseAddress } from "../wire/host.ts";
-import { UniqueKeys } from "../wire/message_id.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "./deadline.ts";
 import { Delivery } from "./delivery.ts";
@@ -84,7 +83,7 @@ class ClusterProducer implements Producer {
   constructor(cluster: Cluster, options: CheckedProducerOptions) {
     this.#cluster = cluster;
     this.#options = options;
-    this.#encoder = new MessageEncoder(new UniqueKeys(addressOf(cluster)), options);
+    this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
     cluster.attach(this);
@@ -145,13 +144,6 @@ class ClusterProducer implements Producer {
     await this.#cluster.membership.removeProducer(this.#options.group);
     this.#cluster.detach(this);
   }
-}
-
-/** This client's IP address for unique keys, if it is one that can stand in them. */
-function addressOf(cluster: Cluster): { address?: string } {
-  const { clientId } = cluster;
-  const address = clientId.slice(0, clientId.lastIndexOf("@"));
-  return parseAddress(address) === undefined ? {} : { address };
 }
 
 function requireTopicOfQueue({ queue }: CheckedSendOptions, topic: string): void {
