@@ -1,6 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
-import { fileURLToPath } from "node:url";
 import {
   type AllocationStrategy,
   average,
@@ -12,13 +10,8 @@ import {
 } from "../../src/consumer/allocate.ts";
 import { ValidationError } from "../../src/errors.ts";
 import { compareQueues, type MessageQueue } from "../../src/message.ts";
-import {
-  fetchRocketMQ,
-  javaToolsMissing,
-  ROCKETMQ_VERSIONS,
-  type RocketMQVersion,
-} from "../../tools/rocketmq/fetch.ts";
-import { javaArgs, logbackFile, MEMORY, SILENT_LOGBACK } from "../../tools/rocketmq/server_config.ts";
+import { javaToolsMissing, ROCKETMQ_VERSIONS, type RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
+import { runJava } from "../../tools/rocketmq/java_program.ts";
 import { SeededRandom } from "../wire/seeded_random.ts";
 
 const missing = javaToolsMissing();
@@ -159,32 +152,9 @@ function expected(given: Case, java: Result): Result {
 }
 
 async function allocateInJava(version: RocketMQVersion, cases: readonly Case[]): Promise<Result[]> {
-  const release = await fetchRocketMQ(version);
-  const folder = await Deno.makeTempDir({ prefix: "denorocket-allocate-" });
-  try {
-    await Deno.mkdir(join(folder, "conf"));
-    await Deno.writeTextFile(join(folder, logbackFile("tools")), SILENT_LOGBACK);
-    const source = fileURLToPath(new URL("../../tools/rocketmq/Allocate.java", import.meta.url));
-    const java = new Deno.Command("java", {
-      args: [...javaArgs(release, "tools", "."), ...MEMORY.tools, source],
-      cwd: folder,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      signal: AbortSignal.timeout(120_000),
-    }).spawn();
-    const lines = cases.map((each) => `${JSON.stringify(each)}\n`).join("");
-    const [{ code, stdout, stderr }] = await Promise.all([
-      java.output(),
-      new Blob([lines]).stream().pipeTo(java.stdin),
-    ]);
-    assertEquals(code, 0, new TextDecoder().decode(stderr));
-    const results = new TextDecoder().decode(stdout).trimEnd().split("\n");
-    assertEquals(results.length, cases.length);
-    return results.map((line) => line.startsWith("[") ? JSON.parse(line) : line);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  const results = await runJava(version, "Allocate.java", cases.map((each) => JSON.stringify(each)));
+  assertEquals(results.length, cases.length);
+  return results.map((line) => line.startsWith("[") ? JSON.parse(line) : line);
 }
 
 Deno.test("groups that are compared with Java are of every kind", () => {
