@@ -1,6 +1,6 @@
 /** A cluster and producers over embedded brokers, for tests of the producer. */
 
-import { Cluster } from "../../src/cluster/cluster.ts";
+import { Cluster, type ClusterOptions } from "../../src/cluster/cluster.ts";
 import type { EmbeddedBroker, FaultRequest } from "../../src/embedded/mod.ts";
 import { EventHub } from "../../src/events.ts";
 import type { MessageQueue } from "../../src/message.ts";
@@ -22,7 +22,10 @@ export interface TestCluster extends AsyncDisposable {
 }
 
 /** Connects to a broker's name server. */
-export async function connectTo(broker: EmbeddedBroker): Promise<TestCluster> {
+export async function connectTo(
+  broker: EmbeddedBroker,
+  options: Partial<ClusterOptions> = {},
+): Promise<TestCluster> {
   const cluster = await Cluster.connect({
     nameServers: [broker.nameServer],
     transport: await defaultTransport(),
@@ -32,6 +35,7 @@ export async function connectTo(broker: EmbeddedBroker): Promise<TestCluster> {
     heartbeatInterval: 30_000,
     routeInterval: 30_000,
     events: new EventHub(false),
+    ...options,
   });
   const producers: Producer[] = [];
   return {
