@@ -1,0 +1,117 @@
+/**
+ * How fast a consumer pulls and consumes, topic by topic: what operators see in its running info.
+ *
+ * @module
+ */
+
+import { type Period, type PeriodSum, SlidingSums } from "./sliding_sums.ts";
+
+/** What a consumer tells of one topic when an operator asks. Source: ConsumeStatus. */
+export interface ConsumeStatus {
+  /** How long a pull that brought messages took, in milliseconds. */
+  readonly pullRT: number;
+  /** Messages pulled per second. */
+  readonly pullTPS: number;
+  /** How long a batch took to be consumed, in milliseconds; of the hour if the minute has none. */
+  readonly consumeRT: number;
+  /** Messages consumed per second. */
+  readonly consumeOKTPS: number;
+  /** Messages per second that failed. */
+  readonly consumeFailedTPS: number;
+  /** How many messages failed within the hour. */
+  readonly consumeFailedMsgs: number;
+}
+
+/** What is counted of one topic, by Java's names. Source: ConsumerStatsManager. */
+export type Statistic = "PULL_RT" | "PULL_TPS" | "CONSUME_RT" | "CONSUME_OK_TPS" | "CONSUME_FAILED_TPS";
+
+type TopicSums = Readonly<Record<Statistic, SlidingSums>>;
+
+/** Options of {@linkcode ConsumerStatistics}. */
+export interface ConsumerStatisticsOptions {
+  /** The clock, in milliseconds; it must not go back. @default {performance.now} */
+  readonly now?: () => number;
+}
+
+/**
+ * The statistics of one consumer. A topic is the queue's: what comes back counts for the retry topic.
+ *
+ * All calls take the same short time, and there is no timer. As in Java, figures are of the minute up to the last full
+ * 10 seconds, and of the hour up to the last full 10 minutes, counted from the consumer's start.
+ */
+export class ConsumerStatistics {
+  #now: () => number;
+  #origin: number;
+  #topics = new Map<string, TopicSums>();
+
+  /** Begins to count. */
+  constructor(options: ConsumerStatisticsOptions = {}) {
+    this.#now = options.now ?? (() => performance.now());
+    this.#origin = this.#now();
+  }
+
+  /** The topics of which anything was counted. */
+  get topics(): readonly string[] {
+    return [...this.#topics.keys()];
+  }
+
+  /** A pull has brought messages. */
+  pulled(topic: string, count: number, ms: number): void {
+    const sums = this.#sumsOf(topic);
+    sums.PULL_RT.add(ms);
+    sums.PULL_TPS.add(count);
+  }
+
+  /** Messages of one batch were consumed, the batch in `ms` milliseconds. */
+  consumed(topic: string, count: number, ms: number): void {
+    const sums = this.#sumsOf(topic);
+    sums.CONSUME_RT.add(ms);
+    sums.CONSUME_OK_TPS.add(count);
+  }
+
+  /** Messages failed; `ms` if they are a whole batch, and else the batch's other messages tell how long it took. */
+  failed(topic: string, count: number, ms?: number): void {
+    const sums = this.#sumsOf(topic);
+    if (ms !== undefined) sums.CONSUME_RT.add(ms);
+    sums.CONSUME_FAILED_TPS.add(count);
+  }
+
+  /** Forgets a topic. */
+  forget(topic: string): void {
+    this.#topics.delete(topic);
+  }
+
+  /** What running info says of a topic; zeros for one of which nothing was counted. */
+  snapshot(topic: string): ConsumeStatus {
+    const consumeRT = this.within(topic, "CONSUME_RT", "minute");
+    return {
+      pullRT: this.within(topic, "PULL_RT", "minute").average,
+      pullTPS: this.within(topic, "PULL_TPS", "minute").perSecond,
+      consumeRT: (consumeRT.sum === 0 ? this.within(topic, "CONSUME_RT", "hour") : consumeRT).average,
+      consumeOKTPS: this.within(topic, "CONSUME_OK_TPS", "minute").perSecond,
+      consumeFailedTPS: this.within(topic, "CONSUME_FAILED_TPS", "minute").perSecond,
+      consumeFailedMsgs: this.within(topic, "CONSUME_FAILED_TPS", "hour").sum,
+    };
+  }
+
+  /** One statistic of a topic over one period. */
+  within(topic: string, statistic: Statistic, period: Period): PeriodSum {
+    return this.#topics.get(topic)?.[statistic].within(period) ?? { sum: 0, times: 0, perSecond: 0, average: 0 };
+  }
+
+  #sumsOf(topic: string): TopicSums {
+    let sums = this.#topics.get(topic);
+    if (sums === undefined) {
+      const begin = () => new SlidingSums(this.#now, this.#origin);
+      sums = {
+        PULL_RT: begin(),
+        PULL_TPS: begin(),
+        CONSUME_RT: begin(),
+        CONSUME_OK_TPS: begin(),
+        CONSUME_FAILED_TPS: begin(),
+      };
+      this.#topics.set(topic, sums);
+    }
+    return sums;
+  }
+}
