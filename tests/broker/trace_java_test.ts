@@ -1,7 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
-import { encodeContext, type TraceContext, TraceMessageType } from "../../src/telemetry/trace_records.ts";
+import {
+  encodeContext,
+  type TraceContext,
+  TraceContextCode,
+  TraceMessageType,
+} from "../../src/telemetry/trace_records.ts";
 import { javaToolsMissing, ROCKETMQ_VERSIONS } from "../../tools/rocketmq/fetch.ts";
+import { Tracer } from "../../src/telemetry/tracer.ts";
+import { startRocketMQ } from "../../tools/rocketmq/cluster.ts";
 import { runJava } from "../../tools/rocketmq/java_program.ts";
+import { waitUntil } from "../behaviour/harness.ts";
+import { connectTo, messagesIn } from "../producer/setup.ts";
 import { pub, randomContext, subAfter, subBefore } from "../telemetry/trace_contexts.ts";
 import { SeededRandom } from "../wire/seeded_random.ts";
 
@@ -45,6 +54,30 @@ for (const version of ROCKETMQ_VERSIONS) {
       for (const type of ["Pub", "SubBefore", "SubAfter"]) { // otherwise nothing was compared
         assert(drawn.filter((context) => context.type === type).length > 100, type);
       }
+    },
+  });
+  Deno.test({
+    name: `mqadmin of ${version} finds by a message's id what a Tracer has told of it`,
+    ignore: missing !== undefined,
+    fn: async () => {
+      await using rocketmq = await startRocketMQ({ version, brokerConfig: { traceTopicEnable: "true" } });
+      await using client = await connectTo(rocketmq);
+      const { cluster } = client;
+      const producer = await client.producer();
+      const { queue } = await producer.send({ topic: "orders", body: "a", keys: "42" });
+      const messages = await messagesIn(cluster, queue);
+      const tracer = new Tracer({ cluster, group: "billing", events: cluster.options.events });
+      const { SUCCESS, FAILED } = TraceContextCode;
+      for (const code of [FAILED, SUCCESS]) tracer.after(tracer.before(messages), code);
+      await tracer.close();
+      assertEquals(tracer.totals, { sent: 4, dropped: 0 });
+
+      const outcomes = async () => { // found a moment after they are stored
+        const { stdout } = await rocketmq.mqadmin(["queryMsgTraceById", "-i", messages[0]!.messageId]);
+        return Array.from(stdout.matchAll(/^Sub .*(failed|success) *$/gm), ([, status]) => status);
+      };
+      await waitUntil(async () => (await outcomes()).length === 2, { what: "both outcomes", timeout: 60_000 });
+      assertEquals((await outcomes()).toSorted(), ["failed", "success"]);
     },
   });
 }

@@ -23,7 +23,7 @@ export interface TestCluster extends AsyncDisposable {
 
 /** Connects to a broker's name server. */
 export async function connectTo(
-  broker: EmbeddedBroker,
+  broker: Pick<EmbeddedBroker, "nameServer">,
   options: Partial<ClusterOptions> = {},
 ): Promise<TestCluster> {
   const cluster = await Cluster.connect({
