@@ -34,9 +34,10 @@ export type {
   QueueLag,
   RunOptions,
   SeekPosition,
+  TopicStats,
 } from "./src/consumer/consumer.ts";
 export type { MessageBatch, RetryOptions } from "./src/consumer/batch.ts";
-export type { ConsumerOptions, TopicsOption } from "./src/consumer/options.ts";
+export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer/options.ts";
 export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
 export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/selector.ts";

@@ -27,6 +27,7 @@ export type StatusEventType =
   | "deadLettered"
   | "lockLost"
   | "mixedSubscriptions"
+  | "duplicateClientId"
   | "broken"
   | "lost";
 

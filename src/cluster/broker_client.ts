@@ -6,12 +6,19 @@
 
 import { ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
-import type { ConsumerListBody, LockedQueuesBody, QueueName, SubscriptionData } from "../wire/bodies.ts";
+import type {
+  ConsumerConnection,
+  ConsumerListBody,
+  LockedQueuesBody,
+  QueueName,
+  SubscriptionData,
+} from "../wire/bodies.ts";
 import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
 import {
   checkClientConfig,
+  getConsumerConnections,
   getConsumerList,
   getMaxOffset,
   getMinOffset,
@@ -114,6 +121,12 @@ export class BrokerClient {
     const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
     const body = parseJson(decoder.decode(answer.body)) as ConsumerListBody;
     return body.consumerIdList ?? [];
+  }
+
+  /** Who is in a group, and with which subscriptions, as one broker knows it. */
+  async connections(group: string, broker: string): Promise<ConsumerConnection> {
+    const answer = await this.#cluster.call(broker, getConsumerConnections, { consumerGroup: group });
+    return parseJson(decoder.decode(answer.body)) as ConsumerConnection;
   }
 
   /**

@@ -10,7 +10,19 @@ import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader } from "../wire/fields.ts";
 import type { Command } from "../wire/frame.ts";
 import { type JsonObject, type JsonValue, pairsOf, parseJson } from "../wire/json.ts";
-import { getConsumerStatus, notifyConsumerIdsChanged, resetConsumerOffset } from "../wire/requests.ts";
+import type {
+  ConsumeMessageDirectlyResult,
+  ConsumerRunningInfo,
+  PopProcessQueueInfo,
+  ProcessQueueInfo,
+} from "../wire/bodies.ts";
+import {
+  consumeMessageDirectly,
+  getConsumerRunningInfo,
+  getConsumerStatus,
+  notifyConsumerIdsChanged,
+  resetConsumerOffset,
+} from "../wire/requests.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -23,6 +35,18 @@ export interface GroupCommands {
   onReset(offsets: readonly (readonly [MessageQueue, number])[]): void;
   /** The offsets of a topic's queues, up to which everything is settled. */
   positions(topic: string): readonly (readonly [MessageQueue, number])[];
+  /** How the consumer is. */
+  runningInfo(): RunningInfo;
+  /** Has a stored message of a broker consumed now; a text tells why nothing came of it. */
+  consumeDirectly(record: Uint8Array, broker: string): Promise<ConsumeMessageDirectlyResult | string>;
+}
+
+/** How a consumer is, with its queues as pairs. */
+export interface RunningInfo extends Omit<ConsumerRunningInfo, "mqTable" | "mqPopTable"> {
+  /** Its queues. */
+  readonly queues: readonly (readonly [MessageQueue, ProcessQueueInfo])[];
+  /** The queues that it pops. */
+  readonly poppedQueues: readonly (readonly [MessageQueue, PopProcessQueueInfo])[];
 }
 
 /**
@@ -30,7 +54,7 @@ export interface GroupCommands {
  *
  * @throws {NetworkError} `MALFORMED_FRAME` for a header or body that makes no sense
  */
-export function answerCommand(request: Command, groups: ReadonlyMap<string, GroupCommands>): Reply {
+export function answerCommand(request: Command, groups: ReadonlyMap<string, GroupCommands>): Reply | Promise<Reply> {
   switch (request.code) {
     case notifyConsumerIdsChanged.code: {
       const { consumerGroup } = decodeHeader(notifyConsumerIdsChanged.header, request.fields, "members changed");
@@ -45,8 +69,28 @@ export function answerCommand(request: Command, groups: ReadonlyMap<string, Grou
     case getConsumerStatus.code: {
       const { group, topic } = decodeHeader(getConsumerStatus.header, request.fields, "consumer status");
       const consumer = groups.get(group);
-      if (consumer === undefined) return { code: ResponseCode.SYSTEM_ERROR, remark: `no consumer of group ${group}` };
+      if (consumer === undefined) return nobody(group);
       return { code: ResponseCode.SUCCESS, body: writePositions(consumer.positions(topic)) };
+    }
+    case getConsumerRunningInfo.code: {
+      const { consumerGroup } = decodeHeader(getConsumerRunningInfo.header, request.fields, "running info");
+      const consumer = groups.get(consumerGroup);
+      if (consumer === undefined) return nobody(consumerGroup);
+      return { code: ResponseCode.SUCCESS, body: writeRunningInfo(consumer.runningInfo()) };
+    }
+    case consumeMessageDirectly.code: {
+      const { consumerGroup, brokerName = "" } = decodeHeader(
+        consumeMessageDirectly.header,
+        request.fields,
+        "direct consumption",
+      );
+      const consumer = groups.get(consumerGroup);
+      if (consumer === undefined) return nobody(consumerGroup);
+      return consumer.consumeDirectly(request.body, brokerName).then((result) =>
+        typeof result === "string"
+          ? { code: ResponseCode.SYSTEM_ERROR, remark: `group ${consumerGroup}: ${result}` }
+          : { code: ResponseCode.SUCCESS, body: encoder.encode(JSON.stringify(result)) }
+      );
     }
     default:
       return {
@@ -70,10 +114,23 @@ function readQueue({ topic, brokerName: broker, queueId }: Record<string, JsonVa
   return { topic, broker, queueId };
 }
 
-/** A queue as a key is written as JSON text, which brokers read as well as a bare object. Source: fastjson. */
+function nobody(group: string): Reply {
+  return { code: ResponseCode.SYSTEM_ERROR, remark: `no consumer of group ${group} is on this client` };
+}
+
 function writePositions(positions: readonly (readonly [MessageQueue, number])[]): Uint8Array {
-  const entries = positions.map(([{ topic, broker, queueId }, offset]) =>
-    [JSON.stringify({ brokerName: broker, queueId, topic }), offset] as const
+  return encoder.encode(`{"messageQueueTable":${byQueue(positions)}}`);
+}
+
+function writeRunningInfo({ queues, poppedQueues, ...rest }: RunningInfo): Uint8Array {
+  const tables = `"mqTable":${byQueue(queues)},"mqPopTable":${byQueue(poppedQueues)}`;
+  return encoder.encode(`${JSON.stringify(rest).slice(0, -1)},${tables}}`);
+}
+
+/** A table by queue in Java's JSON, where an object may be a key. Source: fastjson. */
+function byQueue(entries: readonly (readonly [MessageQueue, unknown])[]): string {
+  const members = entries.map(([{ topic, broker, queueId }, value]) =>
+    `${JSON.stringify({ brokerName: broker, queueId, topic })}:${JSON.stringify(value)}`
   );
-  return encoder.encode(JSON.stringify({ messageQueueTable: Object.fromEntries(entries) }));
+  return `{${members.join(",")}}`;
 }

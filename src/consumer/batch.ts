@@ -76,6 +76,8 @@ export interface SettlementRules<T = unknown> {
   deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void>;
   /** Puts back what nobody has settled. */
   release(batch: Batch<T>): void;
+  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  fail(batch: Batch<T>, error: unknown): Promise<void>;
 }
 
 const noReason = "the messages are no longer this member's";
@@ -145,6 +147,11 @@ export class Batch<T = unknown> implements MessageBatch<T>, Handout {
 
   release(): void {
     this.#rules.release(this);
+  }
+
+  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  fail(error: unknown): Promise<void> {
+    return this.#rules.fail(this, error);
   }
 
   /** Whether all of it is settled. */

@@ -29,7 +29,7 @@ export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
     const { disposal, options: { consumeTimeout } } = this.context;
     if (!disposal.sendsBack) return;
     batch.abort(`it was in hand for more than ${consumeTimeout} ms`);
-    this.dispose(batch, batch.claim(), TIMEOUT_LEVEL);
+    this.dispose(batch, batch.claim(), TIMEOUT_LEVEL, "late");
   }
 }
 

@@ -39,6 +39,24 @@ export interface QueueLag {
   readonly committable: number;
   /** The difference: messages that are still to be settled, filtered ones included. */
   readonly lag: number;
+  /** When the broker stored the oldest message that is received and not settled; undefined without one. */
+  readonly oldestStoredAt: Date | undefined;
+}
+
+/** What a consumer did with a topic within the last minute, up to the last full 10 seconds. */
+export interface TopicStats {
+  /** How long a pull that brought messages took, in milliseconds, the broker's hold included. */
+  readonly pullTime: number;
+  /** Messages pulled per second. */
+  readonly pulledPerSecond: number;
+  /** From hand-out to settlement of a batch, in milliseconds. */
+  readonly consumeTime: number;
+  /** Messages acknowledged per second. */
+  readonly consumedPerSecond: number;
+  /** Messages per second that failed: sent back, put back, or dead-lettered. */
+  readonly failedPerSecond: number;
+  /** How many failed within the last hour, up to the last full 10 minutes. */
+  readonly failedLastHour: number;
 }
 
 /** What a consumer holds and has done since its start. */
@@ -53,8 +71,15 @@ export interface ConsumerStats {
   readonly inHand: number;
   /** Messages settled. */
   readonly settled: number;
-  /** Messages sent back for later, or to the dead letter queue. */
+  /** Messages sent back for later or to the dead letter queue, or put back after a failure. */
   readonly retried: number;
+  /**
+   * For how long the oldest message that is received and not settled has been stored, in milliseconds, as far as the
+   * broker's clock and ours agree; undefined without one.
+   */
+  readonly oldestAge: number | undefined;
+  /** Figures by topic; what comes back counts for the retry topic. */
+  readonly topics: ReadonlyMap<string, TopicStats>;
 }
 
 /**

@@ -37,6 +37,8 @@ export class Dispatcher<T = unknown> {
   /** Queues with something to hand out, in the order of their turns. */
   #round: OwnedQueue<T>[] = [];
   #waiters: Waiter<T>[] = [];
+  /** Batches from beside the queues, which come first. */
+  #direct: Batch<T>[] = [];
   #listening = new Map<AbortSignal, () => void>();
   #closed = false;
   #lastTurn = performance.now();
@@ -74,6 +76,19 @@ export class Dispatcher<T = unknown> {
     this.#serve(); // a queue in the round may hold only what no loop has wanted so far
   }
 
+  /** Hands a batch out that is of none of our queues, to whoever asks next. */
+  offerDirect(batch: Batch<T>): void {
+    this.#direct.push(batch);
+    this.#serve();
+  }
+
+  /** Takes such a batch back; false if it is handed out. */
+  withdraw(batch: Batch<T>): boolean {
+    const at = this.#direct.indexOf(batch);
+    if (at >= 0) this.#direct.splice(at, 1);
+    return at >= 0;
+  }
+
   /** The next batch; undefined once the dispatcher is closed or the signal has aborted. */
   async take(ask: TakeOptions): Promise<Batch<T> | undefined> {
     const { signal } = ask;
@@ -101,6 +116,8 @@ export class Dispatcher<T = unknown> {
   }
 
   #next(ask: TakeOptions): Batch<T> | undefined {
+    const direct = this.#direct.findIndex(({ topic }) => ask.topic === undefined || ask.topic === topic);
+    if (direct >= 0 && !this.#closed) return this.#direct.splice(direct, 1)[0];
     for (let turns = this.#round.length; turns > 0; turns--) {
       const owned = this.#round.shift()!;
       owned.listed = false;
@@ -156,7 +173,7 @@ export class Dispatcher<T = unknown> {
   }
 
   #serve(): void {
-    for (let at = 0; at < this.#waiters.length && this.#round.length > 0;) {
+    for (let at = 0; at < this.#waiters.length && this.#round.length + this.#direct.length > 0;) {
       const waiter = this.#waiters[at]!;
       const batch = this.#next(waiter.ask);
       if (batch === undefined) {

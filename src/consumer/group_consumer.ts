@@ -11,8 +11,18 @@ import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { OptionsCheck } from "../options.ts";
+import type { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import type { MessageBatch } from "./batch.ts";
-import type { BatchesOptions, Consumer, ConsumerStats, QueueLag, RunOptions, SeekPosition } from "./consumer.ts";
+import type {
+  BatchesOptions,
+  Consumer,
+  ConsumerStats,
+  QueueLag,
+  RunOptions,
+  SeekPosition,
+  TopicStats,
+} from "./consumer.ts";
+import { groupCommands } from "./group_commands.ts";
 import { BatchIterator, batchStream, runHandlers } from "./iteration.ts";
 import type { ConsumerOptions } from "./options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_check.ts";
@@ -90,6 +100,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     }
     this.#persistTimer = setInterval(() => this.#persist(), this.#options.persistInterval);
     this.#parts.watchdog.start();
+    this.#parts.groupWatch.start(this.#options.rebalanceInterval);
   }
 
   /** From here on heartbeats name this member, and the cluster tells it what happens. */
@@ -103,13 +114,16 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       );
     }
     this.#isMember = true;
-    const { retryTopic, rebalancer, assignment, subscriptions } = this.#parts;
+    const { retryTopic, rebalancer, subscriptions } = this.#parts;
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
     membership.addConsumer(this.group, () => subscriptions.describe());
     this.#cluster.listen(this.group, {
-      onMembersChanged: () => this.#rebalance(),
-      onReset: (offsets) => this.#reset(offsets),
-      positions: (topic) => assignment.positions(topic),
+      ...groupCommands({
+        parts: this.#parts,
+        options: this.#options,
+        nameServers: this.#cluster.options.nameServers,
+        onFailed: (error) => this.#commitFailed(error),
+      }),
       onRouteChanged: (route) => this.#routeChanged(route.topic),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
@@ -124,12 +138,12 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async run(handler: (batch: MessageBatch<T>) => unknown, options: RunOptions = {}): Promise<void> {
-    await runHandlers(this.#parts.dispatcher, handler, checkRunOptions(options), this.#handlerFailed);
+    await runHandlers(this.#parts.dispatcher, handler, checkRunOptions(options));
   }
 
   async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
     const single = { ...checkRunOptions(options), max: 1 };
-    await runHandlers(this.#parts.dispatcher, (batch) => handler(batch.messages[0]!), single, this.#handlerFailed);
+    await runHandlers(this.#parts.dispatcher, (batch) => handler(batch.messages[0]!), single);
   }
 
   readable(options: BatchesOptions = {}): ReadableStream<MessageBatch<T>> {
@@ -164,21 +178,27 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     const open = this.#parts.assignment.owned.filter((owned) => owned.counts);
     return await Promise.all(open.map(async ({ queue, process }) => {
       const maxOffset = await this.#parts.brokers.maxOffset(queue);
-      const { committable } = process;
-      return { queue, maxOffset, committable, lag: Math.max(0, maxOffset - committable) };
+      const { committable, oldest } = process;
+      const lag = Math.max(0, maxOffset - committable);
+      return { queue, maxOffset, committable, lag, oldestStoredAt: oldest?.storedAt };
     }));
   }
 
   stats(): ConsumerStats {
+    const { assignment, settlement, subscriptions, observer } = this.#parts;
     const totals = { buffered: 0, bufferedBytes: 0, inHand: 0 };
-    for (const { counts, process } of this.#parts.assignment.owned) {
+    let oldest = Infinity;
+    for (const { counts, process } of assignment.owned) {
       if (!counts) continue;
       totals.buffered += process.count;
       totals.bufferedBytes += process.bytes;
       totals.inHand += process.inHandCount;
+      oldest = Math.min(oldest, process.oldest?.storedAt.getTime() ?? Infinity);
     }
-    const { settledTotal: settled, retriedTotal: retried } = this.#parts.settlement;
-    return { queues: this.#parts.assignment.owned.length, ...totals, settled, retried };
+    const { settledTotal: settled, retriedTotal: retried } = settlement;
+    const oldestAge = oldest === Infinity ? undefined : Math.max(0, Date.now() - oldest);
+    const topics = new Map(subscriptions.topics().map((topic) => [topic, topicStats(observer.statistics, topic)]));
+    return { queues: assignment.owned.length, ...totals, settled, retried, oldestAge, topics };
   }
 
   async drain(options: { signal?: AbortSignal } = {}): Promise<void> {
@@ -204,11 +224,13 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.dispatcher.close();
     clearInterval(this.#persistTimer);
     this.#parts.watchdog.stop();
+    this.#parts.groupWatch.stop();
     if (this.#isMember) this.#cluster.unlisten(this.group);
     await atMost(this.#parts.assignment.whenIdle(), timeout);
     await rebalanced;
     await this.#parts.assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
     this.#parts.settlement.close();
+    await this.#parts.observer.close();
     this.#parts.locks?.close();
     await this.#parts.offsets.close().catch((error) => this.#commitFailed(error));
     if (this.#isMember) await this.#cluster.membership.removeConsumer(this.group);
@@ -224,12 +246,6 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #rebalance(): void {
     this.#parts.rebalancer.run();
-  }
-
-  #reset(offsets: readonly (readonly [MessageQueue, number])[]): void {
-    for (const [queue, offset] of offsets) {
-      this.#parts.assignment.reset(queue, offset).catch((error) => this.#commitFailed(error));
-    }
   }
 
   async #routeChanged(topic: string): Promise<void> {
@@ -260,12 +276,6 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#cluster.options.events.emit("warning", "commitFailed", text, { group: this.group, error });
   }
 
-  #handlerFailed = (batch: MessageBatch<T>, error: unknown): void => {
-    const text = `a handler of topic "${batch.topic}" failed, its messages are sent back for later`;
-    const about = { group: this.group, topic: batch.topic, queue: batch.queue, offset: batch.messages[0]!.queueOffset };
-    this.#cluster.options.events.emit("warning", "handlerFailed", text, { ...about, error });
-  };
-
   async #resolve(queue: MessageQueue, position: SeekPosition): Promise<number> {
     if (position === "earliest") return await this.#parts.brokers.minOffset(queue);
     if (position === "latest") return await this.#parts.brokers.maxOffset(queue);
@@ -282,6 +292,18 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       code: "CONSUMER_CLOSED",
     });
   }
+}
+
+function topicStats(statistics: ConsumerStatistics, topic: string): TopicStats {
+  const status = statistics.snapshot(topic);
+  return {
+    pullTime: status.pullRT,
+    pulledPerSecond: status.pullTPS,
+    consumeTime: status.consumeRT,
+    consumedPerSecond: status.consumeOKTPS,
+    failedPerSecond: status.consumeFailedTPS,
+    failedLastHour: status.consumeFailedMsgs,
+  };
 }
 
 function checkRunOptions(options: RunOptions): RunOptions {

@@ -4,30 +4,48 @@
  * @module
  */
 
-import { ConsumerStateError } from "../errors.ts";
-import type { Batch, MessageBatch } from "./batch.ts";
+import { ConsumerStateError, InvalidConsumeResultError } from "../errors.ts";
 import type { BatchesOptions, RunOptions } from "./consumer.ts";
-import type { Dispatcher, TakeOptions } from "./dispatcher.ts";
+import type { TakeOptions } from "./dispatcher.ts";
 
 /** The end of a loop. */
 const ended = { done: true, value: undefined } as const;
+
+/** What Java's listeners return for messages that are to come again: here a mistake that would lose them. */
+const JAVA_FAILURES: ReadonlySet<unknown> = new Set(["RECONSUME_LATER", "SUSPEND_CURRENT_QUEUE_A_MOMENT", "ROLLBACK"]);
+
+/** A batch as those who hand it out see it. */
+export interface LoopBatch {
+  /** Acknowledges what nobody has settled. */
+  ack(): Promise<void>;
+  /** Gives up what nobody has settled. */
+  release(): void;
+  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  fail(error: unknown): Promise<void>;
+}
+
+/** Where batches come from. */
+export interface BatchSource<B extends LoopBatch> {
+  /** The next batch; undefined once there are no more, or the signal has aborted. */
+  take(ask: TakeOptions): Promise<B | undefined>;
+}
 
 /**
  * A loop over batches.
  *
  * An object with `next` and `return`, not a generator: a generator's `return()` waits behind a pending `next()`.
  */
-export class BatchIterator<T> implements AsyncIterableIterator<MessageBatch<T>, undefined> {
-  #dispatcher: Dispatcher<T>;
+export class BatchIterator<B extends LoopBatch> implements AsyncIterableIterator<B, undefined> {
+  #source: BatchSource<B>;
   #autoAck: boolean;
   #ask: TakeOptions;
   #leave = new AbortController();
   #given: AbortSignal | undefined;
-  #last: Batch<T> | undefined;
+  #last: B | undefined;
   #asking = false;
 
-  constructor(dispatcher: Dispatcher<T>, autoAck: boolean, options: BatchesOptions) {
-    this.#dispatcher = dispatcher;
+  constructor(source: BatchSource<B>, autoAck: boolean, options: BatchesOptions) {
+    this.#source = source;
     this.#autoAck = autoAck;
     this.#ask = { topic: options.topic, signal: this.#leave.signal };
     this.#given = options.signal;
@@ -36,14 +54,14 @@ export class BatchIterator<T> implements AsyncIterableIterator<MessageBatch<T>, 
     if (this.#given?.aborted) this.#end();
   }
 
-  async next(): Promise<IteratorResult<MessageBatch<T>, undefined>> {
+  async next(): Promise<IteratorResult<B, undefined>> {
     if (this.#autoAck) {
       if (this.#asking) throw askedAhead();
       this.#last?.ack();
     }
     this.#last = undefined;
     this.#asking = true;
-    const batch = await this.#dispatcher.take(this.#ask);
+    const batch = await this.#source.take(this.#ask);
     this.#asking = false;
     if (batch === undefined) return this.#finish();
     if (this.#leave.signal.aborted) { // it was left while it waited
@@ -54,7 +72,7 @@ export class BatchIterator<T> implements AsyncIterableIterator<MessageBatch<T>, 
     return { done: false, value: batch };
   }
 
-  return(): Promise<IteratorResult<MessageBatch<T>, undefined>> {
+  return(): Promise<IteratorResult<B, undefined>> {
     this.#last?.release();
     this.#last = undefined;
     return Promise.resolve(this.#finish());
@@ -81,23 +99,22 @@ function askedAhead(): ConsumerStateError {
   );
 }
 
-/** Gives each batch to `handler`, `concurrency` at a time; what a failed handler has not settled is sent back. */
-export async function runHandlers<T>(
-  dispatcher: Dispatcher<T>,
-  handler: (batch: MessageBatch<T>) => unknown,
+/** Gives each batch to `handler`, `concurrency` at a time; what a failed handler has not settled comes again. */
+export async function runHandlers<B extends LoopBatch>(
+  source: BatchSource<B>,
+  handler: (batch: B) => unknown,
   options: RunOptions & { readonly max?: number },
-  onFailed: (batch: MessageBatch<T>, error: unknown) => void,
 ): Promise<void> {
   const worker = async () => {
     for (;;) {
-      const batch = await dispatcher.take(options);
+      const batch = await source.take(options);
       if (batch === undefined) return;
       try {
-        await handler(batch);
+        const result = await handler(batch);
+        if (JAVA_FAILURES.has(result)) throw new InvalidConsumeResultError(String(result));
         await batch.ack();
       } catch (error) {
-        onFailed(batch, error);
-        await batch.retry();
+        await batch.fail(error);
       }
     }
   };
@@ -105,8 +122,8 @@ export async function runHandlers<T>(
 }
 
 /** The batches as a stream; leaving it releases the last one. */
-export function batchStream<T>(dispatcher: Dispatcher<T>, options: BatchesOptions): ReadableStream<MessageBatch<T>> {
-  const batches = new BatchIterator(dispatcher, false, options);
+export function batchStream<B extends LoopBatch>(source: BatchSource<B>, options: BatchesOptions): ReadableStream<B> {
+  const batches = new BatchIterator(source, false, options);
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await batches.next();

@@ -29,9 +29,11 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
     const claimed = message === undefined ? batch.claim() : batch.claimWhere(behind(batch, failedAt!));
     // What another call has settled is not failed by this one.
     const failed = failedAt === undefined ? claimed : claimed.filter((at) => at === failedAt);
-    if (failedAt !== undefined && failed.length > 0) this.settle(batch, this.claimAcked(batch, message!));
+    if (failedAt !== undefined && failed.length > 0) this.acknowledge(batch, this.claimAcked(batch, message!));
     const dead = failed.filter((at) => batch.messages[at]!.reconsumeTimes >= this.context.options.maxReconsumeTimes);
-    for (const at of failed) if (!dead.includes(at)) this.#count(batch, at);
+    const waiting = failed.filter((at) => !dead.includes(at));
+    for (const at of waiting) this.#count(batch, at);
+    this.failed(batch, waiting);
     if (dead.length > 0) await this.dispose(batch, dead, DEAD_LETTER_LEVEL);
     if (batch.owner.counts) this.putBack(batch, claimed.filter((at) => !dead.includes(at)), rest);
   }

@@ -52,6 +52,8 @@ export class OwnedQueue<T = unknown> {
   listed = false;
   /** The store time of the newest message seen, by the broker's clock; 0 if none was. */
   newestStoredAt = 0;
+  /** When a batch of it was handed out last, by the monotonic clock. */
+  lastHandOut: number | undefined;
   /** The batches that are handed out. */
   readonly inHand: Set<Handout> = new Set();
   #rests = new Set<ReturnType<typeof setTimeout>>();

@@ -9,6 +9,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
 import type { OffsetStore } from "../offsets/store.ts";
+import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
+import { Tracer } from "../telemetry/tracer.ts";
 import { retryTopic } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import { Assignment } from "./assignment.ts";
@@ -17,7 +19,9 @@ import { type Disposal, SendBack, Skip } from "./disposal.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FlowLimits } from "./flow_limits.ts";
 import { GroupSubscriptions } from "./group_subscriptions.ts";
+import { GroupWatch } from "./group_watch.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
+import { Observer } from "./observer.ts";
 import { OrderedSettlement } from "./ordered_settlement.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 import type { KeyOf } from "./process_queue.ts";
@@ -39,18 +43,21 @@ export class ConsumerParts<T = unknown> {
   readonly brokers: BrokerClient;
   readonly subscriptions: GroupSubscriptions;
   readonly offsets: OffsetStore;
+  readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
   readonly dispatcher: Dispatcher<T>;
   readonly locks: QueueLocks | undefined;
   readonly assignment: Assignment<T>;
   readonly rebalancer: Rebalancer;
   readonly watchdog: Watchdog;
+  readonly groupWatch: GroupWatch;
   /** Where the group's retries come back; undefined in broadcasting, where nothing is sent back. */
   readonly retryTopic: string | undefined;
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
   #owner: PartsOwner;
   #disposal: Disposal<T>;
+  #statistics = new ConsumerStatistics();
 
   constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, offsets?: OffsetStore) {
     this.#cluster = cluster;
@@ -58,10 +65,15 @@ export class ConsumerParts<T = unknown> {
     this.#owner = owner;
     this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
     this.brokers = new BrokerClient(cluster);
-    const puller = new Puller<T>(this.brokers, options);
+    const puller = new Puller<T>(
+      this.brokers,
+      options,
+      (topic, count, ms) => this.#statistics.pulled(topic, count, ms),
+    );
     this.subscriptions = this.#makeSubscriptions();
     this.offsets = offsets ?? this.#brokerOffsets();
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
+    this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
     this.settlement = this.#makeSettlement();
     this.dispatcher = new Dispatcher<T>(options.batchSize, this.settlement);
     this.locks = this.#makeLocks();
@@ -73,6 +85,14 @@ export class ConsumerParts<T = unknown> {
       queues: () => this.assignment.owned as Iterable<OwnedQueue>,
       idleSince: () => this.dispatcher.idleSince,
       pullTimeout: puller.timeout,
+    });
+    this.groupWatch = new GroupWatch({
+      group: options.group,
+      clientId: cluster.clientId,
+      events: this.#events,
+      subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
+      brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
+      connections: (broker) => this.brokers.connections(options.group, broker),
     });
   }
 
@@ -118,7 +138,13 @@ export class ConsumerParts<T = unknown> {
       events: this.#events,
       disposal: this.#disposal,
       offer: (owned) => this.dispatcher.offer(owned),
+      observer: this.observer,
     });
+  }
+
+  #makeTracer(): Tracer | undefined {
+    const { group, trace: topic } = this.#options;
+    return topic === undefined ? undefined : new Tracer({ cluster: this.#cluster, group, topic, events: this.#events });
   }
 
   /** Where all members have all queues there is nothing to lock. Source: ConsumeMessageOrderlyService. */

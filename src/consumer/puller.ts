@@ -39,9 +39,15 @@ export class Puller<T = unknown> {
   #brokers: Pick<BrokerClient, "pull">;
   #group: string;
   #options: CheckedConsumerOptions;
+  #onPulled: (topic: string, count: number, ms: number) => void;
 
-  /** Makes a puller with a consumer's options. */
-  constructor(brokers: Pick<BrokerClient, "pull">, options: CheckedConsumerOptions) {
+  /** Makes a puller with a consumer's options; `onPulled` hears how many messages came, and how long that took. */
+  constructor(
+    brokers: Pick<BrokerClient, "pull">,
+    options: CheckedConsumerOptions,
+    onPulled: (topic: string, count: number, ms: number) => void = () => {},
+  ) {
+    this.#onPulled = onPulled;
     this.#brokers = brokers;
     this.#group = options.group;
     this.#options = options;
@@ -55,6 +61,7 @@ export class Puller<T = unknown> {
    * subscription, cannot filter for us. The offset to commit never does: commits have their own order.
    */
   async pull(queue: MessageQueue, selector: Selector, offset: number, brokerId: number): Promise<PullAnswer<T>> {
+    const started = performance.now();
     const answer = await this.#brokers.pull(queue, brokerId, {
       consumerGroup: this.#group,
       topic: queue.topic,
@@ -79,6 +86,7 @@ export class Puller<T = unknown> {
       messages: StoredMessage<T>[];
       broken: BrokenRecord[];
     };
+    this.#onPulled(queue.topic, messages.length, performance.now() - started);
     const all = selector.type === "SQL92" || selector.tags.size === 0;
     const wanted = all ? messages : messages.filter((message) => selects(selector, message));
     return { kind: "found", messages: wanted, broken, ...rest };

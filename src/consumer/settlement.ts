@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MessageConsumeError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";
 import type { Batch, RetryOptions, SettlementRules } from "./batch.ts";
@@ -23,6 +24,19 @@ export interface SettlementContext<T = unknown> {
   readonly disposal: Disposal<T>;
   /** Hears of a queue that has something to hand out again. */
   readonly offer: (owned: OwnedQueue<T>) => void;
+  /** Hears of what is handed out, and of what becomes of it. */
+  readonly observer?: SettlementObserver<T>;
+}
+
+/** How messages ended. */
+export type Outcome = "consumed" | "failed" | "threw" | "late";
+
+/** Hears of batches: for statistics and traces. */
+export interface SettlementObserver<T = unknown> {
+  /** A batch is handed out. */
+  handedOut(batch: Batch<T>): void;
+  /** Some messages of it, or all, have ended so. */
+  ended(batch: Batch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
 }
 
 /** Acknowledging, dead-lettering, putting back, and the watch over the time that batches are in hand. */
@@ -30,6 +44,8 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
   protected readonly context: SettlementContext<T>;
   /** All batches in hand, oldest first. */
   #inHand = new Set<Batch<T>>();
+  /** Batches whose handler has thrown. */
+  #threw = new WeakSet<Batch<T>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settledTotal = 0;
   #retriedTotal = 0;
@@ -52,7 +68,9 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
   /** Notes a batch that is about to be handed out. */
   handedOut(batch: Batch<T>): void {
     batch.owner.inHand.add(batch);
+    batch.owner.lastHandOut = batch.handedOutAt;
     this.#inHand.add(batch);
+    this.context.observer?.handedOut(batch);
     this.#timer ??= setTimeout(() => this.#expire(), this.context.options.consumeTimeout);
   }
 
@@ -62,11 +80,24 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
       this.#inHand.delete(batch);
     } else if (message === undefined && batch.settleWhole()) {
       this.#settledTotal += batch.length;
+      this.context.observer?.ended(batch, "consumed", batch.messages);
       this.settled(batch);
     } else {
-      this.settle(batch, message === undefined ? batch.claim() : this.claimAcked(batch, message));
+      this.acknowledge(batch, message === undefined ? batch.claim() : this.claimAcked(batch, message));
     }
     return done;
+  }
+
+  /** A handler has failed: an event tells why, and what nobody has settled comes again. */
+  async fail(batch: Batch<T>, cause: unknown): Promise<void> {
+    const { events, options: { group } } = this.context;
+    const { topic, queue, messages } = batch;
+    const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
+    const text = `a handler of topic "${topic}" failed, what it has not settled comes again later`;
+    const offset = messages[0]!.queueOffset;
+    events.emit("warning", "handlerFailed", text, { group, topic, queue, broker: queue.broker, offset, error });
+    this.#threw.add(batch);
+    await this.retry(batch, undefined, {});
   }
 
   /** Has messages come again later; resolves when they are safe, or no longer ours. */
@@ -94,6 +125,12 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
   /** A batch was in hand for longer than `consumeTimeout`. */
   protected abstract expired(batch: Batch<T>): void;
 
+  /** Settles claimed messages of a batch that are consumed. */
+  protected acknowledge(batch: Batch<T>, claimed: readonly number[]): void {
+    if (claimed.length > 0) this.#tell(batch, "consumed", claimed);
+    this.settle(batch, claimed);
+  }
+
   /** Settles claimed messages of a batch. */
   protected settle(batch: Batch<T>, claimed: readonly number[]): void {
     for (const at of claimed) batch.owner.process.settle(batch.numberAt(at));
@@ -116,12 +153,23 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
   }
 
   /** Gives claimed messages out of hand; each is settled when it is safe elsewhere. */
-  protected async dispose(batch: Batch<T>, claimed: readonly number[], delayLevel: number): Promise<void> {
+  protected async dispose(
+    batch: Batch<T>,
+    claimed: readonly number[],
+    delayLevel: number,
+    outcome?: Outcome,
+  ): Promise<void> {
+    this.failed(batch, claimed, outcome);
     await Promise.all(claimed.map(async (at) => {
       if (!await this.context.disposal.dispose(batch.owner, batch.messages[at]!, delayLevel)) return;
       this.#retriedTotal++;
       this.settle(batch, [at]);
     }));
+  }
+
+  /** Tells of messages that have failed. */
+  protected failed(batch: Batch<T>, claimed: readonly number[], outcome?: Outcome): void {
+    if (claimed.length > 0) this.#tell(batch, outcome ?? (this.#threw.has(batch) ? "threw" : "failed"), claimed);
   }
 
   /** Counts messages that were put back after a failure. */
@@ -136,6 +184,10 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
       batch.owner.inHand.delete(batch);
     }
     batch.owner.eased();
+  }
+
+  #tell(batch: Batch<T>, outcome: Outcome, claimed: readonly number[]): void {
+    this.context.observer?.ended(batch, outcome, claimed.map((at) => batch.messages[at]!));
   }
 
   /** One timer watches the oldest batch; batches are handed out in the order in which they time out. */

@@ -4,23 +4,8 @@
  * @module
  */
 
+import type { ConsumeStatus } from "../wire/bodies.ts";
 import { type Period, type PeriodSum, SlidingSums } from "./sliding_sums.ts";
-
-/** What a consumer tells of one topic when an operator asks. Source: ConsumeStatus. */
-export interface ConsumeStatus {
-  /** How long a pull that brought messages took, in milliseconds. */
-  readonly pullRT: number;
-  /** Messages pulled per second. */
-  readonly pullTPS: number;
-  /** How long a batch took to be consumed, in milliseconds; of the hour if the minute has none. */
-  readonly consumeRT: number;
-  /** Messages consumed per second. */
-  readonly consumeOKTPS: number;
-  /** Messages per second that failed. */
-  readonly consumeFailedTPS: number;
-  /** How many messages failed within the hour. */
-  readonly consumeFailedMsgs: number;
-}
 
 /** What is counted of one topic, by Java's names. Source: ConsumerStatsManager. */
 export type Statistic = "PULL_RT" | "PULL_TPS" | "CONSUME_RT" | "CONSUME_OK_TPS" | "CONSUME_FAILED_TPS";

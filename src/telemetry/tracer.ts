@@ -6,13 +6,10 @@
 
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Message } from "../message.ts";
-import { PropertyName } from "../wire/codes.ts";
+import { PropertyName, TRACE_TOPIC } from "../wire/codes.ts";
 import type { UniqueKeys } from "../wire/message_id.ts";
 import { TraceContextCode, type TracedMessage } from "./trace_records.ts";
 import { TraceSender, type TraceSenderOptions } from "./trace_sender.ts";
-
-/** The topic that brokers with `traceTopicEnable` make for it. Source: TopicValidator. */
-export const TRACE_TOPIC = "RMQ_SYS_TRACE_TOPIC";
 
 /** The region of messages that do not name one, as those from 4.9 brokers. Source: MixAll. */
 const DEFAULT_REGION = "DefaultRegion";

@@ -261,19 +261,19 @@ export interface PopProcessQueueInfo {
   readonly lastPopTimestamp: number;
 }
 
-/** What a consumer did with a topic of late; times in milliseconds, rates per second. Source: ConsumeStatus. */
+/** What a consumer did with a topic of late. Source: ConsumeStatus. */
 export interface ConsumeStatus {
-  /** How long a pull takes. */
+  /** How long a pull that brought messages took, in milliseconds. */
   readonly pullRT: number;
-  /** How many messages are pulled. */
+  /** Messages pulled per second. */
   readonly pullTPS: number;
-  /** How long handling takes. */
+  /** How long a batch took to be consumed, in milliseconds; of the hour if the minute has none. */
   readonly consumeRT: number;
-  /** How many messages are handled well. */
+  /** Messages consumed per second. */
   readonly consumeOKTPS: number;
-  /** How many messages fail. */
+  /** Messages per second that failed. */
   readonly consumeFailedTPS: number;
-  /** How many messages failed in the last hour. */
+  /** How many messages failed within the hour. */
   readonly consumeFailedMsgs: number;
 }
 

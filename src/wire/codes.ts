@@ -63,6 +63,8 @@ export const LanguageCode = {
 
 /** What we say we are: RocketMQ 5.3.3 (from 401 on a name server answers strict JSON; above 475 GO_AWAY may come). */
 export const PROTOCOL_VERSION = 479;
+/** The same as RocketMQ's tools show it. Source: MQVersion. */
+export const PROTOCOL_VERSION_NAME = "V5_3_3";
 
 /** The ordinal of 5.0.0: a broker from here on speaks the 5.x dialect. Source: MQVersion. */
 export const VERSION_5_0_0 = 413;

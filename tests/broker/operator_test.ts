@@ -18,7 +18,7 @@ for (const version of ROCKETMQ_VERSIONS) {
       const mq = await connect(rocketmq.nameServer);
       try {
         const producer = await mq.producer();
-        await producer.sendBatch(["a", "b", "c"].map((body) => ({ topic: "orders", body })));
+        const sent = await producer.sendBatch(["a", "b", "c"].map((body) => ({ topic: "orders", body })));
         const options = { group: "billing", topics: "orders", consumeFrom: "first", pullHold: 1_000 } as const;
         const consumer = await mq.consumer(options);
         const seen: string[] = [];
@@ -29,6 +29,19 @@ for (const version of ROCKETMQ_VERSIONS) {
         const group = ["-g", "billing", "-t", "orders"];
         const { stdout } = await rocketmq.mqadmin(["consumerProgress", "-g", "billing"]);
         assertMatch(stdout, /Diff Total: 0/);
+        const status = await rocketmq.mqadmin(["consumerStatus", "-g", "billing", "-i", mq.clientId]);
+        assertMatch(status.stdout, /PROP_CONSUME_TYPE +: CONSUME_PASSIVELY/);
+        assertMatch(status.stdout, /orders +broker-a +\d+ +3\s/); // a queue, and up to where it is consumed
+        const overview = await rocketmq.mqadmin(["consumerStatus", "-g", "billing"]);
+        assertMatch(overview.stdout, new RegExp(RegExp.escape(mq.clientId)));
+
+        const { messageId, offsetMessageId } = sent[0]!;
+        const topic = version.startsWith("5") ? ["-t", "orders"] : [];
+        const direct = ["queryMsgById", "-i", offsetMessageId, ...topic, "-g", "billing", "-d", mq.clientId];
+        const pushed = await rocketmq.mqadmin(direct);
+        assertMatch(pushed.stdout, /CR_SUCCESS/);
+        assertEquals(seen.splice(3), ["a"], `${messageId}, handled once more`);
+
         const reset = await rocketmq.mqadmin(["resetOffsetByTime", ...group, "-s", "0"]);
         assertMatch(reset.stdout, /orders|success/);
         await waitUntil(() => seen.length >= 6, { what: "all consumed again", timeout: 30_000 });

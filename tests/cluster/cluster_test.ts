@@ -1,3 +1,4 @@
+import { type JsonObject, pairsOf, parseJson } from "../../src/wire/json.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Cluster } from "../../src/cluster/cluster.ts";
@@ -349,13 +350,13 @@ Deno.test("a broker that asks where a consumer stands is told, for a group that 
   peer.ask({ code: getConsumerStatus.code, opaque: 2, fields: { topic: "orders", group: "nobody" } });
   await broker.untilRequests(3);
   const [told, unknown] = broker.requests.slice(1);
-  const { messageQueueTable } = JSON.parse(new TextDecoder().decode(told!.body));
-  const positions = Object.entries(messageQueueTable).map(([key, offset]) => [JSON.parse(key), offset]);
+  const table = parseJson(new TextDecoder().decode(told!.body)) as JsonObject;
+  const positions = pairsOf(table.messageQueueTable);
   assertEquals([told!.code, positions], [0, [
     [{ brokerName: "a", queueId: 0, topic: "orders" }, 5],
     [{ brokerName: "a", queueId: 1, topic: "orders" }, 6],
   ]]);
-  assertEquals([unknown!.code, unknown!.remark], [1, "no consumer of group nobody"]);
+  assertEquals([unknown!.code, unknown!.remark], [1, "no consumer of group nobody is on this client"]);
 });
 
 Deno.test("a changed route is told, listeners hear of it, and brokers that are new get a heartbeat", async () => {

@@ -1,5 +1,6 @@
 /** A name server and brokers whose answers are a test's, and clusters that are connected to them. */
 
+import type { RunningInfo } from "../../src/cluster/command_router.ts";
 import { Cluster, type ClusterOptions } from "../../src/cluster/cluster.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
@@ -161,6 +162,14 @@ export class Heard {
 
   positions(topic: string): readonly (readonly [MessageQueue, number])[] {
     return [0, 1].map((queueId) => [{ topic, broker: "a", queueId }, queueId + 5]);
+  }
+
+  runningInfo(): RunningInfo {
+    return { properties: {}, subscriptionSet: [], statusTable: {}, queues: [], poppedQueues: [] };
+  }
+
+  consumeDirectly(): Promise<string> {
+    return Promise.resolve("nobody consumes here");
   }
 
   onRouteChanged({ topic }: { topic: string }): void {

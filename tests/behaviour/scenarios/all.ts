@@ -7,6 +7,7 @@
 import type { Scenario } from "../harness.ts";
 import { scenarios as ack } from "./ack.ts";
 import { scenarios as close } from "./close.ts";
+import { scenarios as commands } from "./commands.ts";
 import { scenarios as connect } from "./connect.ts";
 import { scenarios as crash } from "./crash.ts";
 import { scenarios as faults } from "./faults.ts";
@@ -29,6 +30,7 @@ export const allScenarios: readonly Scenario[] = [
   ...group,
   ...byKey,
   ...broadcasting,
+  ...commands,
   ...retry,
   ...faults,
   ...run,

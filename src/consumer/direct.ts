@@ -1,0 +1,85 @@
+/**
+ * Messages that an operator has one consumer handle now, beside its queues.
+ *
+ * @module
+ */
+
+import type { Message } from "../message.ts";
+import { delay } from "../waiting.ts";
+import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../wire/bodies.ts";
+import type { StoredMessage } from "../wire/stored_message.ts";
+import { Batch, type SettlementRules } from "./batch.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { OwnedQueue } from "./owned_queue.ts";
+
+/** How long we may take, in milliseconds: brokers wait for 10 s. Source: Broker2Client.callClient. */
+const ANSWER_TIME = 8_000;
+
+/** What became of a message that was handed out directly: `undefined` while nobody knows. */
+interface Settled {
+  readonly result: DirectConsumeResult;
+  readonly remark?: string;
+}
+
+/**
+ * Hands one message to a loop or handler that asks, as a batch of its own that moves no offset, and tells what came of
+ * it: a text if nothing did in the time that the broker waits.
+ */
+export async function consumeDirectly<T>(
+  dispatcher: Dispatcher<T>,
+  message: StoredMessage<T>,
+  isOrdered: boolean,
+): Promise<ConsumeMessageDirectlyResult | string> {
+  const started = performance.now();
+  const rules = new DirectRules<T>();
+  const batch = new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);
+  dispatcher.offerDirect(batch);
+  const enough = new AbortController();
+  const settled = await Promise.race([rules.settled, delay(ANSWER_TIME, { signal: enough.signal }).catch(() => {})]);
+  enough.abort();
+  if (settled === undefined) {
+    if (dispatcher.withdraw(batch)) return `no loop has asked for a batch within ${ANSWER_TIME} ms`;
+    batch.abort("the broker does not wait any longer");
+    return `the message is in hand for longer than the ${ANSWER_TIME} ms that the broker waits`;
+  }
+  const { result, remark = "" } = settled;
+  const spentTimeMills = Math.round(performance.now() - started);
+  return { order: isOrdered, autoCommit: true, consumeResult: result, remark, spentTimeMills };
+}
+
+/** Settlements of one message that is in no queue of ours: nothing is stored, the operator is told. */
+class DirectRules<T> implements SettlementRules<T> {
+  readonly settled: Promise<Settled>;
+  #tell!: (settled: Settled) => void;
+
+  constructor() {
+    this.settled = new Promise((resolve) => this.#tell = resolve);
+  }
+
+  ack(batch: Batch<T>, message?: Message<T>): Promise<void> {
+    return this.#settle(batch, { result: "CR_SUCCESS" }, message);
+  }
+
+  retry(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
+    return this.#settle(batch, { result: "CR_LATER" }, message);
+  }
+
+  deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
+    return this.#settle(batch, { result: "CR_LATER" }, message);
+  }
+
+  release(batch: Batch<T>): void {
+    this.#settle(batch, { result: "CR_LATER" });
+  }
+
+  fail(batch: Batch<T>, error: unknown): Promise<void> {
+    const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return this.#settle(batch, { result: "CR_THROW_EXCEPTION", remark });
+  }
+
+  /** The first settlement wins, as with all batches. */
+  #settle(batch: Batch<T>, settled: Settled, message?: Message<T>): Promise<void> {
+    if (batch.claim(message).length > 0) this.#tell(settled);
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * What brokers and operators ask of a consumer while it runs.
+ *
+ * @module
+ */
+
+import type { GroupCommands, RunningInfo } from "../cluster/command_router.ts";
+import type { MessageQueue } from "../message.ts";
+import type { ConsumeMessageDirectlyResult } from "../wire/bodies.ts";
+import { decodeRecords } from "../wire/record.ts";
+import type { StoredMessage } from "../wire/stored_message.ts";
+import { consumeDirectly } from "./direct.ts";
+import type { CheckedConsumerOptions } from "./options_check.ts";
+import type { ConsumerParts } from "./parts.ts";
+import { runningInfo } from "./running_info.ts";
+
+/** What {@linkcode groupCommands} works with. */
+export interface GroupCommandsContext<T> {
+  /** The consumer's parts. */
+  readonly parts: ConsumerParts<T>;
+  /** Its options. */
+  readonly options: CheckedConsumerOptions;
+  /** The name servers' addresses. */
+  readonly nameServers: readonly string[];
+  /** Hears of a position that an operator has set and that could not be stored. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Answers for one consumer; it counts as started now. */
+export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommands {
+  const { parts, options, nameServers, onFailed } = context;
+  const startedAt = Date.now();
+  return {
+    onMembersChanged: () => void parts.rebalancer.run(),
+    onReset: (offsets) => {
+      for (const [queue, offset] of offsets) parts.assignment.reset(queue, offset).catch(onFailed);
+    },
+    positions: (topic) => parts.assignment.positions(topic),
+    runningInfo: (): RunningInfo => {
+      const { subscriptions, observer: { statistics }, assignment } = parts;
+      const owned = assignment.owned.map((each) => each);
+      return runningInfo({ options, nameServers, startedAt, subscriptions, statistics, owned });
+    },
+    consumeDirectly: async (record, broker): Promise<ConsumeMessageDirectlyResult | string> => {
+      const message = readMessage<T>(record, broker);
+      if (message === undefined) return "the message cannot be read";
+      return await consumeDirectly(parts.dispatcher, message, options.ordering !== "concurrent");
+    },
+  };
+}
+
+/** Reads one record, whose queue it tells itself. */
+function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
+  const [unplaced] = decodeRecords(record, { topic: "", broker, queueId: 0 }).messages;
+  if (unplaced === undefined) return undefined;
+  const queue: MessageQueue = { topic: unplaced.storedTopic, broker, queueId: unplaced.storedQueueId };
+  return decodeRecords(record, queue).messages[0] as StoredMessage<T> | undefined;
+}

@@ -1,0 +1,102 @@
+/**
+ * Looking at a group as its brokers know it, for mistakes that no request would tell.
+ *
+ * @module
+ */
+
+import type { EventHub } from "../events.ts";
+import type { ConsumerConnection, SubscriptionData } from "../wire/bodies.ts";
+
+/** What a {@linkcode GroupWatch} works with. */
+export interface GroupWatchContext {
+  /** The group. */
+  readonly group: string;
+  /** This client's id. */
+  readonly clientId: string;
+  /** Hears what is wrong. */
+  readonly events: EventHub;
+  /** What this member subscribes to. */
+  readonly subscriptions: () => readonly SubscriptionData[];
+  /** The names of the brokers that know the group. */
+  readonly brokers: () => readonly string[];
+  /** Asks a broker who is in the group. */
+  readonly connections: (broker: string) => Promise<ConsumerConnection>;
+}
+
+/**
+ * Tells of members that subscribe to something else, and of clients that have the same id.
+ *
+ * Brokers keep one set of subscriptions for a group, that of the last heartbeat: with different ones members get
+ * messages that they do not want and miss others. Two clients of one id count as one member, and consume the same.
+ */
+export class GroupWatch {
+  #context: GroupWatchContext;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  /** What was told, until it is over. */
+  #told = new Set<string>();
+  /** Whether our id was there twice at the last look: a connection that has just been lost may be listed still. */
+  #wasTwice = false;
+
+  /** Makes a watch that looks at nothing yet. */
+  constructor(context: GroupWatchContext) {
+    this.#context = context;
+  }
+
+  /** Looks every `interval` milliseconds until {@linkcode GroupWatch.stop}. */
+  start(interval: number): void {
+    this.#timer = setInterval(() => this.check(), interval);
+  }
+
+  /** Ends the watch. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Looks once; brokers that do not answer are left out. */
+  async check(): Promise<void> {
+    const { brokers, connections } = this.#context;
+    const views = await Promise.all(brokers().map((broker) => connections(broker).catch(() => undefined)));
+    const known = views.filter((view) => view !== undefined);
+    this.#tell("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
+    const isTwice = known.some((view) => this.#count(view) > 1);
+    const text = `another client has the id of this one: they count as one member of group "${this.#context.group}"`;
+    this.#tell("duplicateClientId", isTwice && this.#wasTwice ? [{ text }] : []);
+    this.#wasTwice = isTwice;
+  }
+
+  #differences({ subscriptionTable = {} }: ConsumerConnection): { text: string; topic: string }[] {
+    const ours = new Map(this.#context.subscriptions().map((each) => [each.topic, each]));
+    const topics = new Set([...ours.keys(), ...Object.keys(subscriptionTable)]);
+    return [...topics].flatMap((topic) => {
+      const [here, there] = [ours.get(topic), subscriptionTable[topic]].map(shown);
+      if (here === there) return [];
+      const text = `topic "${topic}" is subscribed with ${here} here, by another member of the group with ${there}: ` +
+        `brokers keep one subscription for a group`;
+      return [{ text, topic }];
+    });
+  }
+
+  #count({ connectionSet = [] }: ConsumerConnection): number {
+    return connectionSet.filter(({ clientId }) => clientId === this.#context.clientId).length;
+  }
+
+  #tell(type: "mixedSubscriptions" | "duplicateClientId", found: readonly { text: string; topic?: string }[]): void {
+    const { events, group } = this.#context;
+    const keyOf = ({ topic = "" }: { topic?: string }) => `${type} ${topic}`;
+    const now = new Set(found.map(keyOf));
+    for (const key of this.#told) if (key.startsWith(`${type} `) && !now.has(key)) this.#told.delete(key);
+    for (const each of found) {
+      if (this.#told.has(keyOf(each))) continue;
+      this.#told.add(keyOf(each));
+      const about = each.topic === undefined ? { group } : { group, topic: each.topic };
+      events.emit("warning", type, `group "${group}": ${each.text}`, about);
+    }
+  }
+}
+
+function shown(subscription: SubscriptionData | undefined): string {
+  if (subscription === undefined) return "nothing";
+  const { expressionType, subString, tagsSet } = subscription;
+  const isTags = expressionType !== "SQL92" && tagsSet !== undefined && tagsSet.length > 0;
+  return `${expressionType ?? "TAG"} "${isTags ? [...tagsSet].sort().join(" || ") : subString}"`;
+}
