@@ -36,7 +36,8 @@ export type {
   SeekPosition,
   TopicStats,
 } from "./src/consumer/consumer.ts";
-export type { MessageBatch, RetryOptions } from "./src/consumer/batch.ts";
+export type { MessageBatch } from "./src/consumer/batch.ts";
+export type { RetryOptions } from "./src/consumer/handed_out.ts";
 export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer/options.ts";
 export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";

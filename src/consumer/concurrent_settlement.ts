@@ -6,7 +6,8 @@
 
 import { ValidationError } from "../errors.ts";
 import type { Message } from "../message.ts";
-import type { Batch, RetryOptions } from "./batch.ts";
+import type { Batch } from "./batch.ts";
+import type { RetryOptions } from "./handed_out.ts";
 import { Settlement } from "./settlement.ts";
 
 /** The delay level of a message whose batch was in hand for too long. Source: ConsumeMessageConcurrentlyService. */

@@ -7,10 +7,8 @@
 import type { Message } from "../message.ts";
 import { delay } from "../waiting.ts";
 import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../wire/bodies.ts";
-import type { StoredMessage } from "../wire/stored_message.ts";
-import { Batch, type SettlementRules } from "./batch.ts";
-import type { Dispatcher } from "./dispatcher.ts";
-import { OwnedQueue } from "./owned_queue.ts";
+import type { DirectShelf } from "./dispatcher.ts";
+import type { HandedOut, SettlementRules } from "./handed_out.ts";
 
 /** How long we may take, in milliseconds: brokers wait for 10 s. Source: Broker2Client.callClient. */
 const ANSWER_TIME = 8_000;
@@ -22,17 +20,17 @@ interface Settled {
 }
 
 /**
- * Hands one message to a loop or handler that asks, as a batch of its own that moves no offset, and tells what came of
+ * Hands a batch of one message to a loop or handler that asks; it moves no offset. Tells what came of
  * it: a text if nothing did in the time that the broker waits.
  */
-export async function consumeDirectly<T>(
-  dispatcher: Dispatcher<T>,
-  message: StoredMessage<T>,
+export async function consumeDirectly<T, B extends HandedOut<T>>(
+  dispatcher: DirectShelf<B>,
+  makeBatch: (rules: SettlementRules<T, HandedOut<T>>) => B,
   isOrdered: boolean,
 ): Promise<ConsumeMessageDirectlyResult | string> {
   const started = performance.now();
   const rules = new DirectRules<T>();
-  const batch = new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);
+  const batch = makeBatch(rules);
   dispatcher.offerDirect(batch);
   const enough = new AbortController();
   const settled = await Promise.race([rules.settled, delay(ANSWER_TIME, { signal: enough.signal }).catch(() => {})]);
@@ -48,7 +46,7 @@ export async function consumeDirectly<T>(
 }
 
 /** Settlements of one message that is in no queue of ours: nothing is stored, the operator is told. */
-class DirectRules<T> implements SettlementRules<T> {
+class DirectRules<T> implements SettlementRules<T, HandedOut<T>> {
   readonly settled: Promise<Settled>;
   #tell!: (settled: Settled) => void;
 
@@ -56,29 +54,29 @@ class DirectRules<T> implements SettlementRules<T> {
     this.settled = new Promise((resolve) => this.#tell = resolve);
   }
 
-  ack(batch: Batch<T>, message?: Message<T>): Promise<void> {
+  ack(batch: HandedOut<T>, message?: Message<T>): Promise<void> {
     return this.#settle(batch, { result: "CR_SUCCESS" }, message);
   }
 
-  retry(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
+  retry(batch: HandedOut<T>, message: Message<T> | undefined): Promise<void> {
     return this.#settle(batch, { result: "CR_LATER" }, message);
   }
 
-  deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
+  deadLetter(batch: HandedOut<T>, message: Message<T> | undefined): Promise<void> {
     return this.#settle(batch, { result: "CR_LATER" }, message);
   }
 
-  release(batch: Batch<T>): void {
+  release(batch: HandedOut<T>): void {
     this.#settle(batch, { result: "CR_LATER" });
   }
 
-  fail(batch: Batch<T>, error: unknown): Promise<void> {
+  fail(batch: HandedOut<T>, error: unknown): Promise<void> {
     const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     return this.#settle(batch, { result: "CR_THROW_EXCEPTION", remark });
   }
 
   /** The first settlement wins, as with all batches. */
-  #settle(batch: Batch<T>, settled: Settled, message?: Message<T>): Promise<void> {
+  #settle(batch: HandedOut<T>, settled: Settled, message?: Message<T>): Promise<void> {
     if (batch.claim(message).length > 0) this.#tell(settled);
     return Promise.resolve();
   }

@@ -4,10 +4,6 @@
  * @module
  */
 
-import { Batch } from "./batch.ts";
-import type { OwnedQueue } from "./owned_queue.ts";
-import type { Settlement } from "./settlement.ts";
-
 /** After this time without a wait, in milliseconds, a loop lets sockets and timers have a turn. */
 const LONGEST_RUN = 8;
 
@@ -24,30 +20,48 @@ export interface TakeOptions {
   readonly max?: number | undefined;
 }
 
+/** A queue as far as turns are concerned. */
+export interface Shelf {
+  /** Whether messages may be handed out. */
+  readonly handsOut: boolean;
+  /** Whether the dispatcher has it in its round. */
+  listed: boolean;
+}
+
+/** Where a batch is handed out that is of no queue. */
+export interface DirectShelf<B> {
+  /** Hands a batch out that is of none of our queues, to whoever asks next. */
+  offerDirect(batch: B): void;
+  /** Takes such a batch back; false if it is handed out. */
+  withdraw(batch: B): boolean;
+}
+
 /** A loop that waits for its next batch. */
-interface Waiter<T> {
+interface Waiter<B> {
   readonly ask: TakeOptions;
-  readonly resolve: (batch: Batch<T> | undefined) => void;
+  readonly resolve: (batch: B | undefined) => void;
 }
 
 /** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
-export class Dispatcher<T = unknown> {
+export class Dispatcher<Q extends Shelf, B extends { readonly topic: string }> implements DirectShelf<B> {
   #batchSize: number;
-  #settlement: Settlement<T>;
+  #cut: (from: Q, max: number, topic: string | undefined) => B | undefined;
   /** Queues with something to hand out, in the order of their turns. */
-  #round: OwnedQueue<T>[] = [];
-  #waiters: Waiter<T>[] = [];
+  #round: Q[] = [];
+  #waiters: Waiter<B>[] = [];
   /** Batches from beside the queues, which come first. */
-  #direct: Batch<T>[] = [];
+  #direct: B[] = [];
   #listening = new Map<AbortSignal, () => void>();
   #closed = false;
   #lastTurn = performance.now();
   #lastAsk = performance.now();
 
-  /** Makes a dispatcher of batches of at most `batchSize`. */
-  constructor(batchSize: number, settlement: Settlement<T>) {
+  /**
+   * Makes a dispatcher of batches of at most `batchSize`. `cut` takes a batch from a queue; undefined if it has none now.
+   */
+  constructor(batchSize: number, cut: (from: Q, max: number, topic: string | undefined) => B | undefined) {
     this.#batchSize = batchSize;
-    this.#settlement = settlement;
+    this.#cut = cut;
   }
 
   /** Whether loops end at their next ask. */
@@ -61,36 +75,36 @@ export class Dispatcher<T = unknown> {
   }
 
   /** Messages of a queue have arrived, in a turn of the event loop of their own. */
-  arrived(owned: OwnedQueue<T>): void {
+  arrived(queue: Q): void {
     this.#lastTurn = performance.now();
-    this.offer(owned);
+    this.offer(queue);
   }
 
   /** A queue has something to hand out, perhaps. */
-  offer(owned: OwnedQueue<T>): void {
-    if (!owned.handsOut) return;
-    if (!owned.listed) {
-      owned.listed = true;
-      this.#round.push(owned);
+  offer(queue: Q): void {
+    if (!queue.handsOut) return;
+    if (!queue.listed) {
+      queue.listed = true;
+      this.#round.push(queue);
     }
     this.#serve(); // a queue in the round may hold only what no loop has wanted so far
   }
 
   /** Hands a batch out that is of none of our queues, to whoever asks next. */
-  offerDirect(batch: Batch<T>): void {
+  offerDirect(batch: B): void {
     this.#direct.push(batch);
     this.#serve();
   }
 
   /** Takes such a batch back; false if it is handed out. */
-  withdraw(batch: Batch<T>): boolean {
+  withdraw(batch: B): boolean {
     const at = this.#direct.indexOf(batch);
     if (at >= 0) this.#direct.splice(at, 1);
     return at >= 0;
   }
 
   /** The next batch; undefined once the dispatcher is closed or the signal has aborted. */
-  async take(ask: TakeOptions): Promise<Batch<T> | undefined> {
+  async take(ask: TakeOptions): Promise<B | undefined> {
     const { signal } = ask;
     if (signal?.aborted) return undefined;
     if (this.#closed) return this.#next(ask);
@@ -115,29 +129,26 @@ export class Dispatcher<T = unknown> {
     this.#forgetSignals();
   }
 
-  #next(ask: TakeOptions): Batch<T> | undefined {
+  #next(ask: TakeOptions): B | undefined {
     const direct = this.#direct.findIndex(({ topic }) => ask.topic === undefined || ask.topic === topic);
     if (direct >= 0 && !this.#closed) return this.#direct.splice(direct, 1)[0];
     for (let turns = this.#round.length; turns > 0; turns--) {
-      const owned = this.#round.shift()!;
-      owned.listed = false;
-      if (!owned.handsOut) continue;
-      const taken = owned.process.take(ask.max ?? this.#batchSize, ask.topic, owned.state === "closing");
+      const queue = this.#round.shift()!;
+      queue.listed = false;
+      if (!queue.handsOut) continue;
+      const batch = this.#cut(queue, ask.max ?? this.#batchSize, ask.topic);
       // What no loop can have now, because its key is in hand or rests, is offered again when that ends.
-      const isBlocked = taken === undefined && ask.topic === undefined;
-      if (!isBlocked && owned.handsOut) {
-        owned.listed = true;
-        this.#round.push(owned);
+      const isBlocked = batch === undefined && ask.topic === undefined;
+      if (!isBlocked && queue.handsOut) {
+        queue.listed = true;
+        this.#round.push(queue);
       }
-      if (taken === undefined) continue;
-      const batch = new Batch(owned, taken, this.#settlement);
-      this.#settlement.handedOut(batch);
-      return batch;
+      if (batch !== undefined) return batch;
     }
     return undefined;
   }
 
-  #wait(ask: TakeOptions): Promise<Batch<T> | undefined> {
+  #wait(ask: TakeOptions): Promise<B | undefined> {
     return new Promise((resolve) => {
       this.#waiters.push({ ask, resolve });
       if (ask.signal !== undefined) this.#listen(ask.signal);
@@ -166,7 +177,7 @@ export class Dispatcher<T = unknown> {
     }
   }
 
-  #end(which: (waiter: Waiter<T>) => boolean): void {
+  #end(which: (waiter: Waiter<B>) => boolean): void {
     const ended = this.#waiters.filter(which);
     this.#waiters = this.#waiters.filter((waiter) => !which(waiter));
     for (const { resolve } of ended) resolve(undefined);

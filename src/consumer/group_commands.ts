@@ -9,8 +9,11 @@ import type { MessageQueue } from "../message.ts";
 import type { ConsumeMessageDirectlyResult } from "../wire/bodies.ts";
 import { decodeRecords } from "../wire/record.ts";
 import type { StoredMessage } from "../wire/stored_message.ts";
+import { Batch } from "./batch.ts";
 import { consumeDirectly } from "./direct.ts";
+import type { SettlementRules } from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
+import { OwnedQueue } from "./owned_queue.ts";
 import type { ConsumerParts } from "./parts.ts";
 import { runningInfo } from "./running_info.ts";
 
@@ -44,13 +47,15 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
     consumeDirectly: async (record, broker): Promise<ConsumeMessageDirectlyResult | string> => {
       const message = readMessage<T>(record, broker);
       if (message === undefined) return "the message cannot be read";
-      return await consumeDirectly(parts.dispatcher, message, options.ordering !== "concurrent");
+      const makeBatch = (rules: SettlementRules<T, Batch<T>>) =>
+        new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);
+      return await consumeDirectly<T, Batch<T>>(parts.dispatcher, makeBatch, options.ordering !== "concurrent");
     },
   };
 }
 
 /** Reads one record, whose queue it tells itself. */
-function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
+export function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
   const [unplaced] = decodeRecords(record, { topic: "", broker, queueId: 0 }).messages;
   if (unplaced === undefined) return undefined;
   const queue: MessageQueue = { topic: unplaced.storedTopic, broker, queueId: unplaced.storedQueueId };

@@ -6,8 +6,9 @@
 
 import { ValidationError } from "../errors.ts";
 import type { Message } from "../message.ts";
-import type { Batch, RetryOptions } from "./batch.ts";
+import type { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL } from "./disposal.ts";
+import type { RetryOptions } from "./handed_out.ts";
 import { Settlement } from "./settlement.ts";
 
 /** For how long a queue or a key may rest, in milliseconds. Source: ConsumeMessageOrderlyService. */

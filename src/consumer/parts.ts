@@ -14,6 +14,7 @@ import { Tracer } from "../telemetry/tracer.ts";
 import { retryTopic } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import { Assignment } from "./assignment.ts";
+import type { Batch } from "./batch.ts";
 import { ConcurrentSettlement } from "./concurrent_settlement.ts";
 import { type Disposal, SendBack, Skip } from "./disposal.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -45,7 +46,7 @@ export class ConsumerParts<T = unknown> {
   readonly offsets: OffsetStore;
   readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
-  readonly dispatcher: Dispatcher<T>;
+  readonly dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
   readonly locks: QueueLocks | undefined;
   readonly assignment: Assignment<T>;
   readonly rebalancer: Rebalancer;
@@ -75,7 +76,10 @@ export class ConsumerParts<T = unknown> {
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
     this.settlement = this.#makeSettlement();
-    this.dispatcher = new Dispatcher<T>(options.batchSize, this.settlement);
+    this.dispatcher = new Dispatcher(
+      options.batchSize,
+      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+    );
     this.locks = this.#makeLocks();
     this.assignment = this.#makeAssignment(puller);
     this.rebalancer = this.#makeRebalancer();

@@ -7,8 +7,9 @@
 import { MessageConsumeError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";
-import type { Batch, RetryOptions, SettlementRules } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
+import type { RetryOptions, SettlementRules } from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 
@@ -40,7 +41,7 @@ export interface SettlementObserver<T = unknown> {
 }
 
 /** Acknowledging, dead-lettering, putting back, and the watch over the time that batches are in hand. */
-export abstract class Settlement<T = unknown> implements SettlementRules<T> {
+export abstract class Settlement<T = unknown> implements SettlementRules<T, Batch<T>> {
   protected readonly context: SettlementContext<T>;
   /** All batches in hand, oldest first. */
   #inHand = new Set<Batch<T>>();
@@ -65,13 +66,17 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T> {
     return this.#retriedTotal;
   }
 
-  /** Notes a batch that is about to be handed out. */
-  handedOut(batch: Batch<T>): void {
-    batch.owner.inHand.add(batch);
-    batch.owner.lastHandOut = batch.handedOutAt;
+  /** Takes a batch from a queue, if it has one now; from one that closes only what others wait for to be committed. */
+  handOut(owner: OwnedQueue<T>, max: number, topic: string | undefined): Batch<T> | undefined {
+    const taken = owner.process.take(max, topic, owner.state === "closing");
+    if (taken === undefined) return undefined;
+    const batch = new Batch(owner, taken, this);
+    owner.inHand.add(batch);
+    owner.lastHandOut = batch.handedOutAt;
     this.#inHand.add(batch);
     this.context.observer?.handedOut(batch);
     this.#timer ??= setTimeout(() => this.#expire(), this.context.options.consumeTimeout);
+    return batch;
   }
 
   /** Settles one message, or all that nobody has settled. */

@@ -351,7 +351,7 @@ Deno.test("a broker that asks where a consumer stands is told, for a group that 
   await broker.untilRequests(3);
   const [told, unknown] = broker.requests.slice(1);
   const table = parseJson(new TextDecoder().decode(told!.body)) as JsonObject;
-  const positions = pairsOf(table.messageQueueTable);
+  const positions = pairsOf(table.messageQueueTable).map(([name, offset]) => [{ ...name }, offset]);
   assertEquals([told!.code, positions], [0, [
     [{ brokerName: "a", queueId: 0, topic: "orders" }, 5],
     [{ brokerName: "a", queueId: 1, topic: "orders" }, 6],

@@ -29,7 +29,7 @@ export class Bench {
   failSendBack = false;
   failCopy = false;
   readonly settlement: Settlement;
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Dispatcher<OwnedQueue, Batch>;
   #keyOf: KeyOf | undefined;
 
   constructor(some: Partial<ConsumerOptions> = {}) {
@@ -55,7 +55,10 @@ export class Bench {
     const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
     this.settlement = new Rules({ options: checked, events, disposal, offer });
     this.#keyOf = { concurrent: undefined, orderly: () => "", byKey: keyOf }[checked.ordering];
-    this.dispatcher = new Dispatcher(checked.batchSize, this.settlement);
+    this.dispatcher = new Dispatcher(
+      checked.batchSize,
+      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+    );
   }
 
   /** An open queue with messages of these offsets. */
