@@ -39,6 +39,9 @@ export type {
 export type { MessageBatch } from "./src/consumer/batch.ts";
 export type { RetryOptions } from "./src/consumer/handed_out.ts";
 export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer/options.ts";
+export type { PopBatch } from "./src/consumer/pop/batch.ts";
+export type { PopConsumer, PopConsumerStats, PopOptions } from "./src/consumer/pop/consumer.ts";
+export type { PopConsumerOptions } from "./src/consumer/pop/options.ts";
 export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
 export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/selector.ts";

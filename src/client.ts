@@ -9,6 +9,9 @@ import { Cluster } from "./cluster/cluster.ts";
 import type { Consumer } from "./consumer/consumer.ts";
 import { joinGroup } from "./consumer/group_consumer.ts";
 import type { ConsumerOptions } from "./consumer/options.ts";
+import type { PopConsumer } from "./consumer/pop/consumer.ts";
+import { joinPopGroup } from "./consumer/pop/group_pop_consumer.ts";
+import type { PopConsumerOptions } from "./consumer/pop/options.ts";
 import { EventHub, type StatusEvent } from "./events.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
@@ -25,6 +28,15 @@ export interface Client {
    * @throws {ConsumerStartError} if the group cannot be joined
    */
   consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>>;
+  /**
+   * Joins a group as a worker that pops: it owns no queue, and takes what there is for a time. Brokers of 5.x only.
+   *
+   * @throws {ConfigError} for options that are not allowed, all of them named
+   * @throws {InvalidTopicError} for a topic that no name server knows, unless `missingTopic` is `"wait"`
+   * @throws {InvalidSelectorError} for a filter that cannot be understood
+   * @throws {UnsupportedError} if a broker is older than 5.0
+   */
+  popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>>;
   /**
    * Makes a producer.
    *
@@ -69,6 +81,10 @@ class RocketMQClient implements Client {
 
   async consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>> {
     return await joinGroup<T>(this.#cluster, options);
+  }
+
+  async popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>> {
+    return await joinPopGroup<T>(this.#cluster, options);
   }
 
   async producer(options: ProducerOptions = {}): Promise<Producer> {

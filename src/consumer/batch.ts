@@ -73,6 +73,11 @@ export class Batch<T = unknown> extends HandedOut<T, HeldMessage<T>> implements 
     return this.messages[0]!.topic;
   }
 
+  /** Where the figures of its messages are counted. */
+  get sourceTopic(): string {
+    return this.owner.queue.topic;
+  }
+
   /** The number of a message in its process queue, by its position in the batch. */
   numberAt(at: number): number {
     return this.#numbers?.[at] ?? this.#first + at;

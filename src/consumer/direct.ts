@@ -4,9 +4,11 @@
  * @module
  */
 
-import type { Message } from "../message.ts";
+import type { Message, MessageQueue } from "../message.ts";
 import { delay } from "../waiting.ts";
 import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../wire/bodies.ts";
+import { decodeRecords } from "../wire/record.ts";
+import type { StoredMessage } from "../wire/stored_message.ts";
 import type { DirectShelf } from "./dispatcher.ts";
 import type { HandedOut, SettlementRules } from "./handed_out.ts";
 
@@ -80,4 +82,12 @@ class DirectRules<T> implements SettlementRules<T, HandedOut<T>> {
     if (batch.claim(message).length > 0) this.#tell(settled);
     return Promise.resolve();
   }
+}
+
+/** Reads one record, whose queue it tells itself. */
+export function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
+  const [unplaced] = decodeRecords(record, { topic: "", broker, queueId: 0 }).messages;
+  if (unplaced === undefined) return undefined;
+  const queue: MessageQueue = { topic: unplaced.storedTopic, broker, queueId: unplaced.storedQueueId };
+  return decodeRecords(record, queue).messages[0] as StoredMessage<T> | undefined;
 }

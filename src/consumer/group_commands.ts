@@ -5,12 +5,9 @@
  */
 
 import type { GroupCommands, RunningInfo } from "../cluster/command_router.ts";
-import type { MessageQueue } from "../message.ts";
 import type { ConsumeMessageDirectlyResult } from "../wire/bodies.ts";
-import { decodeRecords } from "../wire/record.ts";
-import type { StoredMessage } from "../wire/stored_message.ts";
 import { Batch } from "./batch.ts";
-import { consumeDirectly } from "./direct.ts";
+import { consumeDirectly, readMessage } from "./direct.ts";
 import type { SettlementRules } from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
@@ -52,12 +49,4 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
       return await consumeDirectly<T, Batch<T>>(parts.dispatcher, makeBatch, options.ordering !== "concurrent");
     },
   };
-}
-
-/** Reads one record, whose queue it tells itself. */
-export function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
-  const [unplaced] = decodeRecords(record, { topic: "", broker, queueId: 0 }).messages;
-  if (unplaced === undefined) return undefined;
-  const queue: MessageQueue = { topic: unplaced.storedTopic, broker, queueId: unplaced.storedQueueId };
-  return decodeRecords(record, queue).messages[0] as StoredMessage<T> | undefined;
 }

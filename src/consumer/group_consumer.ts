@@ -6,7 +6,7 @@
 
 import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
-import { ConsumerStartError, ConsumerStateError } from "../errors.ts";
+import { ConsumerStateError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
@@ -23,7 +23,8 @@ import type {
   TopicStats,
 } from "./consumer.ts";
 import { groupCommands } from "./group_commands.ts";
-import { BatchIterator, batchStream, runHandlers } from "./iteration.ts";
+import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
+import { enterGroup } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_check.ts";
 import { ConsumerParts } from "./parts.ts";
@@ -103,21 +104,9 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.groupWatch.start(this.#options.rebalanceInterval);
   }
 
-  /** From here on heartbeats name this member, and the cluster tells it what happens. */
   #enter(): void {
-    const { membership } = this.#cluster;
-    if (membership.hasConsumer(this.group)) {
-      throw new ConsumerStartError(
-        `Cannot join group "${this.group}": this client is a member already; brokers tell members apart by client, ` +
-          `so connect() once more for a second one`,
-        { code: "GROUP_IN_USE" },
-      );
-    }
-    this.#isMember = true;
     const { retryTopic, rebalancer, subscriptions } = this.#parts;
-    if (retryTopic !== undefined) rebalancer.expect(retryTopic);
-    membership.addConsumer(this.group, () => subscriptions.describe());
-    this.#cluster.listen(this.group, {
+    enterGroup(this.#cluster, this.group, () => subscriptions.describe(), {
       ...groupCommands({
         parts: this.#parts,
         options: this.#options,
@@ -127,6 +116,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       onRouteChanged: (route) => this.#routeChanged(route.topic),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
+    this.#isMember = true;
+    if (retryTopic !== undefined) rebalancer.expect(retryTopic);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<MessageBatch<T>, undefined> {
@@ -304,12 +295,4 @@ function topicStats(statistics: ConsumerStatistics, topic: string): TopicStats {
     failedPerSecond: status.consumeFailedTPS,
     failedLastHour: status.consumeFailedMsgs,
   };
-}
-
-function checkRunOptions(options: RunOptions): RunOptions {
-  const check = new OptionsCheck("run handlers");
-  check.known(options, ["concurrency", "signal", "topic"]);
-  const concurrency = check.integer("concurrency", options.concurrency, 20, 1, 1_000);
-  check.done();
-  return { ...options, concurrency };
 }

@@ -22,7 +22,10 @@ export interface GroupSubscriptionsContext {
   /** Asks brokers. */
   readonly brokers: BrokerClient;
   /** The consumer's options. */
-  readonly options: CheckedConsumerOptions;
+  readonly options: Pick<
+    CheckedConsumerOptions,
+    "group" | "model" | "topics" | "maxSubscriptions" | "missingTopic" | "consumeFrom"
+  >;
   /** How brokers are told that messages are taken: `CONSUME_PASSIVELY` or `CONSUME_POP`. */
   readonly consumeType: string;
   /** The topic of the group's retries, if the consumer takes them itself. */

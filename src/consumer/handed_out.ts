@@ -38,6 +38,29 @@ export interface SettlementRules<T, B> {
   fail(batch: B, error: unknown): Promise<void>;
 }
 
+/** How messages ended. */
+export type Outcome = "consumed" | "failed" | "threw" | "late";
+
+/** A batch as far as it is looked at. */
+export interface ObservedBatch<T = unknown> {
+  /** Its messages. */
+  readonly messages: readonly Message<T>[];
+  /** How many there are. */
+  readonly length: number;
+  /** When it was handed out, by the monotonic clock. */
+  readonly handedOutAt: number;
+  /** Where its figures are counted: what comes back counts for the retry topic. */
+  readonly sourceTopic: string;
+}
+
+/** Hears of batches: for statistics and traces. */
+export interface SettlementObserver<T = unknown> {
+  /** A batch is handed out. */
+  handedOut(batch: ObservedBatch<T>): void;
+  /** Some messages of it, or all, have ended so. */
+  ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
+}
+
 const noReason = "the messages are no longer this member's";
 
 /** A batch in hand: knows which of its messages somebody has settled, and leaves the how to its rules. */

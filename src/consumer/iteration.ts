@@ -5,6 +5,7 @@
  */
 
 import { ConsumerStateError, InvalidConsumeResultError } from "../errors.ts";
+import { OptionsCheck } from "../options.ts";
 import type { BatchesOptions, RunOptions } from "./consumer.ts";
 import type { TakeOptions } from "./dispatcher.ts";
 
@@ -134,4 +135,17 @@ export function batchStream<B extends LoopBatch>(source: BatchSource<B>, options
       await batches.return();
     },
   }, { highWaterMark: 0 });
+}
+
+/**
+ * Checks the options of handlers.
+ *
+ * @throws {ConfigError} naming every problem
+ */
+export function checkRunOptions(options: RunOptions): RunOptions {
+  const check = new OptionsCheck("run handlers");
+  check.known(options, ["concurrency", "signal", "topic"]);
+  const concurrency = check.integer("concurrency", options.concurrency, 20, 1, 1_000);
+  check.done();
+  return { ...options, concurrency };
 }

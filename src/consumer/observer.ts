@@ -8,8 +8,7 @@ import type { Message } from "../message.ts";
 import type { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { TraceContextCode } from "../telemetry/trace_records.ts";
 import type { TracedBatch, Tracer } from "../telemetry/tracer.ts";
-import type { Batch } from "./batch.ts";
-import type { Outcome, SettlementObserver } from "./settlement.ts";
+import type { ObservedBatch, Outcome, SettlementObserver } from "./handed_out.ts";
 
 /** What a trace says of an outcome. Source: ConsumeMessageConcurrentlyService. */
 const traceCodes: Readonly<Record<Outcome, TraceContextCode>> = {
@@ -24,7 +23,7 @@ export class Observer<T = unknown> implements SettlementObserver<T> {
   /** The figures. */
   readonly statistics: ConsumerStatistics;
   #tracer: Tracer | undefined;
-  #traced = new WeakMap<Batch<T>, TracedBatch>();
+  #traced = new WeakMap<ObservedBatch<T>, TracedBatch>();
 
   /** Makes an observer; without a tracer nothing is traced. */
   constructor(statistics: ConsumerStatistics, tracer: Tracer | undefined) {
@@ -32,13 +31,13 @@ export class Observer<T = unknown> implements SettlementObserver<T> {
     this.#tracer = tracer;
   }
 
-  handedOut(batch: Batch<T>): void {
+  handedOut(batch: ObservedBatch<T>): void {
     const traced = this.#tracer?.before(batch.messages);
     if (traced !== undefined) this.#traced.set(batch, traced);
   }
 
-  ended(batch: Batch<T>, outcome: Outcome, messages: readonly Message<T>[]): void {
-    const { topic } = batch.queue;
+  ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void {
+    const { sourceTopic: topic } = batch;
     const isWhole = messages.length === batch.length;
     const ms = performance.now() - batch.handedOutAt;
     if (outcome === "consumed") this.statistics.consumed(topic, messages.length, ms);

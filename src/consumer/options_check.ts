@@ -129,7 +129,8 @@ export function checkConsumerOptions(options: ConsumerOptions): CheckedConsumerO
   return checked;
 }
 
-function checkGroup(check: OptionsCheck, group: unknown): string {
+/** Checks `group`. */
+export function checkGroup(check: OptionsCheck, group: unknown): string {
   const name = check.name("group", group, MAX_GROUP_LENGTH);
   // Brokers and other clients use this name as "no group given". Source: Validators.
   if (name === "DEFAULT_CONSUMER") check.add("group", group, "any name but DEFAULT_CONSUMER");
@@ -151,7 +152,8 @@ function shardingKeyOf(message: Message): string | undefined {
   return message.property(PropertyName.SHARDING_KEY);
 }
 
-function checkTimes(check: OptionsCheck, value: unknown, fallback: number): number {
+/** Checks `maxReconsumeTimes`. */
+export function checkTimes(check: OptionsCheck, value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
   if (value === Infinity || value === "Infinity") return Infinity;
   return check.integer("maxReconsumeTimes", value, fallback, 0, 0x7fffffff, "or Infinity");
@@ -171,7 +173,8 @@ function checkInstance(check: OptionsCheck, value: unknown, model: string): stri
   return "default";
 }
 
-function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
+/** Checks `trace`: gives the topic, undefined without a trace. */
+export function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return TRACE_TOPIC;
   if (typeof value === "object" && value !== null && Object.keys(value).every((name) => name === "topic")) {
@@ -181,7 +184,8 @@ function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
   return undefined;
 }
 
-function checkTopics(check: OptionsCheck, topics: unknown, max: number): ReadonlyMap<string, Selector> {
+/** Checks `topics`, of which there may be `max`. */
+export function checkTopics(check: OptionsCheck, topics: unknown, max: number): ReadonlyMap<string, Selector> {
   const entries: [string, unknown][] = typeof topics === "string"
     ? [[topics, "*"]]
     : Array.isArray(topics)

@@ -4,24 +4,10 @@
  * @module
  */
 
-import { NetworkError, ResponseError } from "../errors.ts";
-import { ResponseCode } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { ProcessQueue } from "./process_queue.ts";
+import { delayAfter, UnheldAnswers } from "./pull_pace.ts";
 import type { PullAnswer } from "./puller.ts";
-
-/** After an error, in milliseconds. Source: DefaultMQPushConsumerImpl. */
-const ERROR_DELAY = 1_000;
-/** After the broker asked for less, in milliseconds. Source: DefaultMQPushConsumerImpl. */
-const FLOW_CONTROL_DELAY = 20;
-/** After a connection failed: the endpoint has a back-off of its own. */
-const NETWORK_DELAY = 20;
-/** Answers without news that come faster than this, in milliseconds, were not held by the broker. */
-const HELD_AT_LEAST = 5;
-/** How many of those in a row are taken as they come. */
-const FREE_UNHELD = 3;
-/** The wait after more of them, in milliseconds. */
-const UNHELD_DELAY = 200;
 
 /** What a {@linkcode PullLoop} works with. */
 export interface PullLoopContext<T = unknown> {
@@ -55,7 +41,7 @@ export class PullLoop<T = unknown> {
   #state: "stopped" | "pulling" | "blocked" | "waiting" = "stopped";
   #since = performance.now();
   #brokerId = 0;
-  #unheld = 0;
+  #unheld = new UnheldAnswers();
   #failing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -125,7 +111,7 @@ export class PullLoop<T = unknown> {
   }
 
   #found(answer: PullAnswer<T>): void {
-    this.#unheld = 0;
+    this.#unheld.reset();
     this.#context.process.put(answer.messages, answer.nextOffset);
     this.#stepIn(this.#context.interval);
     const newest = answer.messages.at(-1);
@@ -133,11 +119,10 @@ export class PullLoop<T = unknown> {
   }
 
   #empty(answer: PullAnswer<T>): void {
-    const moved = answer.nextOffset > this.#context.process.position;
-    const held = performance.now() - this.#since >= HELD_AT_LEAST;
-    this.#unheld = moved || held ? 0 : this.#unheld + 1;
+    if (answer.nextOffset > this.#context.process.position) this.#unheld.reset();
+    const pause = this.#unheld.pauseAfter(performance.now() - this.#since);
     this.#context.process.put([], answer.nextOffset);
-    this.#stepIn(this.#unheld > FREE_UNHELD ? UNHELD_DELAY : this.#context.interval);
+    this.#stepIn(Math.max(pause, this.#context.interval));
   }
 
   async #secure(answer: PullAnswer<T>): Promise<void> {
@@ -162,10 +147,4 @@ export class PullLoop<T = unknown> {
     const generation = this.#generation;
     this.#timer = setTimeout(() => generation === this.#generation && this.#step(), ms);
   }
-}
-
-function delayAfter(error: unknown): number {
-  if (error instanceof NetworkError && error.code !== "MALFORMED_FRAME") return NETWORK_DELAY;
-  const throttled = error instanceof ResponseError && error.responseCode === ResponseCode.FLOW_CONTROL;
-  return throttled ? FLOW_CONTROL_DELAY : ERROR_DELAY;
 }

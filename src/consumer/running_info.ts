@@ -35,15 +35,7 @@ export function runningInfo(source: RunningInfoSource): RunningInfo {
   const { options, nameServers, startedAt, subscriptions, owned, statistics } = source;
   const open = owned.filter(({ counts }) => counts);
   return {
-    properties: {
-      PROP_NAMESERVER_ADDR: nameServers.join(";"),
-      PROP_CONSUME_TYPE: "CONSUME_PASSIVELY",
-      PROP_CLIENT_VERSION: PROTOCOL_VERSION_NAME,
-      PROP_CONSUMER_START_TIMESTAMP: String(startedAt),
-      PROP_CONSUMEORDERLY: String(options.ordering !== "concurrent"),
-      PROP_THREADPOOL_CORE_SIZE: "1", // JavaScript has one
-      ...settings(options),
-    },
+    properties: runningProperties(options, "CONSUME_PASSIVELY", nameServers, startedAt),
     subscriptionSet: subscriptions.describe().subscriptionDataSet,
     queues: open.map((each) => [each.queue, queueInfo(each)]),
     poppedQueues: [],
@@ -52,10 +44,24 @@ export function runningInfo(source: RunningInfoSource): RunningInfo {
   };
 }
 
-/** The options that are plain values, by their names here. */
-function settings(options: CheckedConsumerOptions): Record<string, string> {
+/** Settings by name: those that Java's tools read, and the options that are plain values. */
+export function runningProperties(
+  options: object,
+  consumeType: string,
+  nameServers: readonly string[],
+  startedAt: number,
+): Readonly<Record<string, string>> {
   const plain = Object.entries(options).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
-  return Object.fromEntries(plain.map(([name, value]) => [name, String(value)]));
+  const ordering = Object.hasOwn(options, "ordering") ? (options as { ordering: unknown }).ordering : "concurrent";
+  return {
+    PROP_NAMESERVER_ADDR: nameServers.join(";"),
+    PROP_CONSUME_TYPE: consumeType,
+    PROP_CLIENT_VERSION: PROTOCOL_VERSION_NAME,
+    PROP_CONSUMER_START_TIMESTAMP: String(startedAt),
+    PROP_CONSUMEORDERLY: String(ordering !== "concurrent"),
+    PROP_THREADPOOL_CORE_SIZE: "1", // JavaScript has one
+    ...Object.fromEntries(plain.map(([name, value]) => [name, String(value)])),
+  };
 }
 
 function queueInfo({ process, loop, lock, lastHandOut }: OwnedQueue): ProcessQueueInfo {

@@ -9,7 +9,7 @@ import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";
 import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
-import type { RetryOptions, SettlementRules } from "./handed_out.ts";
+import type { Outcome, RetryOptions, SettlementObserver, SettlementRules } from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 
@@ -27,17 +27,6 @@ export interface SettlementContext<T = unknown> {
   readonly offer: (owned: OwnedQueue<T>) => void;
   /** Hears of what is handed out, and of what becomes of it. */
   readonly observer?: SettlementObserver<T>;
-}
-
-/** How messages ended. */
-export type Outcome = "consumed" | "failed" | "threw" | "late";
-
-/** Hears of batches: for statistics and traces. */
-export interface SettlementObserver<T = unknown> {
-  /** A batch is handed out. */
-  handedOut(batch: Batch<T>): void;
-  /** Some messages of it, or all, have ended so. */
-  ended(batch: Batch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
 }
 
 /** Acknowledging, dead-lettering, putting back, and the watch over the time that batches are in hand. */

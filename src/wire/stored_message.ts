@@ -43,7 +43,7 @@ export interface RecordSource {
   readonly bytes: Uint8Array;
   /** The same bytes. */
   readonly view: DataView;
-  /** The queue that they were pulled from. */
+  /** The queue that they were pulled from; with the number -1 each record tells its own. */
   readonly queue: MessageQueue;
   /** The topic of them all; undefined in a retry queue, where each message has its own. */
   readonly topic: string | undefined;
@@ -88,7 +88,8 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** The queue that it was pulled from. */
   get queue(): MessageQueue {
-    return this.#source.queue;
+    const { queue } = this.#source;
+    return queue.queueId < 0 ? { ...queue, queueId: this.storedQueueId } : queue;
   }
 
   /** The topic that it was sent to; also after a retry, when `queue.topic` is the retry topic. */

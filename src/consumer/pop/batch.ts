@@ -1,0 +1,119 @@
+/**
+ * What a loop over popped messages gets.
+ *
+ * @module
+ */
+
+import type { Message } from "../../message.ts";
+import type { PopReceipt } from "../../wire/pop.ts";
+import { HandedOut, type RetryOptions, type SettlementRules } from "../handed_out.ts";
+
+/**
+ * Messages of one topic, perhaps of several queues, that nobody else gets until their invisible time ends.
+ *
+ * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled comes again.
+ */
+export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
+  /** The messages. */
+  readonly messages: readonly Message<T>[];
+  /** How many there are; 0 is possible for `pop()` only. */
+  readonly length: number;
+  /** Their topic. */
+  readonly topic: string;
+  /** Aborts when settlements no longer count: the invisible time is over, and the messages come again. */
+  readonly signal: AbortSignal;
+  /**
+   * Acknowledges one message, or all that are not settled yet. Resolves when the broker has answered; after three tries
+   * in vain an `ackFailed` event tells, and the messages come again.
+   */
+  ack(message?: Message<T>): Promise<void>;
+  /**
+   * Has all messages that are not settled yet come again after `delay`, 1 000 to 7 200 000 ms. Resolves when the broker
+   * has answered, or else they come again when their invisible time ends.
+   *
+   * What has failed `maxReconsumeTimes` goes to the group's dead letter queue.
+   */
+  retry(options?: RetryOptions): Promise<void>;
+  /** Has one message come again later. */
+  retry(message: Message<T>, options?: RetryOptions): Promise<void>;
+  /** Moves one message, or all not settled yet, to the group's dead letter queue. Resolves when they are safe. */
+  deadLetter(message?: Message<T>): Promise<void>;
+  /** Gives up what is not settled yet: it comes again when its invisible time ends. */
+  release(): void;
+  /**
+   * Lets the invisible time of what is not settled yet end `ms` milliseconds from now, 5 000 to 300 000.
+   *
+   * @throws {ConsumerStateError} if the invisible time is over already
+   */
+  extend(ms: number): Promise<void>;
+}
+
+/** A message and by what its broker knows this delivery. */
+export interface Delivery<T = unknown> {
+  /** The message. */
+  readonly message: Message<T>;
+  /** The receipt; another one after its invisible time was changed. */
+  receipt: PopReceipt;
+}
+
+/** The rules of popped batches. */
+export interface PopRules<T> extends SettlementRules<T, PoppedBatch<T>> {
+  /** Lets the invisible time end at another time. */
+  extend(batch: PoppedBatch<T>, ms: number): Promise<void>;
+}
+
+/** Popped messages in hand. */
+export class PoppedBatch<T = unknown> extends HandedOut<T> implements PopBatch<T> {
+  readonly topic: string;
+  readonly deliveries: readonly Delivery<T>[];
+  protected readonly rules: SettlementRules<T, PoppedBatch<T>>;
+  /** When the invisible time ends, by the monotonic clock. */
+  deadline: number;
+  #extend: (batch: PoppedBatch<T>, ms: number) => Promise<void>;
+
+  private constructor(
+    topic: string,
+    messages: readonly Message<T>[],
+    deliveries: readonly Delivery<T>[],
+    deadline: number,
+    rules: SettlementRules<T, PoppedBatch<T>>,
+    extend: (batch: PoppedBatch<T>, ms: number) => Promise<void>,
+  ) {
+    super(messages);
+    this.topic = topic;
+    this.deliveries = deliveries;
+    this.deadline = deadline;
+    this.rules = rules;
+    this.#extend = extend;
+  }
+
+  /** Makes a batch of what was popped, whose invisible time ends at `deadline`. */
+  static popped<T>(
+    topic: string,
+    deliveries: readonly Delivery<T>[],
+    deadline: number,
+    rules: PopRules<T>,
+  ): PoppedBatch<T> {
+    const messages = deliveries.map(({ message }) => message);
+    return new PoppedBatch(topic, messages, deliveries, deadline, rules, (batch, ms) => rules.extend(batch, ms));
+  }
+
+  /** Makes a batch of a message that was not popped: an operator has it consumed. */
+  static direct<T>(message: Message<T>, rules: SettlementRules<T, HandedOut<T>>): PoppedBatch<T> {
+    return new PoppedBatch(message.topic, [message], [], Infinity, rules, () => Promise.resolve());
+  }
+
+  /** Whether settlements count. */
+  get counts(): boolean {
+    return performance.now() < this.deadline;
+  }
+
+  /** Where the figures of its messages are counted. */
+  get sourceTopic(): string {
+    return this.topic;
+  }
+
+  extend(ms: number): Promise<void> {
+    return this.#extend(this, ms);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * What brokers and operators ask of a POP consumer.
+ *
+ * @module
+ */
+
+import type { GroupCommands } from "../../cluster/command_router.ts";
+import type { MessageQueue } from "../../message.ts";
+import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
+import type { PopProcessQueueInfo } from "../../wire/bodies.ts";
+import { consumeDirectly, readMessage } from "../direct.ts";
+import type { DirectShelf } from "../dispatcher.ts";
+import type { GroupSubscriptions } from "../group_subscriptions.ts";
+import type { HandedOut, SettlementRules } from "../handed_out.ts";
+import { runningProperties } from "../running_info.ts";
+import { PoppedBatch } from "./batch.ts";
+import type { CheckedPopOptions } from "./options.ts";
+import type { PopSource } from "./source.ts";
+
+/** What {@linkcode popCommands} works with. */
+export interface PopCommandsContext<T> {
+  /** The consumer's options. */
+  readonly options: CheckedPopOptions;
+  /** The name servers' addresses. */
+  readonly nameServers: readonly string[];
+  /** What it is subscribed to. */
+  readonly subscriptions: GroupSubscriptions;
+  /** Its figures. */
+  readonly statistics: ConsumerStatistics;
+  /** Where it pops now. */
+  readonly sources: () => readonly PopSource<T>[];
+  /** Hands out. */
+  readonly dispatcher: DirectShelf<PoppedBatch<T>>;
+  /** Hears that the group's members changed. */
+  readonly onMembersChanged: () => void;
+}
+
+/** Answers for one consumer; it counts as started now. */
+export function popCommands<T>(context: PopCommandsContext<T>): GroupCommands {
+  const { options, nameServers, subscriptions, statistics, sources, dispatcher, onMembersChanged } = context;
+  const startedAt = Date.now();
+  return {
+    onMembersChanged,
+    onReset: () => {}, // the broker holds the positions
+    positions: () => [],
+    runningInfo: () => ({
+      properties: runningProperties(options, "CONSUME_POP", nameServers, startedAt),
+      subscriptionSet: subscriptions.describe().subscriptionDataSet,
+      statusTable: Object.fromEntries(subscriptions.topics().map((topic) => [topic, statistics.snapshot(topic)])),
+      userConsumerInfo: {},
+      queues: [],
+      poppedQueues: sources().map((source) => [source.place, infoOf(source)]),
+    }),
+    consumeDirectly: async (record, broker) => {
+      const message = readMessage<T>(record, broker);
+      if (message === undefined) return "the message cannot be read";
+      const makeBatch = (rules: SettlementRules<T, HandedOut<T>>) => PoppedBatch.direct(message, rules);
+      return await consumeDirectly<T, PoppedBatch<T>>(dispatcher, makeBatch, false);
+    },
+  };
+}
+
+function infoOf<T>({ count, lastPop }: PopSource<T>): PopProcessQueueInfo {
+  return { waitAckCount: count, droped: false, lastPopTimestamp: lastPop };
+}

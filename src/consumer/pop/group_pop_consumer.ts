@@ -1,0 +1,401 @@
+/**
+ * A POP consumer as a whole: its parts, and its life.
+ *
+ * @module
+ */
+
+import { BrokerClient } from "../../cluster/broker_client.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
+import { type PopAnswer, PopClient, type PopPlace } from "../../cluster/pop_client.ts";
+import { ConsumerStateError, MessagePullError, UnsupportedError } from "../../errors.ts";
+import type { Message } from "../../message.ts";
+import { OptionsCheck } from "../../options.ts";
+import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
+import { Tracer } from "../../telemetry/tracer.ts";
+import { atMost, delay } from "../../waiting.ts";
+import { VERSION_5_0_0 } from "../../wire/codes.ts";
+import type { BatchesOptions, RunOptions } from "../consumer.ts";
+import { Dispatcher } from "../dispatcher.ts";
+import { GroupSubscriptions } from "../group_subscriptions.ts";
+import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../iteration.ts";
+import { enterGroup } from "../joining.ts";
+import { Observer } from "../observer.ts";
+import { selects } from "../selector.ts";
+import type { SubscriptionManager } from "../subscription_manager.ts";
+import type { Delivery, PopBatch, PoppedBatch } from "./batch.ts";
+import { popCommands } from "./commands.ts";
+import type { PopConsumer, PopConsumerStats, PopOptions } from "./consumer.ts";
+import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "./options.ts";
+import { PopPlaces } from "./places.ts";
+import { PopSettlement } from "./settlement.ts";
+import { PopSource } from "./source.ts";
+
+/** How long one broker holds a `pop()` that others might answer sooner, in milliseconds. */
+const SLICE = 1_000;
+
+/** Joins a group that pops; resolves when the brokers know this member. */
+export async function joinPopGroup<T>(cluster: Cluster, options: PopConsumerOptions): Promise<GroupPopConsumer<T>> {
+  const consumer = new GroupPopConsumer<T>(cluster, checkPopOptions(options));
+  await consumer.start();
+  return consumer;
+}
+
+/** A member of a group that pops. */
+export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
+  readonly group: string;
+  #cluster: Cluster;
+  #options: CheckedPopOptions;
+  #client: PopClient;
+  #subscriptions: GroupSubscriptions;
+  #observer: Observer<T>;
+  #settlement: PopSettlement<T>;
+  #dispatcher: Dispatcher<PopSource<T>, PoppedBatch<T>>;
+  #places: PopPlaces;
+  #sources = new Map<string, PopSource<T>>();
+  #isLooping = false;
+  #isPaused = false;
+  #isMember = false;
+  #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  constructor(cluster: Cluster, options: CheckedPopOptions) {
+    this.group = options.group;
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#client = new PopClient(cluster, options.group);
+    const brokers = new BrokerClient(cluster);
+    this.#subscriptions = this.#makeSubscriptions(brokers);
+    this.#observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
+    this.#settlement = new PopSettlement<T>({
+      options,
+      events: this.#events,
+      client: this.#client,
+      sendBack: (message, how) => brokers.sendBack(message, how),
+      onEased: () => this.#wake(),
+      observer: this.#observer,
+    });
+    this.#dispatcher = new Dispatcher(options.batchSize, (source, max, topic) => this.#cut(source, max, topic));
+    this.#places = this.#makePlaces();
+  }
+
+  get subscriptions(): SubscriptionManager {
+    return this.#subscriptions.manager;
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Joins the group; on a failure nothing is left behind. */
+  async start(): Promise<void> {
+    this.#cluster.attach(this);
+    try {
+      await this.#subscriptions.start();
+      this.#checkOpen("join");
+      this.#enter();
+      await this.#cluster.membership.beat();
+      this.#checkVersion();
+      await this.#places.refresh();
+      this.#checkOpen("join");
+    } catch (error) {
+      await this.close({ timeout: 0 });
+      throw error;
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<PopBatch<T>, undefined> {
+    return this.batches();
+  }
+
+  batches(options: BatchesOptions = {}): AsyncIterableIterator<PopBatch<T>, undefined> {
+    return new BatchIterator(this.#loops(), this.#options.autoAck, options);
+  }
+
+  async run(handler: (batch: PopBatch<T>) => unknown, options: RunOptions = {}): Promise<void> {
+    await runHandlers(this.#loops(), handler, checkRunOptions(options));
+  }
+
+  async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
+    const single = { ...checkRunOptions(options), max: 1 };
+    await runHandlers(this.#loops(), (batch) => handler(batch.messages[0]!), single);
+  }
+
+  readable(options: BatchesOptions = {}): ReadableStream<PopBatch<T>> {
+    return batchStream(this.#loops(), options);
+  }
+
+  async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
+    this.#checkOpen("pop");
+    const { max, wait, topic, signal } = checkPopCall(options, this.#options.batchSize);
+    const places = shuffled(this.#places.places(topic));
+    const end = performance.now() + wait;
+    for (let round = 0;; round++) {
+      const batch = await this.#popOnce(places, max, round === 0 ? 0 : Math.max(0, end - performance.now()), signal);
+      if (batch !== undefined) return batch;
+      if (performance.now() >= end) return this.#settlement.handOut(topic ?? places[0]?.topic ?? "", [], end);
+      if (places.length === 0) await delay(Math.min(SLICE, end - performance.now()), { signal });
+    }
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#checkOpen("resume");
+    this.#isPaused = false;
+    this.#wake();
+  }
+
+  stats(): PopConsumerStats {
+    const { inHandCount: inHand, settledTotal: settled, retriedTotal: retried } = this.#settlement;
+    return { ready: this.#readyCount, inHand, settled, retried };
+  }
+
+  close(options: { timeout?: number } = {}): Promise<void> {
+    this.#closed ??= this.#close(options.timeout ?? this.#options.closeTimeout);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeout: number): Promise<void> {
+    this.#closing.abort();
+    this.#dispatcher.close();
+    for (const source of this.#sources.values()) source.stop();
+    if (this.#isMember) this.#cluster.unlisten(this.group);
+    await atMost(this.#settlement.whenIdle(), timeout);
+    await this.#places.stop();
+    this.#settlement.close("the consumer was closed");
+    await this.#observer.close();
+    if (this.#isMember) await this.#cluster.membership.removeConsumer(this.group);
+    this.#cluster.detach(this);
+  }
+
+  #enter(): void {
+    const listener = {
+      ...popCommands<T>({
+        options: this.#options,
+        nameServers: this.#cluster.options.nameServers,
+        subscriptions: this.#subscriptions,
+        statistics: this.#observer.statistics,
+        sources: () => [...this.#sources.values()],
+        dispatcher: this.#dispatcher,
+        onMembersChanged: () => this.#refresh(),
+      }),
+      onRouteChanged: () => this.#refresh(),
+      onBrokerBack: () => this.#refresh(),
+    };
+    enterGroup(this.#cluster, this.group, () => this.#subscriptions.describe(), listener);
+    this.#isMember = true;
+  }
+
+  /** POP came with 5.0. Brokers that have not answered a heartbeat yet are found out by the first pop. */
+  #checkVersion(): void {
+    for (const [name, replicas] of this.#cluster.routes.brokers()) {
+      const version = this.#cluster.membership.version(replicas.get(0) ?? "");
+      if (version === undefined || version >= VERSION_5_0_0) continue;
+      throw new UnsupportedError(
+        `Cannot join group "${this.group}" by POP: broker "${name}" is older than 5.0; consume by mq.consumer()`,
+      );
+    }
+  }
+
+  /** Where loops ask: from the first of them on brokers are asked ahead. */
+  #loops(): Dispatcher<PopSource<T>, PoppedBatch<T>> {
+    if (!this.#isLooping) {
+      this.#isLooping = true;
+      this.#wake();
+    }
+    return this.#dispatcher;
+  }
+
+  #wake(): void {
+    for (const source of this.#sources.values()) source.wake();
+  }
+
+  #mayPop(): boolean {
+    if (!this.#isLooping || this.#isPaused) return false;
+    const { maxBufferedMessages, batchSize } = this.#options;
+    return this.#readyCount + this.#settlement.inHandCount + batchSize <= Math.max(maxBufferedMessages, batchSize);
+  }
+
+  get #readyCount(): number {
+    let count = 0;
+    for (const source of this.#sources.values()) count += source.count;
+    return count;
+  }
+
+  #cut(source: PopSource<T>, max: number, topic: string | undefined): PoppedBatch<T> | undefined {
+    if (this.#isPaused || (topic !== undefined && topic !== source.place.topic)) return undefined;
+    const taken = source.take(max);
+    return taken === undefined
+      ? undefined
+      : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline);
+  }
+
+  #pop(place: PopPlace, max: number, hold: number): Promise<PopAnswer> {
+    const { invisibleTime, consumeFrom } = this.#options;
+    const selector = this.#subscriptions.selector(place.topic);
+    if (selector === undefined) return Promise.resolve({ kind: "empty", popped: [], broken: [] });
+    return this.#client.pop(place, { max, invisibleTime, hold, fromFirst: consumeFrom === "first", selector });
+  }
+
+  /** Asks one place after the other: what two answer at once, only one could hand out. */
+  async #popOnce(
+    places: readonly PopPlace[],
+    max: number,
+    wait: number,
+    signal: AbortSignal | undefined,
+  ): Promise<PoppedBatch<T> | undefined> {
+    let failure: unknown;
+    let hasAnswered = places.length === 0;
+    const end = performance.now() + wait;
+    for (const place of places) {
+      signal?.throwIfAborted();
+      const left = Math.max(0, Math.floor(end - performance.now()));
+      const asked = performance.now();
+      try {
+        const answer = await this.#pop(place, max, places.length === 1 ? left : Math.min(left, SLICE));
+        hasAnswered = true;
+        const deliveries = this.#receive(place, answer, performance.now() - asked);
+        const deadline = performance.now() + this.#options.invisibleTime;
+        if (deliveries.length > 0) return this.#settlement.handOut(place.topic, deliveries, deadline);
+      } catch (error) {
+        failure = new MessagePullError(place, error);
+      }
+    }
+    if (!hasAnswered) throw failure;
+    return undefined;
+  }
+
+  /** The messages of an answer that are wanted. Those that only look like it, by the hash of their tag, are done with. */
+  #receive(place: PopPlace, { popped, broken }: PopAnswer, ms: number): Delivery<T>[] {
+    const { topic, broker } = place;
+    for (const { error } of broken) {
+      const text = `a record of topic "${topic}" cannot be read; it comes again until its broker gives it up`;
+      this.#events.emit("error", "broken", text, { group: this.group, topic, broker, error });
+    }
+    if (popped.length === 0) return [];
+    this.#observer.statistics.pulled(topic, popped.length, ms);
+    const selector = this.#subscriptions.selector(topic);
+    const isWanted = (message: Message) => selector === undefined || selects(selector, message);
+    const unwanted = popped.filter(({ message }) => !isWanted(message)).map(({ receipt }) => ({ topic, receipt }));
+    if (unwanted.length > 0) this.#client.ack(broker, unwanted).catch(() => {}); // it comes again, and is done with then
+    return popped.filter(({ message }) => isWanted(message)).map(({ message, receipt }) => ({
+      message: message as Message as Message<T>,
+      receipt,
+    }));
+  }
+
+  /** Takes places in, and lets go of those that are gone. */
+  #setPlaces(places: readonly PopPlace[]): void {
+    const wanted = new Map(places.map((place) => [keyOf(place), place]));
+    for (const [key, source] of this.#sources) {
+      if (wanted.has(key)) continue;
+      source.stop();
+      this.#sources.delete(key);
+    }
+    for (const [key, place] of wanted) {
+      if (this.#sources.has(key) || this.#closed !== undefined) continue;
+      const source = this.#makeSource(place);
+      this.#sources.set(key, source);
+      source.wake();
+    }
+  }
+
+  #makeSource(place: PopPlace): PopSource<T> {
+    const { group } = this;
+    const { batchSize, pullHold, invisibleTime } = this.#options;
+    return new PopSource<T>(place, {
+      pop: () => this.#pop(place, batchSize, pullHold),
+      mayPop: () => this.#mayPop(),
+      ahead: batchSize,
+      invisibleTime,
+      receive: (answer, ms) => this.#receive(place, answer, ms),
+      onMessages: (source) => this.#dispatcher.arrived(source),
+      onError: (cause) => {
+        const error = new MessagePullError(place, cause);
+        const { topic, broker } = place;
+        this.#events.emit("warning", "stalled", `${error.message}, going on trying`, { group, topic, broker, error });
+      },
+      onExpired: (count) => {
+        const { topic, broker } = place;
+        const text =
+          `${count} messages of topic "${topic}" come again: no loop has asked for them in ${invisibleTime} ms`;
+        this.#events.emit("warning", "stalled", text, { group, topic, broker });
+      },
+    });
+  }
+
+  #makeSubscriptions(brokers: BrokerClient): GroupSubscriptions {
+    const { group } = this.#options;
+    return new GroupSubscriptions({
+      cluster: this.#cluster,
+      brokers,
+      options: this.#options,
+      consumeType: "CONSUME_POP",
+      retryTopic: undefined, // brokers bring what comes back with the topic itself
+      onMissing: (topic) => {
+        const text = `no name server knows topic "${topic}", waiting for it`;
+        this.#events.emit("warning", "missingTopic", text, { group, topic });
+      },
+      onChanged: async () => {
+        if (!this.#isMember || this.#closed !== undefined) return;
+        await this.#cluster.membership.beat();
+        await this.#places.refresh();
+      },
+    });
+  }
+
+  #makeTracer(): Tracer | undefined {
+    const { group, trace: topic } = this.#options;
+    return topic === undefined ? undefined : new Tracer({ cluster: this.#cluster, group, topic, events: this.#events });
+  }
+
+  #makePlaces(): PopPlaces {
+    return new PopPlaces({
+      group: this.group,
+      routes: this.#cluster.routes,
+      client: this.#client,
+      events: this.#events,
+      topics: () => this.#subscriptions.topics(),
+      interval: this.#options.rebalanceInterval,
+      onPlaces: (places) => this.#setPlaces(places),
+    });
+  }
+
+  #refresh(): void {
+    if (this.#closed === undefined) this.#places.refresh();
+  }
+
+  get #events() {
+    return this.#cluster.options.events;
+  }
+
+  #checkOpen(action: string): void {
+    if (this.#closed === undefined) return;
+    throw new ConsumerStateError(`Cannot ${action}: the POP consumer of group "${this.group}" is closed`, {
+      code: "CONSUMER_CLOSED",
+    });
+  }
+}
+
+function checkPopCall(options: PopOptions, batchSize: number) {
+  const check = new OptionsCheck("pop");
+  check.known(options, ["max", "wait", "topic", "signal"]);
+  const max = check.integer("max", options.max, batchSize, 1, 32);
+  const wait = check.integer("wait", options.wait, 0, 0, 60_000, "ms");
+  check.done();
+  return { max, wait, topic: options.topic, signal: options.signal };
+}
+
+function keyOf({ topic, broker, queueId }: PopPlace): string {
+  return `${topic}@${broker}@${queueId}`;
+}
+
+function shuffled<V>(values: readonly V[]): V[] {
+  return values.map((value) => ({ value, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ value }) => value);
+}

@@ -1,0 +1,117 @@
+/**
+ * Where a POP consumer pops: every broker of its topics, or what the brokers assign to it.
+ *
+ * @module
+ */
+
+import type { PopClient, PopPlace } from "../../cluster/pop_client.ts";
+import type { Routes } from "../../cluster/routes.ts";
+import { RebalanceError } from "../../errors.ts";
+import type { EventHub } from "../../events.ts";
+
+/** What {@linkcode PopPlaces} works with. */
+export interface PopPlacesContext {
+  /** The group. */
+  readonly group: string;
+  /** Knows the routes. */
+  readonly routes: Pick<Routes, "get">;
+  /** Asks brokers. */
+  readonly client: Pick<PopClient, "assignment">;
+  /** Hears of topics whose brokers cannot be found out. */
+  readonly events: EventHub;
+  /** The topics that are subscribed now. */
+  readonly topics: () => readonly string[];
+  /** Milliseconds between two looks. */
+  readonly interval: number;
+  /** Hears where to pop from now on. */
+  readonly onPlaces: (places: readonly PopPlace[]) => void;
+}
+
+/**
+ * Finds out where to pop, again and again.
+ *
+ * Any member may pop any queue, so there is nothing to agree upon. Only where an operator has set a group to be served
+ * by POP (`mqadmin setConsumeMode`) do brokers assign queues, and then those count. Source: RebalanceImpl
+ * `getRebalanceResultFromBroker`.
+ */
+export class PopPlaces {
+  #context: PopPlacesContext;
+  #known = new Map<string, readonly PopPlace[]>();
+  #failing = new Set<string>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  /** Makes it without a place. */
+  constructor(context: PopPlacesContext) {
+    this.#context = context;
+  }
+
+  /** The places of one topic, or of all. */
+  places(topic?: string): readonly PopPlace[] {
+    return [...this.#known.values()].flat().filter((place) => topic === undefined || place.topic === topic);
+  }
+
+  /** Looks now; resolves when a look that began after this call is complete. */
+  async refresh(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#again = true;
+      await this.#running;
+      return;
+    }
+    this.#running = this.#loop().finally(() => this.#running = undefined);
+    await this.#running;
+  }
+
+  /** Ends it; resolves when the look under way is complete. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #loop(): Promise<void> {
+    clearTimeout(this.#timer);
+    do {
+      this.#again = false;
+      const topics = this.#context.topics();
+      for (const topic of this.#known.keys()) if (!topics.includes(topic)) this.#known.delete(topic);
+      await Promise.all(topics.map((topic) => this.#look(topic)));
+      if (this.#stopped) return;
+    } while (this.#again);
+    this.#context.onPlaces(this.places());
+    this.#timer = setTimeout(() => this.refresh(), this.#context.interval);
+  }
+
+  /** What cannot be found out stays as it was. */
+  async #look(topic: string): Promise<void> {
+    try {
+      const route = await this.#context.routes.get(topic);
+      const brokers = [...new Set(route?.readQueues.map(({ broker }) => broker))];
+      this.#known.set(
+        topic,
+        await this.#assigned(topic, brokers) ?? brokers.map((broker) => ({ topic, broker, queueId: -1 })),
+      );
+      this.#failing.delete(topic);
+    } catch (cause) {
+      if (this.#failing.has(topic)) return;
+      this.#failing.add(topic);
+      const { group, events } = this.#context;
+      const error = new RebalanceError(group, topic, "its brokers cannot be found out", cause);
+      events.emit("warning", "stalled", `${error.message}, going on trying`, { group, topic, error });
+    }
+  }
+
+  /** What brokers assign to this member; undefined if they leave it to the members. */
+  async #assigned(topic: string, brokers: readonly string[]): Promise<readonly PopPlace[] | undefined> {
+    for (const broker of brokers) {
+      const assigned = await this.#context.client.assignment(topic, broker).catch(() => undefined);
+      if (assigned === undefined) continue;
+      const popped = assigned.filter(({ mode }) => mode === "POP").map(({ messageQueue }) => messageQueue);
+      if (popped.length === 0) return undefined;
+      return popped.map(({ brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
+    }
+    return undefined;
+  }
+}

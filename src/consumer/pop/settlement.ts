@@ -1,0 +1,306 @@
+/**
+ * What becomes of popped messages: all of it is told to their broker.
+ *
+ * @module
+ */
+
+import type { SendBackOptions } from "../../cluster/broker_client.ts";
+import type { PopClient } from "../../cluster/pop_client.ts";
+import { ConsumerStateError, MessageConsumeError, ResponseError, ValidationError } from "../../errors.ts";
+import type { EventHub } from "../../events.ts";
+import type { Message } from "../../message.ts";
+import { delay } from "../../waiting.ts";
+import type { PopAck } from "../../wire/pop_acks.ts";
+import type { Outcome, RetryOptions, SettlementObserver } from "../handed_out.ts";
+import { type Delivery, PoppedBatch, type PopRules } from "./batch.ts";
+import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";
+
+/** How often an ack, and what stands for it, is tried. */
+const ATTEMPTS = 3;
+/** Between two of these attempts, in milliseconds. */
+const ATTEMPT_INTERVAL = 500;
+/** The delay of the n-th failure, in seconds. Source: DefaultMQPushConsumer `popDelayLevel`. */
+const DELAYS = [10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200];
+/** How long a message may be told to stay away, in milliseconds. */
+const [SHORTEST_DELAY, LONGEST_DELAY] = [1_000, 7_200_000];
+/** The delay level that means the dead letter queue. */
+const DEAD_LETTER_LEVEL = -1;
+
+/** What a {@linkcode PopSettlement} needs. */
+export interface PopSettlementContext<T = unknown> {
+  /** The consumer's options. */
+  readonly options: Pick<CheckedPopOptions, "group" | "maxReconsumeTimes">;
+  /** Hears of faults. */
+  readonly events: EventHub;
+  /** Reaches the brokers. */
+  readonly client: Pick<PopClient, "ack" | "changeInvisibleTime">;
+  /** Sends a message to the dead letter queue, by its place in the broker's commit log. */
+  readonly sendBack: (message: Message<T>, options: SendBackOptions) => Promise<void>;
+  /** Hears that there is room for more. */
+  readonly onEased: () => void;
+  /** Hears of what is handed out, and of what becomes of it. */
+  readonly observer: SettlementObserver<T>;
+}
+
+/** The rules of POP, and the watch over invisible times. */
+export class PopSettlement<T = unknown> implements PopRules<T> {
+  #context: PopSettlementContext<T>;
+  #inHand = new Set<PoppedBatch<T>>();
+  #threw = new WeakSet<PoppedBatch<T>>();
+  /** Requests that are on their way. */
+  #sending = new Set<Promise<void>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerDue = Infinity;
+  #inHandCount = 0;
+  #idle: (() => void)[] = [];
+  #settledTotal = 0;
+  #retriedTotal = 0;
+
+  /** Makes the settlement of one consumer. */
+  constructor(context: PopSettlementContext<T>) {
+    this.#context = context;
+  }
+
+  /** How many messages are in hand. */
+  get inHandCount(): number {
+    return this.#inHandCount;
+  }
+
+  /** How many messages were settled, those that come again included. */
+  get settledTotal(): number {
+    return this.#settledTotal;
+  }
+
+  /** How many messages were told to come again later, or moved to the dead letter queue. */
+  get retriedTotal(): number {
+    return this.#retriedTotal;
+  }
+
+  /** Makes a batch of messages whose invisible time ends at `deadline`. */
+  handOut(topic: string, deliveries: readonly Delivery<T>[], deadline: number): PoppedBatch<T> {
+    const batch = PoppedBatch.popped<T>(topic, deliveries, deadline, this);
+    if (batch.length === 0) return batch;
+    this.#inHand.add(batch);
+    this.#inHandCount += batch.length;
+    this.#context.observer.handedOut(batch);
+    this.#watch(deadline);
+    return batch;
+  }
+
+  ack(batch: PoppedBatch<T>, message?: Message<T>): Promise<void> {
+    return this.#work(this.#acknowledge(batch, this.#claim(batch, message, "consumed")));
+  }
+
+  retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
+    return this.#work(this.#retry(batch, message, options));
+  }
+
+  deadLetter(batch: PoppedBatch<T>, message: Message<T> | undefined): Promise<void> {
+    const claimed = this.#claim(batch, message, this.#failure(batch));
+    this.#retriedTotal += claimed.length;
+    return this.#work(Promise.all(claimed.map((delivery) => this.#bury(batch, delivery))));
+  }
+
+  /** Nothing is sent: the messages come again when their invisible time ends. */
+  release(batch: PoppedBatch<T>): void {
+    this.#settled(batch, batch.claim().length);
+  }
+
+  fail(batch: PoppedBatch<T>, cause: unknown): Promise<void> {
+    const { events, options: { group } } = this.#context;
+    const { topic, messages } = batch;
+    const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
+    const text = `a handler of topic "${topic}" failed, what it has not settled comes again later`;
+    events.emit("warning", "handlerFailed", text, { group, topic, error });
+    this.#threw.add(batch);
+    return this.retry(batch, undefined, {});
+  }
+
+  async extend(batch: PoppedBatch<T>, ms: number): Promise<void> {
+    if (!Number.isInteger(ms) || ms < MIN_INVISIBLE || ms > MAX_INVISIBLE) {
+      const allowed = `an integer from ${MIN_INVISIBLE} to ${MAX_INVISIBLE} (ms)`;
+      throw new ValidationError("extend a batch", [{ field: "ms", value: ms, allowed }]);
+    }
+    if (!batch.counts) {
+      throw new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
+        code: "BATCH_VOID",
+      });
+    }
+    const from = performance.now();
+    await Promise.all(
+      batch.unclaimed().map(async (at) => {
+        const delivery = batch.deliveries[at]!;
+        delivery.receipt = await this.#context.client.changeInvisibleTime(ackOf(delivery), ms);
+      }),
+    );
+    batch.deadline = from + ms;
+    this.#watch(batch.deadline);
+  }
+
+  /** Resolves when nothing is in hand, and all that is to be told is told. */
+  async whenIdle(): Promise<void> {
+    while (this.#inHandCount > 0 || this.#sending.size > 0) {
+      if (this.#sending.size > 0) await Promise.all(this.#sending);
+      else await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+  }
+
+  /** Ends the watch; what is in hand comes again by itself. */
+  close(reason: string): void {
+    clearTimeout(this.#timer);
+    for (const batch of this.#inHand) this.#end(batch, reason);
+  }
+
+  async #retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
+    const wanted = delayOf(options);
+    const claimed = this.#claim(batch, message, this.#failure(batch));
+    this.#retriedTotal += claimed.length;
+    await Promise.all(claimed.map((delivery) => {
+      const { reconsumeTimes } = delivery.message;
+      if (reconsumeTimes >= this.#context.options.maxReconsumeTimes) return this.#bury(batch, delivery);
+      const ms = wanted ?? DELAYS[Math.min(reconsumeTimes, DELAYS.length - 1)]! * 1_000;
+      return this.#attempt(batch, [delivery], "sendBackFailed", async () => {
+        await this.#context.client.changeInvisibleTime(ackOf(delivery), ms);
+      });
+    }));
+  }
+
+  /** Only when the dead letter queue has it, the message is acknowledged: Java drops it. */
+  async #bury(batch: PoppedBatch<T>, delivery: Delivery<T>): Promise<void> {
+    const { sendBack, events, options: { group } } = this.#context;
+    const { message } = delivery;
+    const how: SendBackOptions = { group, delayLevel: DEAD_LETTER_LEVEL, maxReconsumeTimes: 0 };
+    if (!await this.#attempt(batch, [delivery], "sendBackFailed", () => sendBack(message, how))) return;
+    const { topic, messageId, queue, queueOffset: offset } = message;
+    const text = `message ${messageId} of topic "${topic}" is in the dead letter queue`;
+    events.emit("warning", "deadLettered", text, { group, broker: queue.broker, topic, queue, offset });
+    await this.#acknowledge(batch, [delivery]);
+  }
+
+  async #acknowledge(batch: PoppedBatch<T>, deliveries: readonly Delivery<T>[]): Promise<void> {
+    const [first] = deliveries;
+    if (first === undefined) return;
+    const { broker } = first.receipt; // all of a batch come from one
+    await this.#attempt(batch, deliveries, "ackFailed", () => this.#context.client.ack(broker, deliveries.map(ackOf)));
+  }
+
+  /** Tries a few times, for as long as it counts; tells if it was in vain: then the messages come again. */
+  async #attempt(
+    batch: PoppedBatch<T>,
+    deliveries: readonly Delivery<T>[],
+    type: "ackFailed" | "sendBackFailed",
+    request: () => Promise<void>,
+  ): Promise<boolean> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        await request();
+        return true;
+      } catch (error) {
+        const isFinal = error instanceof ResponseError && !error.retriable;
+        if (attempt < ATTEMPTS && !isFinal && performance.now() + ATTEMPT_INTERVAL < batch.deadline) {
+          await delay(ATTEMPT_INTERVAL);
+          continue;
+        }
+        this.#tellFailed(batch, deliveries, type, error);
+        return false;
+      }
+    }
+  }
+
+  #tellFailed(
+    { topic }: PoppedBatch<T>,
+    deliveries: readonly Delivery<T>[],
+    type: "ackFailed" | "sendBackFailed",
+    error: unknown,
+  ): void {
+    const { events, options: { group } } = this.#context;
+    const { broker } = deliveries[0]!.receipt;
+    const text =
+      `the broker could not be told about ${deliveries.length} messages of topic "${topic}": they come again`;
+    events.emit("warning", type, text, { group, topic, broker, error });
+  }
+
+  /** Claims messages while that counts, and tells how they ended. */
+  #claim(batch: PoppedBatch<T>, message: Message<T> | undefined, outcome: Outcome): Delivery<T>[] {
+    if (!batch.counts) return [];
+    const claimed = batch.claim(message);
+    if (claimed.length === 0) return [];
+    this.#context.observer.ended(batch, outcome, claimed.map((at) => batch.messages[at]!));
+    this.#settledTotal += claimed.length;
+    this.#settled(batch, claimed.length);
+    return claimed.map((at) => batch.deliveries[at]!);
+  }
+
+  #failure(batch: PoppedBatch<T>): Outcome {
+    return this.#threw.has(batch) ? "threw" : "failed";
+  }
+
+  #settled(batch: PoppedBatch<T>, count: number): void {
+    if (!this.#inHand.has(batch)) return;
+    this.#inHandCount -= count;
+    if (batch.isClaimed) this.#inHand.delete(batch);
+    this.#context.onEased();
+    if (this.#inHandCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
+  }
+
+  /** Keeps a request until it has ended: closing waits for it. */
+  #work(work: Promise<unknown>): Promise<void> {
+    const sending = work.then(() => {}).finally(() => this.#sending.delete(sending));
+    this.#sending.add(sending);
+    sending.catch(() => {}); // the caller hears of it
+    return sending;
+  }
+
+  /** One timer for all batches. */
+  #watch(deadline: number): void {
+    if (this.#timer !== undefined && deadline >= this.#timerDue) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = deadline;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, deadline - performance.now()));
+  }
+
+  #expire(): void {
+    this.#timer = undefined;
+    let next = Infinity;
+    for (const batch of this.#inHand) {
+      if (batch.counts) next = Math.min(next, batch.deadline);
+      else this.#tellExpired(batch);
+    }
+    if (next !== Infinity) this.#watch(next);
+  }
+
+  #tellExpired(batch: PoppedBatch<T>): void {
+    const { events, options: { group }, observer } = this.#context;
+    const late = batch.unclaimed().map((at) => batch.messages[at]!);
+    const text = `a batch of ${late.length} messages was in hand for longer than its invisible time: they come again`;
+    events.emit("warning", "stalled", text, { group, topic: batch.topic });
+    observer.ended(batch, "late", late);
+    this.#end(batch, "its invisible time is over");
+  }
+
+  #end(batch: PoppedBatch<T>, reason: string): void {
+    batch.abort(reason);
+    this.#settled(batch, batch.claim().length);
+  }
+}
+
+function ackOf<T>({ message: { topic }, receipt }: Delivery<T>): PopAck {
+  return { topic, receipt };
+}
+
+function delayOf({ delay, delayLevel }: RetryOptions): number | undefined {
+  const problems = [];
+  if (delayLevel !== undefined) {
+    const allowed = "nothing: popped messages stay invisible for a time, give delay in milliseconds";
+    problems.push({ field: "delayLevel", value: delayLevel, allowed });
+  }
+  if (delay !== undefined && !(Number.isInteger(delay) && delay >= SHORTEST_DELAY && delay <= LONGEST_DELAY)) {
+    problems.push({
+      field: "delay",
+      value: delay,
+      allowed: `an integer from ${SHORTEST_DELAY} to ${LONGEST_DELAY} (ms)`,
+    });
+  }
+  if (problems.length > 0) throw new ValidationError("retry", problems);
+  return delay;
+}

@@ -1,0 +1,152 @@
+/**
+ * The pops of one topic at one broker, and what they have brought.
+ *
+ * @module
+ */
+
+import type { PopAnswer, PopPlace } from "../../cluster/pop_client.ts";
+import { delay } from "../../waiting.ts";
+import { delayAfter, UnheldAnswers } from "../pull_pace.ts";
+import type { Shelf } from "../dispatcher.ts";
+import type { Delivery } from "./batch.ts";
+
+/** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
+const FULL_DELAY = 1_000;
+
+/** What a {@linkcode PopSource} works with. */
+export interface PopSourceContext<T = unknown> {
+  /** Makes one pop. */
+  readonly pop: () => Promise<PopAnswer>;
+  /** Whether one more answer fits, and nothing is paused. */
+  readonly mayPop: () => boolean;
+  /** How many messages are as good as one answer: with fewer at hand the next pop leaves. */
+  readonly ahead: number;
+  /** How long nobody else gets what is popped, in milliseconds. */
+  readonly invisibleTime: number;
+  /** Gives the messages of an answer that are wanted; it took `ms` milliseconds. */
+  readonly receive: (answer: PopAnswer, ms: number) => Delivery<T>[];
+  /** Hears of messages that have come. */
+  readonly onMessages: (source: PopSource<T>) => void;
+  /** Hears of the first error after an answer. */
+  readonly onError: (error: unknown) => void;
+  /** Hears of messages whose invisible time was over before a loop has asked for them. */
+  readonly onExpired: (count: number) => void;
+}
+
+/** Messages of one answer: their invisible time ends together. */
+interface Popped<T> {
+  readonly deliveries: Delivery<T>[];
+  readonly deadline: number;
+}
+
+/** Pops one answer ahead of need: what lies here too long comes again elsewhere. */
+export class PopSource<T = unknown> implements Shelf {
+  /** Where it pops. */
+  readonly place: PopPlace;
+  listed = false;
+  #context: PopSourceContext<T>;
+  #ready: Popped<T>[] = [];
+  #count = 0;
+  #state: "stopped" | "popping" | "blocked" | "waiting" = "blocked";
+  #failing = false;
+  #unheld = new UnheldAnswers();
+  #stop = new AbortController();
+  #lastPop = 0;
+
+  /** Makes a source that stands still until it is woken. */
+  constructor(place: PopPlace, context: PopSourceContext<T>) {
+    this.place = place;
+    this.#context = context;
+  }
+
+  /** Messages at hand that no loop has asked for. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** When the last pop left, in milliseconds since 1970; 0 if none has. */
+  get lastPop(): number {
+    return this.#lastPop;
+  }
+
+  get handsOut(): boolean {
+    return this.#count > 0 && this.#state !== "stopped";
+  }
+
+  /** There may be room again. */
+  wake(): void {
+    if (this.#state === "blocked") this.#step();
+  }
+
+  /** Stops for good; gives the number of messages that were left, which come again by themselves. */
+  stop(): number {
+    this.#state = "stopped";
+    this.#stop.abort();
+    this.#ready = [];
+    const left = this.#count;
+    this.#count = 0;
+    return left;
+  }
+
+  /** Takes messages of one answer, at most `max`, and the time at which they are void. */
+  take(max: number): { deliveries: readonly Delivery<T>[]; deadline: number } | undefined {
+    this.#dropExpired();
+    const first = this.#ready[0];
+    if (first === undefined) return undefined;
+    const deliveries = first.deliveries.splice(0, max);
+    this.#count -= deliveries.length;
+    if (first.deliveries.length === 0) this.#ready.shift();
+    this.wake();
+    return { deliveries, deadline: first.deadline };
+  }
+
+  #dropExpired(): void {
+    const now = performance.now();
+    let expired = 0;
+    while (this.#ready[0] !== undefined && this.#ready[0].deadline <= now) {
+      expired += this.#ready.shift()!.deliveries.length;
+    }
+    this.#count -= expired;
+    if (expired > 0) this.#context.onExpired(expired);
+  }
+
+  #step(): void {
+    if (this.#state === "stopped") return;
+    if (this.#count >= this.#context.ahead || !this.#context.mayPop()) {
+      this.#state = "blocked";
+      return;
+    }
+    this.#state = "popping";
+    this.#lastPop = Date.now();
+    const started = performance.now();
+    this.#context.pop().then((answer) => this.#take(answer, started), (error) => this.#fail(error));
+  }
+
+  #take(answer: PopAnswer, started: number): void {
+    if (this.#state === "stopped") return; // they come again when their invisible time ends
+    this.#failing = false;
+    const ms = performance.now() - started;
+    const deliveries = this.#context.receive(answer, ms);
+    if (deliveries.length > 0) {
+      this.#ready.push({ deliveries, deadline: performance.now() + this.#context.invisibleTime });
+      this.#count += deliveries.length;
+    }
+    if (answer.kind === "found") this.#unheld.reset();
+    this.#stepIn(answer.kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(ms));
+    if (deliveries.length > 0) this.#context.onMessages(this);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state === "stopped") return;
+    if (!this.#failing) this.#context.onError(error);
+    this.#failing = true;
+    this.#stepIn(delayAfter(error));
+  }
+
+  async #stepIn(ms: number): Promise<void> {
+    if (ms === 0) return this.#step();
+    this.#state = "waiting";
+    await delay(ms, { signal: this.#stop.signal }).catch(() => {});
+    this.#step();
+  }
+}
