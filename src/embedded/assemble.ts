@@ -11,11 +11,16 @@ import { offsetMessageId, UniqueKeys } from "../wire/message_id.ts";
 import { Delays } from "./delays.ts";
 import { GroupFilters } from "./group_filters.ts";
 import { Groups } from "./groups.ts";
+import { assignmentRoutes } from "./handlers/assignment.ts";
 import { clientRoutes } from "./handlers/clients.ts";
 import { lockRoutes } from "./handlers/locks.ts";
 import { nameServerRoutes } from "./handlers/name_server.ts";
 import { offsetRoutes } from "./handlers/offsets.ts";
+import { operatorRoutes } from "./handlers/operator.ts";
+import { popRoutes } from "./handlers/pop.ts";
+import { popAckRoutes } from "./handlers/pop_ack.ts";
 import { pullRoutes } from "./handlers/pull.ts";
+import { resetRoutes } from "./handlers/reset.ts";
 import { sendRoutes } from "./handlers/send.ts";
 import { sendBackRoutes } from "./handlers/send_back.ts";
 import { topicRoutes } from "./handlers/topics.ts";
@@ -24,8 +29,13 @@ import { LongPolls } from "./long_polls.ts";
 import { Offsets } from "./offsets.ts";
 import { isLegalGroup } from "./names.ts";
 import type { CheckedOptions } from "./options.ts";
-import type { Parts } from "./parts.ts";
+import { isV5, type Parts } from "./parts.ts";
+import { Deliveries } from "./pop/deliveries.ts";
+import { PopOrders } from "./pop/orders.ts";
+import { PopPolls } from "./pop/polls.ts";
+import { revive } from "./pop/revive.ts";
 import type { Entry } from "./queue.ts";
+import { RequestModes } from "./request_modes.ts";
 import { router } from "./routes.ts";
 import { Expressions } from "./sql/expressions.ts";
 import { type NewMessage, Store } from "./store.ts";
@@ -40,7 +50,8 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
   const { host, port } = parseAddress(address)!;
   const store = new Store(options, address);
   const longPolls = new LongPolls(timetable);
-  const put = (messages: readonly NewMessage[]) => putAll(store, longPolls, messages);
+  const polls = new PopPolls(timetable);
+  const put = (messages: readonly NewMessage[]) => putAll(store, [longPolls, polls], messages);
   const delays = new Delays(
     options.delayLevels,
     options.dialect === "5.x",
@@ -50,10 +61,10 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
   );
   const groups = new Groups(timetable, options.dialect === "5.x" ? isLegalGroup : () => true);
   const expressions = new Expressions(options.dialect === "5.x");
-  timetable.add(delays);
-  timetable.add(longPolls);
-  timetable.add(groups);
-  return {
+  const deliveries = new Deliveries(timetable, (messages) => revive(parts, messages));
+  const orders = new PopOrders(timetable, ({ group, topic }) => polls.wake(group, topic));
+  for (const job of [delays, longPolls, groups, deliveries, orders, polls]) timetable.add(job);
+  const parts: Parts = {
     options,
     address,
     topics: new Topics(options),
@@ -65,10 +76,13 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
     groupFilters: new GroupFilters(expressions),
     expressions,
     locks: new QueueLocks(),
+    pop: { deliveries, orders, polls },
+    requestModes: new RequestModes(),
     uniqueKeys: new UniqueKeys({ address: host }),
     messageId: (commitLogOffset) => offsetMessageId(host, port, commitLogOffset),
     put,
   };
+  return parts;
 }
 
 /** Everything that a broker and its name server answer, under the version that they say they have. */
@@ -82,18 +96,21 @@ export function handlerOf(parts: Parts): RequestHandler {
     ...sendRoutes(parts),
     ...sendBackRoutes(parts),
     ...pullRoutes(parts),
+    ...operatorRoutes(parts),
+    ...resetRoutes(parts),
+    ...(isV5(parts) ? [...popRoutes(parts), ...popAckRoutes(parts), ...assignmentRoutes(parts)] : []),
   ]);
-  const version = parts.options.dialect === "5.x" ? PROTOCOL_VERSION : VERSION_4_9;
+  const version = isV5(parts) ? PROTOCOL_VERSION : VERSION_4_9;
   return async (command, connection) => {
-    const reply = { ...await serve(command, connection), version, language: "JAVA" };
+    const reply = { version, language: "JAVA", ...await serve(command, connection) };
     return reply;
   };
 }
 
-/** Stores messages, then wakes the pulls of each queue once. */
-function putAll(store: Store, longPolls: LongPolls, messages: readonly NewMessage[]): Entry[] {
+/** Stores messages, then wakes the pulls and the pops of each queue once. */
+function putAll(store: Store, waiting: readonly (LongPolls | PopPolls)[], messages: readonly NewMessage[]): Entry[] {
   const entries = messages.map((message) => store.append(message));
   const first = new Map(entries.toReversed().map((entry) => [entry.queue, entry.queueOffset]));
-  for (const [queue, from] of first) longPolls.arrived(queue, from);
+  for (const [queue, from] of first) for (const polls of waiting) polls.arrived(queue, from);
   return entries;
 }

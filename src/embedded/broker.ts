@@ -31,8 +31,8 @@ export interface QueueStats {
 /**
  * A name server and a broker on one real TCP port, in memory and bounded.
  *
- * It speaks the remoting protocol as RocketMQ 5.3.3 does, so that clients in any language can use it. It has no
- * transactions and no POP; requests for them are answered as by a broker that has them switched off.
+ * It speaks the remoting protocol as RocketMQ 5.3.3 does, so that clients in any language can use it, by pull and by
+ * POP. It has no transactions; requests for them are answered as by a broker that has them switched off.
  *
  * @example
  * ```ts
@@ -78,6 +78,7 @@ export class EmbeddedBroker {
       onRequest: faults.wrap(handlerOf(parts)),
       onClosed: (connection) => {
         parts.longPolls.dropConnection(connection);
+        parts.pop.polls.dropConnection(connection);
         parts.groups.dropConnection(connection);
       },
     });
@@ -105,6 +106,16 @@ export class EmbeddedBroker {
   /** How many pulls are held open. */
   get heldPulls(): number {
     return this.#parts.longPolls.length;
+  }
+
+  /** How many pops are held open. */
+  get heldPops(): number {
+    return this.#parts.pop.polls.length;
+  }
+
+  /** How many messages are popped and not acked, but for those that are popped in order. */
+  get poppedMessages(): number {
+    return this.#parts.pop.deliveries.length;
   }
 
   /** How many messages wait for their delay to end. */

@@ -13,9 +13,23 @@ import type { LongPolls } from "./long_polls.ts";
 import type { Offsets } from "./offsets.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { Entry } from "./queue.ts";
+import type { Deliveries } from "./pop/deliveries.ts";
+import type { PopOrders } from "./pop/orders.ts";
+import type { PopPolls } from "./pop/polls.ts";
+import type { RequestModes } from "./request_modes.ts";
 import type { Expressions } from "./sql/expressions.ts";
 import type { NewMessage, Store } from "./store.ts";
 import type { Topics } from "./topics.ts";
+
+/** What a broker knows of pops. */
+export interface PopParts {
+  /** Messages that are popped and not acked. */
+  readonly deliveries: Deliveries;
+  /** Queues that are popped in order. */
+  readonly orders: PopOrders;
+  /** Pops that wait for messages. */
+  readonly polls: PopPolls;
+}
 
 /** The parts of one broker. */
 export interface Parts {
@@ -41,6 +55,10 @@ export interface Parts {
   readonly expressions: Expressions;
   /** Locks of queues. */
   readonly locks: QueueLocks;
+  /** What is popped. */
+  readonly pop: PopParts;
+  /** How groups get their messages. */
+  readonly requestModes: RequestModes;
   /** Makes the unique keys of messages that came without one. */
   readonly uniqueKeys: UniqueKeys;
   /** The offset id of the message at a position of the commit log. */

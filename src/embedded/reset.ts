@@ -5,7 +5,7 @@
  */
 
 import type { MessageQueue } from "../message.ts";
-import { encodeHeader } from "../wire/fields.ts";
+import { encodeHeader, type HeaderOf } from "../wire/fields.ts";
 import { resetConsumerOffset } from "../wire/requests.ts";
 import { isV5, type Parts } from "./parts.ts";
 import { textBody } from "./routes.ts";
@@ -21,11 +21,26 @@ export function resetOffset(
     parts.offsets.reset(group, topic, queueId, offset);
     return;
   }
-  const { name, code, header } = resetConsumerOffset;
-  const fields = encodeHeader(header, { topic, group, timestamp: Date.now(), isForce: true });
-  const queue = JSON.stringify({ brokerName: parts.options.brokerName, queueId, topic });
-  const body = textBody(`{"offsetTable":{${queue}:${offset}}}`); // as Java writes it: an object as a name
-  for (const { connection } of parts.groups.get(group)?.members.values() ?? []) {
+  const header = { topic, group, timestamp: Date.now(), isForce: true };
+  pushReset(parts, header, offsetTable(parts, topic, new Map([[queueId, offset]])));
+}
+
+/** Tells a group's members of a reset; gives how many there are. */
+export function pushReset(parts: Parts, header: HeaderOf<typeof resetConsumerOffset.header>, body: Uint8Array): number {
+  const { name, code } = resetConsumerOffset;
+  const fields = encodeHeader(resetConsumerOffset.header, header);
+  const members = [...parts.groups.get(header.group)?.members.values() ?? []];
+  for (const { connection } of members) {
     connection.sendOneway({ name, code, fields, body }).catch(() => {}); // it is closing
   }
+  return members.length;
+}
+
+/** A table of offsets as Java writes it: with objects as names. Source: ResetOffsetBody. */
+export function offsetTable(parts: Parts, topic: string, offsets: ReadonlyMap<number, number>): Uint8Array {
+  const { brokerName } = parts.options;
+  const entries = [...offsets].map(([queueId, offset]) =>
+    `${JSON.stringify({ brokerName, queueId, topic })}:${offset}`
+  );
+  return textBody(`{"offsetTable":{${entries.join(",")}}}`);
 }

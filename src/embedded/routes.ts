@@ -18,6 +18,14 @@ export interface Call {
   readonly connection: Connection;
 }
 
+/** An answer that may be another one's, passed on: then it says who that is. */
+export interface BrokerReply extends Reply {
+  /** The language of who has answered. @default {"JAVA"} */
+  readonly language?: string;
+  /** The version of who has answered. @default the broker's own */
+  readonly version?: number;
+}
+
 /** One request that is served. */
 export interface Route {
   /** Its code. */
@@ -61,6 +69,17 @@ export function acceptWith<T extends Fields>(fields: T, header: HeaderOf<T>): Re
 /** An answer that says no. */
 export function refuse(code: number, remark: string): Reply {
   return { code, remark };
+}
+
+/** A body of records, one behind the other. */
+export function joined(records: readonly Uint8Array[]): Uint8Array {
+  const body = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const record of records) {
+    body.set(record, at);
+    at += record.length;
+  }
+  return body;
 }
 
 const encoder = new TextEncoder();

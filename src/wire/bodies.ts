@@ -284,7 +284,7 @@ export interface ConsumeStatus {
  * `JSON.stringify` of a {@linkcode QueueName}.
  */
 export interface ConsumerRunningInfo {
-  /** Settings by name: `PROP_NAMESERVER_ADDR`, `PROP_CONSUME_TYPE`, `PROP_CONSUMEORDERLY`, `PROP_CLIENT_VERSION`, …. */
+  /** Settings by name, such as `PROP_NAMESERVER_ADDR`, `PROP_CONSUME_TYPE`, `PROP_CONSUMEORDERLY`. */
   readonly properties: Readonly<Record<string, string>>;
   /** Its subscriptions. */
   readonly subscriptionSet: readonly SubscriptionData[];

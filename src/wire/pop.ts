@@ -25,7 +25,7 @@ import { NetworkError } from "../errors.ts";
 import { PropertyName } from "./codes.ts";
 import type { HeaderOf } from "./fields.ts";
 import type { StoredMessage } from "./stored_message.ts";
-import type { popMessage } from "./requests.ts";
+import type { changeInvisibleTime, popMessage } from "./requests.ts";
 
 /**
  * Which topic a message was popped from: 0 the topic itself, 1 `%RETRY%{group}_{topic}`, 2 `%RETRY%{group}+{topic}`
@@ -85,6 +85,28 @@ export function realPopTopic(group: string, topic: string, retry: PopRetry): str
 export function popRetryOf(storedTopic: string): PopRetry {
   if (!storedTopic.startsWith(RETRY_PREFIX)) return 0;
   return storedTopic.includes("+") ? 2 : 1;
+}
+
+/**
+ * Reads a retry field.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if it is none
+ */
+export function parsePopRetry(text: string): PopRetry {
+  return retryOf(text, "retry field", text);
+}
+
+/**
+ * The receipt of a message whose invisible time was changed. The broker then knows it as a delivery of one message.
+ *
+ * @param answer the header of the answer to that
+ */
+export function changedPopReceipt(
+  receipt: PopReceipt,
+  answer: HeaderOf<typeof changeInvisibleTime.answer>,
+): PopReceipt {
+  const { popTime, invisibleTime, reviveQid: reviveQueueId } = answer;
+  return { ...receipt, startOffset: receipt.queueOffset, popTime, invisibleTime, reviveQueueId };
 }
 
 /** Writes a receipt. */

@@ -88,6 +88,6 @@ Deno.test("a request that nobody knows is answered with 3, a header that lacks a
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
 
-  assertEquals((await peer.askText({ name: "PopMessage", code: 200050 }, {})).code, 3);
+  assertEquals((await peer.askText({ name: "PeekMessage", code: 200052 }, {})).code, 3);
   assertEquals((await peer.askText(getRoute, {})).code, 1);
 });

@@ -1,18 +1,28 @@
 /** A client that speaks raw requests, for tests of the embedded broker. */
 
 import type { EmbeddedBroker } from "../../src/embedded/mod.ts";
-import { Connection } from "../../src/transport/connection.ts";
+import { Connection, type Reply } from "../../src/transport/connection.ts";
 import { defaultTransport } from "../../src/transport/default.ts";
 import { parseAddress } from "../../src/transport/transport.ts";
 import type { SubscriptionData } from "../../src/wire/bodies.ts";
 import { javaHashCode } from "../../src/wire/codes.ts";
-import { encodeHeader, type HeaderOf, type HeaderText } from "../../src/wire/fields.ts";
+import { decodeHeader, encodeHeader, type HeaderOf, type HeaderText } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
+import {
+  formatPopReceipt,
+  type PoppedMessage,
+  type PopReceipt,
+  realPopTopic,
+  receivePopped,
+} from "../../src/wire/pop.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, type StoredMessage } from "../../src/wire/record.ts";
 import {
+  ackMessage,
+  changeInvisibleTime,
   heartbeat,
   notifyConsumerIdsChanged,
+  popMessage,
   pullMessage,
   queryConsumerOffset,
   type RequestSpec,
@@ -48,6 +58,8 @@ export class Peer {
   readonly connection: Connection;
   /** The groups that the broker told of a change in, in order. */
   readonly notified: string[] = [];
+  /** Answers what the broker asks. */
+  answer: (request: Command) => Reply | Promise<Reply> = () => ({ code: 0 });
   #pushed: Command[] = [];
   #broker: EmbeddedBroker;
   #waiting: (() => void)[] = [];
@@ -72,11 +84,11 @@ export class Peer {
     return this.connection.closed.then(() => {});
   }
 
-  #take(request: Command): { code: number } {
+  #take(request: Command): Reply | Promise<Reply> {
     this.#pushed.push(request);
     if (request.code === notifyConsumerIdsChanged.code) this.notified.push(request.fields.consumerGroup!);
     for (const wake of this.#waiting.splice(0)) wake();
-    return { code: 0 };
+    return this.answer(request);
   }
 
   /** Resolves when the broker has told of that many changes. */
@@ -160,6 +172,46 @@ export class Peer {
     return this.messages({ sysFlag: 6, ...header });
   }
 
+  /** Pops, all queues and everything unless told; the pop is not held unless told. */
+  pop(header: PopHeader): Promise<Command> {
+    return this.ask(popMessage, {
+      consumerGroup: "billing",
+      queueId: -1,
+      maxMsgNums: 32,
+      invisibleTime: 60_000,
+      pollTime: 0,
+      bornTime: 0,
+      initMode: 0,
+      ...header,
+    });
+  }
+
+  /** Pops and reads the messages. */
+  async popped(header: PopHeader): Promise<PoppedMessage[]> {
+    return this.read(header.topic, await this.pop(header));
+  }
+
+  /** Reads the messages of an answer to a pop. */
+  read(topic: string, answer: Command): PoppedMessage[] {
+    const { messages } = decodeRecords(answer.body, { topic, broker: this.#broker.brokerName, queueId: -1 });
+    return receivePopped(messages, decodeHeader(popMessage.answer, answer.fields, "pop"), this.#broker.brokerName);
+  }
+
+  /** Acks a popped message. */
+  ack(topic: string, receipt: PopReceipt, header: Partial<HeaderOf<typeof ackMessage.header>> = {}): Promise<Command> {
+    return this.ask(ackMessage, { ...ackHeader(topic, receipt), ...header });
+  }
+
+  /** Changes a popped message's invisible time. */
+  changeInvisible(
+    topic: string,
+    receipt: PopReceipt,
+    invisibleTime: number,
+    header: Partial<HeaderOf<typeof ackMessage.header>> = {},
+  ): Promise<Command> {
+    return this.ask(changeInvisibleTime, { ...ackHeader(topic, receipt), invisibleTime, ...header });
+  }
+
   /** Joins a group, or changes its subscription. */
   join(group: string, subscriptions: SubscriptionData[], options: JoinOptions = {}): Promise<Command> {
     const { clientId = "client-1", model = "CLUSTERING", fingerprint = 0, withoutSub = false } = options;
@@ -196,6 +248,19 @@ export class Peer {
   query(group: string, topic: string, setZeroIfNotFound?: boolean): Promise<Command> {
     return this.ask(queryConsumerOffset, { consumerGroup: group, topic, queueId: 0, setZeroIfNotFound });
   }
+}
+
+type PopHeader = Partial<HeaderOf<typeof popMessage.header>> & { topic: string };
+
+function ackHeader(topic: string, receipt: PopReceipt): HeaderOf<typeof ackMessage.header> {
+  const consumerGroup = "billing";
+  return {
+    consumerGroup,
+    topic: realPopTopic(consumerGroup, topic, receipt.retry),
+    queueId: receipt.queueId,
+    extraInfo: formatPopReceipt(receipt),
+    offset: receipt.queueOffset,
+  };
 }
 
 /** How a peer joins a group. */

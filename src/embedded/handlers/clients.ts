@@ -6,7 +6,7 @@
  */
 
 import type { Reply } from "../../transport/connection.ts";
-import type { HeartbeatData, SubscriptionData } from "../../wire/bodies.ts";
+import type { ConsumerConnection, HeartbeatData, SubscriptionData } from "../../wire/bodies.ts";
 import { ResponseCode, retryTopic } from "../../wire/codes.ts";
 import {
   checkClientConfig,
@@ -39,7 +39,7 @@ export function clientRoutes(parts: Parts): Route[] {
     route(getConsumerConnections, ({ consumerGroup }) => {
       const group = groups.get(consumerGroup);
       return group === undefined
-        ? refuse(CONSUMER_NOT_ONLINE, `the consumer group[${consumerGroup}] not online`)
+        ? refuse(ResponseCode.CONSUMER_NOT_ONLINE, `the consumer group[${consumerGroup}] not online`)
         : accept({}, jsonBody(connectionsOf(group)));
     }),
     route(checkClientConfig, (_header, { command }) => {
@@ -69,9 +69,6 @@ export function refuseExpression(expressionType: string | undefined): Reply {
   );
 }
 
-/** The code for a group without members. Source: ResponseCode.CONSUMER_NOT_ONLINE. */
-const CONSUMER_NOT_ONLINE = 206;
-
 function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
   const { groups } = parts;
   const { clientID, consumerDataSet = [], heartbeatFingerprint = 0, withoutSub = false } = readJson<
@@ -93,7 +90,7 @@ function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
 }
 
 /** The body of a list of connections. Source: ConsumerConnection. */
-function connectionsOf(group: Group): unknown {
+function connectionsOf(group: Group): ConsumerConnection {
   const { consumeType, messageModel, consumeFromWhere } = group.consumer;
   return {
     connectionSet: [...group.members.values()].map(({ clientId, connection, language, version }) => ({

@@ -11,7 +11,7 @@ import { pullMessage } from "../../wire/requests.ts";
 import { everything, filterOf, isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue, ReadResult, ReadStatus } from "../queue.ts";
-import { type Call, refuse, type Route, route } from "../routes.ts";
+import { type Call, joined, refuse, type Route, route } from "../routes.ts";
 import { SqlError } from "../sql/errors.ts";
 import { refuseExpression } from "./clients.ts";
 
@@ -145,15 +145,10 @@ function replyOf(parts: Parts, queue: Queue, result: ReadResult, code: number): 
     maxOffset: queue.maxOffset,
   });
   if (isV5(parts)) Object.assign(fields, { topicSysFlag: "0", groupSysFlag: "0" });
-  return { code, remark: result.status, fields, body: result.records.length === 0 ? undefined : join(result) };
-}
-
-function join({ records, bytes }: ReadResult): Uint8Array {
-  const body = new Uint8Array(bytes);
-  let at = 0;
-  for (const record of records) {
-    body.set(record, at);
-    at += record.length;
-  }
-  return body;
+  return {
+    code,
+    remark: result.status,
+    fields,
+    body: result.records.length === 0 ? undefined : joined(result.records),
+  };
 }

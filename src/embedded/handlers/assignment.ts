@@ -1,0 +1,107 @@
+/**
+ * Which queues a member is to consume, told by the broker. Source: QueryAssignmentProcessor.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import type { MessageRequestModeBody, QueryAssignmentBody } from "../../wire/bodies.ts";
+import { Permission, ResponseCode } from "../../wire/codes.ts";
+import { queryAssignment, setMessageRequestMode } from "../../wire/requests.ts";
+import type { Parts } from "../parts.ts";
+import type { RequestMode } from "../request_modes.ts";
+import { accept, jsonBody, readJson, refuse, type Route, route } from "../routes.ts";
+
+const RETRY_PREFIX = "%RETRY%";
+
+/** The queues of one member, of so many; `member` is its place in the sorted list. Source: rebalance/Allocate…. */
+type Strategy = (queues: readonly number[], member: number, members: number) => readonly number[];
+
+/** The strategies that a broker knows, by the names that clients send. */
+const strategies: Readonly<Record<string, Strategy>> = {
+  AVG: (queues, member, members) => {
+    const share = Math.floor(queues.length / members);
+    const more = queues.length % members;
+    const start = member * share + Math.min(member, more);
+    return queues.slice(start, start + share + (member < more ? 1 : 0));
+  },
+  AVG_BY_CIRCLE: (queues, member, members) => queues.filter((_, i) => i % members === member),
+};
+
+/** The requests about assignments. */
+export function assignmentRoutes(parts: Parts): Route[] {
+  return [
+    route(queryAssignment, (_header, { command }) => query(parts, readJson(command.body))),
+    route(setMessageRequestMode, (_header, { command }) => setMode(parts, readJson(command.body))),
+  ];
+}
+
+function query(parts: Parts, body: Partial<QueryAssignmentBody>): Reply {
+  const { topic, consumerGroup = "", messageModel } = body;
+  if (topic === undefined || messageModel === undefined) {
+    return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, topic or messageModel is missing");
+  }
+  const mode = parts.requestModes.get(topic, consumerGroup);
+  const queues = queuesOf(parts, topic, body, mode);
+  if (queues === undefined) return accept({}, jsonBody({})); // Java leaves out what is null
+  const { brokerName } = parts.options;
+  const messageQueueAssignments = [...new Set(queues)].map((queueId) => ({
+    messageQueue: { brokerName, queueId, topic },
+    mode: mode.mode,
+  }));
+  return accept({}, jsonBody({ messageQueueAssignments }));
+}
+
+/** The numbers of a member's queues, -1 for all of them; undefined if the broker cannot tell. */
+function queuesOf(
+  parts: Parts,
+  topic: string,
+  { consumerGroup = "", clientId, strategyName = "", messageModel }: Partial<QueryAssignmentBody>,
+  mode: RequestMode,
+): readonly number[] | undefined {
+  const config = parts.topics.get(topic);
+  if (config === undefined) return undefined;
+  const isReadable = (config.permission & Permission.READ) !== 0;
+  const queues = Array.from({ length: isReadable ? config.readQueues : 0 }, (_, queueId) => queueId);
+  if (messageModel === "BROADCASTING") return queues;
+  const group = parts.groups.get(consumerGroup);
+  const strategy = Object.hasOwn(strategies, strategyName) ? strategies[strategyName] : undefined;
+  if (group === undefined || strategy === undefined) return undefined;
+  const members = [...group.members.values()].map((member) => member.clientId).sort();
+  if (mode.mode === "POP") return forPop(queues, clientId, members, strategy, mode.popShareQueueNum);
+  if (queues.length === 0 || !clientId) return undefined;
+  const place = members.indexOf(clientId);
+  return place < 0 ? [] : strategy(queues, place, members.length);
+}
+
+/** All queues to all members, or to each its own and those of the next ones in the list. */
+function forPop(
+  queues: readonly number[],
+  clientId: string | undefined,
+  members: readonly string[],
+  strategy: Strategy,
+  share: number,
+): readonly number[] | undefined {
+  if (share <= 0 || share >= members.length - 1) return queues.map(() => -1);
+  if (!clientId || queues.length === 0) return undefined;
+  const place = members.indexOf(clientId);
+  if (place < 0) return [];
+  if (members.length > queues.length) return [queues[place % queues.length]!];
+  return Array.from({ length: share + 1 }, (_, i) => strategy(queues, (place + i) % members.length, members.length))
+    .flat();
+}
+
+function setMode(parts: Parts, body: Partial<MessageRequestModeBody>): Reply {
+  const { topic = "", consumerGroup = "", mode = "PULL", popShareQueueNum = 0 } = body;
+  if (topic.startsWith(RETRY_PREFIX)) {
+    return refuse(ResponseCode.NO_PERMISSION, "retry topic is not allowed to set mode");
+  }
+  if (parts.topics.get(topic) === undefined) {
+    return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist`);
+  }
+  if (!parts.groups.ensure(consumerGroup)) {
+    return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group does not exist");
+  }
+  parts.requestModes.set(topic, consumerGroup, { mode, popShareQueueNum });
+  return accept();
+}

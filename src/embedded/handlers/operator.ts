@@ -1,0 +1,146 @@
+/**
+ * What operators ask of a group's members, by way of the broker. Sources: AdminBrokerProcessor, Broker2Client.
+ *
+ * @module
+ */
+
+import { TimeoutError } from "../../errors.ts";
+import type { OutgoingRequest } from "../../transport/connection.ts";
+import { ResponseCode } from "../../wire/codes.ts";
+import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
+import type { Command } from "../../wire/frame.ts";
+import { type JsonObject, pairsOf, parseJson } from "../../wire/json.ts";
+import { parseOffsetMessageId } from "../../wire/message_id.ts";
+import {
+  consumeMessageDirectly,
+  getConsumerRunningInfo,
+  getConsumerStatus,
+  queryConsumerStatus,
+  type RequestSpec,
+} from "../../wire/requests.ts";
+import type { Member } from "../groups.ts";
+import { isV5, type Parts } from "../parts.ts";
+import { accept, type BrokerReply, refuse, type Route, route, textBody } from "../routes.ts";
+
+/** How long a member may take to answer, in milliseconds. Source: Broker2Client.callClient. */
+const CALL_TIMEOUT = 10_000;
+/** How long it may take to say how far it is. Source: Broker2Client.getConsumeStatus. */
+const STATUS_TIMEOUT = 5_000;
+/** The first client version (3.1.8) that knows these requests. */
+const CALL_VERSION = 62;
+
+/** The requests that are passed on to members. */
+export function operatorRoutes(parts: Parts): Route[] {
+  return [
+    route(getConsumerRunningInfo, (header, { command }) => call(parts, getConsumerRunningInfo, header, command)),
+    route(consumeMessageDirectly, (header, { command }) => consume(parts, header, command)),
+    route(queryConsumerStatus, (header) => askStatus(parts, header)),
+  ];
+}
+
+/** Reads the message and lets a member handle it. */
+function consume(
+  parts: Parts,
+  header: HeaderOf<typeof consumeMessageDirectly.header>,
+  command: Command,
+): BrokerReply | Promise<BrokerReply> {
+  const { msgId, topic, consumerGroup } = header;
+  const entry = msgId === undefined ? undefined : parts.store.lookUp(parseOffsetMessageId(msgId).commitLogOffset);
+  if (entry === undefined) {
+    return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, there is no message of this id");
+  }
+  const fields = { ...command.fields, brokerName: parts.options.brokerName };
+  if (isV5(parts)) {
+    if (topic !== undefined && parts.topics.get(topic) !== undefined) Object.assign(fields, { topicSysFlag: "0" });
+    if (parts.groups.ensure(consumerGroup)) Object.assign(fields, { groupSysFlag: "0" });
+  }
+  return call(parts, consumeMessageDirectly, header, { ...command, fields, body: entry.record });
+}
+
+/** Passes a request on to a member, and gives its answer as the member gave it. */
+async function call(
+  parts: Parts,
+  { name, code }: RequestSpec,
+  { consumerGroup, clientId }: { consumerGroup: string; clientId?: string | undefined },
+  { fields, body }: Command,
+): Promise<BrokerReply> {
+  const member = memberOf(parts, consumerGroup, clientId);
+  const who = `<${consumerGroup}> <${clientId ?? "null"}>`;
+  if (member === undefined) return refuse(ResponseCode.SYSTEM_ERROR, `The Consumer ${who} not online`);
+  if (member.version < CALL_VERSION) {
+    const remark = `The Consumer <${clientId}> Version <${member.version}> too low to finish, please upgrade it to ` +
+      "V3_1_8_SNAPSHOT";
+    return refuse(ResponseCode.SYSTEM_ERROR, remark);
+  }
+  try {
+    const request = { name, code, fields, body };
+    const { code: answer, remark, fields: header, body: bytes, language, version } = await ask(
+      member,
+      request,
+      CALL_TIMEOUT,
+    );
+    return { code: answer, remark, fields: header, body: bytes, language, version };
+  } catch (error) {
+    // A real broker waits on for a member whose connection is lost, and says the same in the end.
+    return refuse(ResponseCode.CONSUME_MSG_TIMEOUT, `consumer ${who} Timeout: ${String(error)}`);
+  }
+}
+
+/**
+ * Asks a member, at most so many milliseconds.
+ *
+ * The connection is not told of the time: it would close on a member from which nothing comes, and one that is only
+ * busy stays.
+ */
+async function ask({ connection }: Member, request: OutgoingRequest, timeout: number): Promise<Command> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new TimeoutError(`complete ${request.name}`, timeout)), timeout);
+  try {
+    return await connection.request(request, { timeout: Infinity, signal: stop.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function memberOf(parts: Parts, group: string, clientId: string | undefined): Member | undefined {
+  return [...parts.groups.get(group)?.members.values() ?? []].find((member) => member.clientId === clientId);
+}
+
+/** Asks one member after the other up to where it is; those that do not tell are left out. */
+async function askStatus(
+  parts: Parts,
+  { group: name, topic, clientAddr }: HeaderOf<typeof queryConsumerStatus.header>,
+): Promise<BrokerReply> {
+  const group = parts.groups.get(name);
+  if (group === undefined) {
+    return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, the group has no members");
+  }
+  const isOne = clientAddr !== undefined && clientAddr.trim() !== "";
+  const asked = [...group.members.values()].filter(({ clientId }) => !isOne || clientId === clientAddr);
+  const tables = new Map<string, string>();
+  for (const member of isOne ? asked.slice(0, 1) : asked) {
+    const table = await statusOf(member, name, topic);
+    if (table !== undefined) tables.set(member.clientId, table);
+  }
+  const text = [...tables].map(([clientId, table]) => `${JSON.stringify(clientId)}:${table}`).join(",");
+  const body = textBody(`{"consumerTable":{${text}},"messageQueueTable":{}}`);
+  return { ...accept({}, body), remark: "not set any response code" };
+}
+
+/** What a member says, written as Java writes it: with objects as names. */
+async function statusOf(member: Member, group: string, topic: string): Promise<string | undefined> {
+  const { name, code, header } = getConsumerStatus;
+  try {
+    const fields = encodeHeader(header, { topic, group });
+    const answer = await ask(member, { name, code, fields }, STATUS_TIMEOUT);
+    if (answer.code !== ResponseCode.SUCCESS || answer.body.length === 0) return undefined;
+    const status = parseJson(new TextDecoder().decode(answer.body)) as JsonObject;
+    const table = status.messageQueueTable ?? {};
+    const entries = Array.isArray(table)
+      ? pairsOf(table).map(([queue, offset]) => [JSON.stringify(queue), offset] as const)
+      : Object.entries(table); // strict JSON: the objects are in quotes
+    return `{${entries.map(([queue, offset]) => `${queue}:${String(offset)}`).join(",")}}`;
+  } catch {
+    return undefined;
+  }
+}

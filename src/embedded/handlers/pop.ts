@@ -1,0 +1,130 @@
+/**
+ * Pops. Source: PopMessageProcessor.
+ *
+ * @module
+ */
+
+import type { Reply } from "../../transport/connection.ts";
+import { Permission, ResponseCode } from "../../wire/codes.ts";
+import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
+import { formatPopInfo } from "../../wire/pop.ts";
+import { popMessage } from "../../wire/requests.ts";
+import { isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
+import type { Parts } from "../parts.ts";
+import { type Popped, Popper, type PopWish } from "../pop/popper.ts";
+import { type Call, joined, refuse, type Route, route } from "../routes.ts";
+import { SqlError } from "../sql/errors.ts";
+
+/** Without a time of its own a pop counts from its arrival. */
+const spec = { ...popMessage, header: { ...popMessage.header, bornTime: "long?" } } as const;
+
+type PopHeader = HeaderOf<typeof spec.header>;
+
+/** The most messages of one pop. */
+const MOST_MESSAGES = 32;
+/** How late a pop may arrive, in milliseconds. Source: PopMessageRequestHeader.isTimeoutTooMuch. */
+const MOST_LATE = 500;
+/** A pop that waits is answered so much before its time, in milliseconds. Source: PopRequest.isTimeout. */
+const EARLY = 50;
+
+/** What a refusal carries. */
+const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
+  popTime: 0,
+  invisibleTime: 0,
+  reviveQid: 0,
+  restNum: 0,
+});
+
+/** The request that takes messages. */
+export function popRoutes(parts: Parts): Route[] {
+  const popper = new Popper(parts);
+  return [route(spec, (header, call) => pop(parts, popper, header, call))];
+}
+
+function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Call): Reply | Promise<Reply> {
+  const now = Date.now();
+  const bornTime = header.bornTime || now;
+  const refused = check(parts, header, now - bornTime - header.pollTime);
+  if (refused !== undefined) return { ...refused, fields: { ...nothing } };
+  const matches = filterOf(parts, header);
+  if (typeof matches === "object") return { ...matches, fields: { ...nothing } };
+  const { consumerGroup: group, topic, queueId, maxMsgNums, invisibleTime, initMode, attemptId } = header;
+  const order = header.order === true;
+  const wish: PopWish = {
+    group,
+    topic,
+    queueId,
+    maxMessages: maxMsgNums,
+    invisibleTime,
+    initMode,
+    order,
+    attemptId,
+    matches,
+  };
+  const attempt = () => replyOf(popper.take(wish), wish);
+  const reply = attempt();
+  if (reply.code === ResponseCode.SUCCESS || header.pollTime <= 0) return reply;
+  const held = { connection, group, topic, queueId, matches, attempt };
+  if (parts.pop.polls.isFull(held)) return { ...reply, code: ResponseCode.POLLING_FULL };
+  const due = bornTime + header.pollTime - EARLY;
+  return due <= now ? reply : parts.pop.polls.hold(held, due);
+}
+
+function check(parts: Parts, header: PopHeader, late: number): Reply | undefined {
+  const { topic, queueId, maxMsgNums, consumerGroup } = header;
+  const host = parts.address.slice(0, parts.address.lastIndexOf(":"));
+  if (late > MOST_LATE) {
+    return refuse(ResponseCode.POLLING_TIMEOUT, `the broker[${host}] pop message is timeout too much`);
+  }
+  if (maxMsgNums > MOST_MESSAGES) {
+    return refuse(ResponseCode.INVALID_PARAMETER, `the broker[${host}] pop message's num is greater than 32`);
+  }
+  const config = parts.topics.get(topic);
+  if (config === undefined) {
+    return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
+  }
+  if ((config.permission & Permission.READ) === 0) {
+    return refuse(ResponseCode.NO_PERMISSION, `the topic[${topic}] peeking message is forbidden`);
+  }
+  if (queueId >= config.readQueues) {
+    const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueues}]`;
+    return refuse(ResponseCode.INVALID_PARAMETER, remark);
+  }
+  if (!parts.groups.ensure(consumerGroup)) {
+    return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${consumerGroup}] does not exist, `);
+  }
+  if (maxMsgNums < 0) {
+    return refuse(ResponseCode.SYSTEM_ERROR, `java.lang.IllegalArgumentException: Illegal Capacity: ${maxMsgNums}`);
+  }
+  return undefined;
+}
+
+/** The filter that a pop carries. Unlike a pull, one that cannot be read is refused. */
+function filterOf(parts: Parts, { exp, expType }: PopHeader): MessageFilter | Reply {
+  if (exp === undefined || exp === "" || isTagType(expType)) return parseTags(exp) ?? unreadable();
+  const read = expType === SQL92 ? parts.expressions.read(exp) : undefined;
+  return read === undefined || read instanceof SqlError ? unreadable() : sqlFilter(read);
+}
+
+function unreadable(): Reply {
+  return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+}
+
+function replyOf(popped: Popped, { invisibleTime, order }: PopWish): Reply {
+  const { popTime, reviveQueueId: reviveQid, rest: restNum, records } = popped;
+  const found = records.length > 0;
+  return {
+    code: found ? ResponseCode.SUCCESS : ResponseCode.POLLING_TIMEOUT,
+    remark: found ? "FOUND" : "NO_MESSAGE_IN_QUEUE",
+    fields: encodeHeader(popMessage.answer, {
+      popTime,
+      invisibleTime,
+      reviveQid,
+      restNum,
+      startOffsetInfo: formatPopInfo(popped.starts),
+      msgOffsetInfo: formatPopInfo(popped.offsets),
+      orderCountInfo: order ? formatPopInfo(popped.counts) : undefined,
+    }),
+    body: found ? joined(records) : undefined,
+  };
+}
