@@ -18,6 +18,7 @@ import type {
   StatusEventType,
 } from "../../mod.ts";
 import type { Faults } from "../../src/embedded/mod.ts";
+import { deadLetterTopic } from "../../src/wire/codes.ts";
 import type { CuttableTransport } from "./cuttable_transport.ts";
 import type { RawPeer } from "./raw_peer.ts";
 
@@ -230,6 +231,15 @@ export async function take(consumer: Consumer, count: number, options: TakeOptio
   throw new AssertionError(
     `Not within ${timeout} ms: ${count} messages; got ${messages.length}, the last are ${texts}`,
   );
+}
+
+/** Waits until a group has so many dead letters: a broker shows a message a moment after it has stored it. */
+export async function untilDead({ broker }: Scene, group: string, count: number): Promise<void> {
+  const dead = () => broker.maxOffset({ topic: deadLetterTopic(group), queueId: 0 }).catch(() => 0);
+  let last = 0;
+  await waitUntil(async () => (last = await dead()) === count, {
+    what: () => `${count} dead letters; there are ${last}`,
+  });
 }
 
 /** Texts that can be told apart: `m0`, `m1`, … */

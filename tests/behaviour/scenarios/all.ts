@@ -18,6 +18,7 @@ import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
 import { scenarios as loop } from "./loop.ts";
 import { scenarios as orderly } from "./orderly.ts";
+import { scenarios as pop } from "./pop.ts";
 import { scenarios as producer } from "./producer.ts";
 import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
@@ -27,6 +28,7 @@ import { scenarios as subscriptions } from "./subscriptions.ts";
 /** Every scenario. Those that run alone keep this order: the broker is killed at the very end. */
 export const allScenarios: readonly Scenario[] = [
   ...orderly,
+  ...pop,
   ...group,
   ...byKey,
   ...broadcasting,

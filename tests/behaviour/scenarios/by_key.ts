@@ -2,8 +2,18 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Consumer, Message, MessageBatch } from "../../../mod.ts";
-import { deadLetterTopic } from "../../../src/wire/codes.ts";
-import { nextBatch, type Scenario, type Scene, take, textOf, texts, waitUntil, within, work } from "../harness.ts";
+import {
+  nextBatch,
+  type Scenario,
+  type Scene,
+  take,
+  textOf,
+  texts,
+  untilDead,
+  waitUntil,
+  within,
+  work,
+} from "../harness.ts";
 
 /** The options of all consumers here, where nothing else is said. */
 const byKey = { ordering: "byKey", consumeFrom: "first", suspendQueue: 50 } as const;
@@ -146,7 +156,7 @@ export const scenarios: Scenario[] = [
       assertEquals(seen.filter((text) => text.startsWith("a")), ["a0", "a1", "a1", "a2"]);
       assertEquals(seen.filter((text) => text.startsWith("b")), ["b0", "b1"]);
       await untilEvent("deadLettered", ({ queue }) => queue?.topic === topic);
-      assertEquals(await t.broker.maxOffset({ topic: deadLetterTopic(group), queueId: 0 }), 1);
+      await untilDead(t, group, 1);
     },
   },
   {
