@@ -107,12 +107,17 @@ export class ProcessQueue<T = unknown> {
   }
 
   /**
-   * Whether a message waits that is older than one handed out, which only keys make happen: until it is settled as well,
-   * what was settled behind it cannot be committed.
+   * Whether a message is ready that is older than one settled or in hand, which only keys make happen: until it is
+   * settled as well, what was settled behind it cannot be committed.
    */
   get hasHoles(): boolean {
     if (this.#keyOf === undefined || this.#readyCount === 0) return false;
-    for (let at = this.#firstReady; at < this.#frontier; at++) if (this.#states[at & this.#mask] === READY) return true;
+    let isReady = false;
+    for (let at = this.#firstReady; at < this.#frontier; at++) {
+      const state = this.#states[at & this.#mask];
+      if (state === READY) isReady = true;
+      else if (isReady && state !== RESTING) return true;
+    }
     return false;
   }
 
