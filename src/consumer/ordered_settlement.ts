@@ -35,8 +35,9 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
     const waiting = failed.filter((at) => !dead.includes(at));
     for (const at of waiting) this.#count(batch, at);
     this.failed(batch, waiting);
-    if (dead.length > 0) await this.dispose(batch, dead, DEAD_LETTER_LEVEL);
-    if (batch.owner.counts) this.putBack(batch, claimed.filter((at) => !dead.includes(at)), rest);
+    // Put back first: of other keys than those of the dead nothing waits for the broker.
+    this.putBack(batch, claimed.filter((at) => !dead.includes(at)), rest);
+    await this.dispose(batch, dead, DEAD_LETTER_LEVEL);
   }
 
   protected claimAcked(batch: Batch<T>, message: Message<T>): number[] {

@@ -1,6 +1,7 @@
 /** Dispatcher, settlement and queues put together, for tests of what becomes of messages. */
 
 import { assert } from "@std/assert";
+import type { FakeTime } from "@std/testing/time";
 import type { SendBackOptions } from "../../src/cluster/broker_client.ts";
 import type { Batch } from "../../src/consumer/batch.ts";
 import { ConcurrentSettlement } from "../../src/consumer/concurrent_settlement.ts";
@@ -28,6 +29,8 @@ export class Bench {
   readonly events: StatusEvent["type"][] = [];
   failSendBack = false;
   failCopy = false;
+  /** What send-backs wait for, if anything. */
+  hold: Promise<void> | undefined;
   readonly settlement: Settlement;
   readonly dispatcher: Dispatcher<OwnedQueue, Batch>;
   #keyOf: KeyOf | undefined;
@@ -39,10 +42,10 @@ export class Bench {
     const sendBack = new SendBack({
       options: checked,
       events,
-      sendBack: (message, { delayLevel }: SendBackOptions) => {
-        if (this.failSendBack) return Promise.reject(new Error("no send-back"));
+      sendBack: async (message, { delayLevel }: SendBackOptions) => {
+        if (this.failSendBack) throw new Error("no send-back");
+        if (this.hold !== undefined) await this.hold;
         this.sentBack.push({ offset: message.commitLogOffset, level: delayLevel });
-        return Promise.resolve();
       },
       sendCopy: (message) => {
         if (this.failCopy) return Promise.reject(new Error("no copy"));
@@ -67,15 +70,18 @@ export class Bench {
     const process = new ProcessQueue(offsets[0] ?? 0, this.#keyOf);
     owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
     process.put(
-      offsets.map((offset) => ({ ...fakeMessage(offset), commitLogOffset: offset })),
+      offsets.map((offset) => Object.assign(fakeMessage(offset), { commitLogOffset: offset })),
       (offsets.at(-1) ?? -1) + 1,
     );
     this.dispatcher.offer(owned);
     return owned;
   }
 
-  async take(): Promise<Batch> {
-    const batch = await this.dispatcher.take({});
+  /** The next batch; with a faked clock the dispatcher's turn of the event loop has to be given to it. */
+  async take(time?: FakeTime): Promise<Batch> {
+    const taken = this.dispatcher.take({});
+    await time?.tickAsync(0);
+    const batch = await taken;
     assert(batch !== undefined);
     return batch;
   }

@@ -10,8 +10,8 @@ export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
 
 /** A message as far as the consumer's parts look at it. */
 export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage {
-  const message = { queueOffset, topic, size: 100, reconsumeTimes: 0, retriedHere: 0, queue };
-  return { ...message, storedAt: new Date(queueOffset) } as HeldMessage;
+  const message = { queueOffset, topic, size: 100, retriedHere: 0, queue, storedAt: new Date(queueOffset) };
+  return Object.defineProperty(message, "reconsumeTimes", { get: () => message.retriedHere }) as unknown as HeldMessage;
 }
 
 /** A consumer's options with their defaults. */
