@@ -80,8 +80,8 @@ export class OwnedQueue<T = unknown> {
 
   /** Whether messages may be handed out; of a queue that closes only those that others wait for to be committed. */
   get handsOut(): boolean {
-    if (this.state === "closing") return this.holdsLock && this.process.hasHoles;
-    return this.state === "open" && !this.paused && this.process.readyCount > 0 && this.holdsLock;
+    if (this.paused || !this.holdsLock) return false;
+    return this.state === "closing" ? this.process.hasHoles : this.state === "open" && this.process.readyCount > 0;
   }
 
   /** Whether settlements count. */
@@ -115,9 +115,9 @@ export class OwnedQueue<T = unknown> {
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Resolves when nothing is in hand, and nothing older than what was; or the epoch has ended. */
+  /** Resolves when nothing is in hand, and nothing that could be is older than what was; or the epoch has ended. */
   async whenWhole(): Promise<void> {
-    while (this.counts && (this.process.inHandCount > 0 || this.process.hasHoles)) {
+    while (this.counts && (this.process.inHandCount > 0 || (this.process.hasHoles && !this.paused))) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }

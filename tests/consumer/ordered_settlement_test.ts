@@ -461,6 +461,21 @@ Deno.test("byKey: a queue that closes hands out the holes of its commit still, a
   bench.close();
 });
 
+Deno.test("byKey: a paused queue hands out nothing, also while it closes, and nobody waits for its holes", async () => {
+  using time = new FakeTime();
+  const bench = new Bench({ ...byKey, batchSize: 1 });
+  const owned = bench.queue(0, 0, 2, 1);
+  const even = await bench.take(time);
+  await (await bench.take(time)).ack();
+  owned.paused = true;
+  owned.close();
+  await even.ack();
+  assertEquals([owned.process.hasHoles, await asks(bench, time)], [true, undefined]);
+  await owned.whenWhole();
+  owned.end();
+  bench.close();
+});
+
 Deno.test("broadcasting, orderly: what fails is put back in its place, and counts", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...broadcasting, ...orderly, batchSize: 3 });
