@@ -62,10 +62,13 @@ export class QueueLocks {
     return this.#held.get(queueKey(queue));
   }
 
-  /** Gives a lock up; resolves when the broker knows, or cannot be told. */
+  /** Gives a lock up, which ends at once; resolves when the broker knows, or cannot be told. */
   async release(queue: MessageQueue): Promise<void> {
-    this.#wanted.delete(queueKey(queue));
-    this.#held.delete(queueKey(queue));
+    const key = queueKey(queue);
+    const lock = this.#held.get(key);
+    if (lock !== undefined) lock.validUntil = -Infinity;
+    this.#wanted.delete(key);
+    this.#held.delete(key);
     await this.#lane(queue.broker).unlock(queue);
   }
 
