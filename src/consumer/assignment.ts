@@ -199,9 +199,9 @@ export class Assignment<T = unknown> {
     const { events, options: { group } } = this.#context;
     const text = `the lock of ${key} is lost: ${reason}; what is in hand comes again where the queue is then`;
     events.emit("warning", "lockLost", text, { group, queue, broker: queue.broker });
-    const isClosing = owned.state === "closing";
+    const hasStopped = owned.state === "closing" || owned.state === "void";
     owned.end(reason);
-    if (!isClosing) this.#add({ queue, isNew: false, shared: false }, owned.paused);
+    if (!hasStopped) this.#add({ queue, isNew: false, shared: false }, owned.paused);
   }
 
   /** Lets all queues go at once, whatever is in hand. */
@@ -310,10 +310,10 @@ export class Assignment<T = unknown> {
     const key = queueKey(queue);
     const owned = this.#owned.get(key);
     if (owned === undefined) return;
-    const wasOpen = owned.state === "open";
+    const hasOpened = owned.state === "open" || owned.state === "closing";
     this.#close(owned);
     this.#owned.delete(key);
-    if (!wasOpen) {
+    if (!hasOpened) {
       // An epoch that is still on its way out needs the lock, and gives it up itself.
       if (!this.#leaving.has(key)) await this.#context.locks?.release(queue);
       return;

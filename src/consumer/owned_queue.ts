@@ -124,6 +124,7 @@ export class OwnedQueue<T = unknown> {
 
   /** Stops handing out and pulling; settlements still count. */
   close(): void {
+    if (this.state === "void") return;
     if (this.state === "open") this.loop.stop();
     this.state = this.state === "starting" ? "void" : "closing";
     if (this.state === "void") this.#ended.abort();
