@@ -133,8 +133,7 @@ export class Assignment<T = unknown> {
     const before = this.get(queue);
     before.end(reason);
     const owned = this.#begin(queue, before.paused);
-    await this.#lock(owned);
-    if (owned.state === "void") { // another call has set it since, or it is not ours any more
+    if (!await this.#lock(owned)) { // another call has set it since, or it is not ours any more
       this.get(queue);
       return;
     }
@@ -143,7 +142,7 @@ export class Assignment<T = unknown> {
       await this.#context.offsets.persist([queue]);
     } finally {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
-      this.#open(owned, offset);
+      if (await this.#lock(owned)) this.#open(owned, offset);
     }
   }
 
@@ -199,9 +198,10 @@ export class Assignment<T = unknown> {
     const { events, options: { group } } = this.#context;
     const text = `the lock of ${key} is lost: ${reason}; what is in hand comes again where the queue is then`;
     events.emit("warning", "lockLost", text, { group, queue, broker: queue.broker });
-    const hasStopped = owned.state === "closing" || owned.state === "void";
+    if (owned.state === "starting") return; // before it opens, it is locked again
+    const wasOpen = owned.state === "open";
     owned.end(reason);
-    if (!hasStopped) this.#add({ queue, isNew: false, shared: false }, owned.paused);
+    if (wasOpen) this.#add({ queue, isNew: false, shared: false }, owned.paused);
   }
 
   /** Lets all queues go at once, whatever is in hand. */
@@ -231,13 +231,13 @@ export class Assignment<T = unknown> {
     const signal = owned.ended;
     // It may be on its way out still, from when it was ours before.
     await this.#leaving.get(queueKey(gain.queue))?.gone;
-    await this.#lock(owned);
     // Where queues are locked, the last owner has committed before it has given up the lock.
-    if (gain.shared && owned.lock === undefined) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
-    while (owned.state === "starting") {
+    const waits = gain.shared && this.#context.locks === undefined;
+    if (waits) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
+    while (await this.#lock(owned)) {
       try {
         const offset = await this.#startOffset(owned, gain.isNew);
-        this.#open(owned, offset);
+        if (owned.holdsLock) this.#open(owned, offset); // else another member may have gone on since
       } catch (error) {
         if (signal.aborted) return;
         const { group } = this.#context.options;
@@ -249,18 +249,21 @@ export class Assignment<T = unknown> {
     }
   }
 
-  /** Waits until a queue is locked for us, or its epoch has ended. */
-  async #lock(owned: OwnedQueue<T>): Promise<void> {
+  /** Waits until a queue is locked for us, if it has to be; false if its epoch has opened or ended. */
+  async #lock(owned: OwnedQueue<T>): Promise<boolean> {
     const { locks } = this.#context;
-    if (locks === undefined) return;
-    while (owned.state === "starting") {
+    while (locks !== undefined && owned.state === "starting" && !owned.lock?.isHeld) {
       owned.lock = await locks.acquire(owned.queue);
-      if (owned.lock !== undefined || owned.state !== "starting") break;
-      await delay(LOCK_INTERVAL, { signal: owned.ended }).catch(() => {});
+      if (owned.ended.aborted) await this.#giveBack(owned);
+      else if (owned.lock === undefined) await delay(LOCK_INTERVAL, { signal: owned.ended }).catch(() => {});
     }
-    // A lock that came too late is of use only if the queue is ours again.
-    const isOurs = this.#owned.has(queueKey(owned.queue)) || this.#leaving.has(queueKey(owned.queue));
-    if (owned.lock !== undefined && !isOurs) await locks.release(owned.queue);
+    return owned.state === "starting";
+  }
+
+  /** A lock that came too late is of use only if the queue is ours again. */
+  async #giveBack({ queue, lock }: OwnedQueue<T>): Promise<void> {
+    const isOurs = this.#owned.has(queueKey(queue)) || this.#leaving.has(queueKey(queue));
+    if (lock !== undefined && !isOurs) await this.#context.locks?.release(queue);
   }
 
   /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
@@ -272,7 +275,7 @@ export class Assignment<T = unknown> {
     // A killed broker may have forgotten what we committed before: our own memory is then the better one.
     const offset = await offsets.read(queue, "memory") ??
       await resolveStartOffset(brokers, queue, { consumeFrom: options.consumeFrom, isNew, isRetry });
-    if (owned.state !== "starting") return offset;
+    if (owned.state !== "starting" || !owned.holdsLock) return offset;
     offsets.reset(queue, offset);
     await offsets.persist([queue]);
     return offset;

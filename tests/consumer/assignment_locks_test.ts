@@ -373,6 +373,61 @@ Deno.test("Assignment: a queue that comes back while its last epoch loses the lo
   await me.close(time);
 });
 
+Deno.test("Assignment that could not say where a new queue begins, and lost its lock, begins at its beginning still", async () => {
+  using time = new FakeTime();
+  const shared = new Shared(); // nothing is committed
+  const me = new Member("me", shared);
+  me.failing.add("read");
+  me.gain(queue, true);
+  await pass(time, 5_000);
+  me.failing.add("lock");
+  await pass(time, 60_000);
+  assertEquals(shared.committed.size, 0);
+  me.failing.clear();
+  await pass(time, 2_000);
+  assertEquals(shared.committed.get(queueKey(queue)), shared.first, `what was before ${shared.length} is skipped`);
+  assertEquals(offsetsOf(await me.take(time)), [3, 4]);
+  await me.close(time);
+});
+
+Deno.test("Assignment reads the offset again when it lost the lock while it read", async () => {
+  using time = new FakeTime();
+  const { shared, me } = scene();
+  const answer = gate();
+  me.gain(other); // so that locks are renewed in time
+  me.held.set("read", answer.opened);
+  me.gain(queue);
+  await pass(time, 1_000);
+  steal(shared);
+  await pass(time, 20_000);
+  me.held.delete("read");
+  answer.open();
+  await pass(time, 2_000);
+  assertEquals(me.log.filter((line) => line.startsWith("pull 0")), []);
+  shared.committed.set(queueKey(queue), 20);
+  shared.locks.unlock("thief", [queue]);
+  await pass(time, 2_000);
+  assertEquals(me.log.find((line) => line.startsWith("pull 0")), "pull 0@20");
+  await me.close(time);
+});
+
+Deno.test("Assignment stores no start of a queue whose lock it lost while it computed it", async () => {
+  using time = new FakeTime();
+  const shared = new Shared();
+  const me = new Member("me", shared);
+  const answer = gate();
+  me.held.set("max", answer.opened);
+  me.gain(queue);
+  await pass(time, 1_000);
+  steal(shared);
+  await pass(time, 20_000);
+  me.held.clear();
+  answer.open();
+  await pass(time, 2_000);
+  assertEquals([logOf(me, "commit"), shared.committed.size], [[], 0]);
+  await me.close(time);
+});
+
 Deno.test("Assignment.seek() waits for the lock, stores the position, and begins there", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
@@ -386,6 +441,41 @@ Deno.test("Assignment.seek() waits for the lock, stores the position, and begins
   assertEquals([done, batch.signal.aborted, logOf(me, "commit")], [false, true, []]);
   shared.locks.unlock("thief", [queue]);
   await pass(time, 1_000);
+  await sought;
+  assertEquals([shared.committed.get(queueKey(queue)), offsetsOf(await me.take(time))], [500, [500, 501]]);
+  await me.close(time);
+});
+
+Deno.test("Assignment.seek() is not forgotten when the lock is lost while the position is stored", async () => {
+  using time = new FakeTime();
+  const { shared, me } = scene();
+  me.gain(queue);
+  await me.take(time);
+  const stored = gate();
+  me.held.set("commit", stored.opened);
+  const sought = me.assignment.seek(queue, 500, "sought");
+  await pass(time, 1_000);
+  steal(shared);
+  await pass(time, 20_000);
+  me.held.clear();
+  stored.open();
+  await pass(time, 1_000);
+  assert(await me.getsNothing(time), "it begins without the lock");
+  shared.locks.unlock("thief", [queue]);
+  await pass(time, 1_000);
+  await sought;
+  assertEquals(offsetsOf(await me.take(time)), [500, 501]);
+  await me.close(time);
+});
+
+Deno.test("Assignment.seek() is not forgotten when the lock was over before, and no timer had told of it", async () => {
+  using time = new FakeTime();
+  const { shared, me } = scene();
+  me.gain(queue);
+  await me.take(time);
+  me.ahead = LOCK_TIMEOUT;
+  const sought = me.assignment.seek(queue, 500, "sought");
+  await pass(time, 2_000);
   await sought;
   assertEquals([shared.committed.get(queueKey(queue)), offsetsOf(await me.take(time))], [500, [500, 501]]);
   await me.close(time);
