@@ -131,8 +131,11 @@ export class Assignment<T = unknown> {
   /** Sets a queue's position: what it holds is dropped, what is in hand is void; resolves when it is stored. */
   async seek(queue: MessageQueue, offset: number, reason: string): Promise<void> {
     const before = this.get(queue);
+    const leaving = this.#leaving.get(queueKey(queue));
+    leaving?.owned.end(reason);
     before.end(reason);
     const owned = this.#begin(queue, before.paused);
+    await leaving?.gone; // its commit comes first, and it gives up the lock
     if (!await this.#lock(owned)) { // another call has set it since, or it is not ours any more
       this.get(queue);
       return;

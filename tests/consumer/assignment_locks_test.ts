@@ -481,6 +481,27 @@ Deno.test("Assignment.seek() is not forgotten when the lock was over before, and
   await me.close(time);
 });
 
+Deno.test("Assignment.seek() voids what is in hand of an epoch on its way out, whose commit comes before", async () => {
+  using time = new FakeTime();
+  const { shared, me } = scene();
+  me.gain(queue);
+  const batch = await me.take(time);
+  await batch.ack(batch.messages[0]);
+  me.lose(queue);
+  await pass(time, 100);
+  me.gain(queue);
+  await pass(time, 100);
+  const sought = me.assignment.seek(queue, 500, "sought");
+  await pass(time, 1_000);
+  await sought;
+  assertEquals([batch.signal.aborted, logOf(me, "commit")], [true, ["commit 0=1", "commit 0=500"]]);
+  await batch.ack();
+  await (await me.take(time)).ack();
+  await pass(time, 60_000);
+  assertEquals([shared.locks.owner(queue), offsetsOf(await me.take(time))], ["me", [502, 503]]);
+  await me.close(time);
+});
+
 Deno.test("Assignment.seek() rejects for a queue that goes while it waits for the lock", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
