@@ -155,6 +155,11 @@ export abstract class HandedOut<T, M extends Message<T> = Message<T>> {
     return claimed;
   }
 
+  /** Whether nobody has settled a message of it. */
+  isUnsettled(message: Message<T>): boolean {
+    return this.#unclaimed > 0 && this.#claimed?.[this.positionOf(message)] !== 1;
+  }
+
   /** The positions that nobody has settled. */
   unclaimed(): number[] {
     if (this.#unclaimed === 0) return [];

@@ -26,11 +26,11 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
   async retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const rest = restOf(options) ?? this.context.options.suspendQueue;
     if (!batch.owner.counts) return;
+    if (message !== undefined && !batch.isUnsettled(message)) return;
     const failedAt = message === undefined ? undefined : batch.positionOf(message);
     const claimed = message === undefined ? batch.claim() : batch.claimWhere(behind(batch, failedAt!));
-    // What another call has settled is not failed by this one.
-    const failed = failedAt === undefined ? claimed : claimed.filter((at) => at === failedAt);
-    if (failedAt !== undefined && failed.length > 0) this.acknowledge(batch, this.claimAcked(batch, message!));
+    const failed = failedAt === undefined ? claimed : [failedAt];
+    if (message !== undefined) this.acknowledge(batch, batch.claimWhere(upTo(batch, failedAt!)));
     const dead = failed.filter((at) => batch.messages[at]!.reconsumeTimes >= this.context.options.maxReconsumeTimes);
     const waiting = failed.filter((at) => !dead.includes(at));
     for (const at of waiting) this.#count(batch, at);
@@ -41,9 +41,7 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
   }
 
   protected claimAcked(batch: Batch<T>, message: Message<T>): number[] {
-    const last = batch.positionOf(message);
-    const key = batch.keyAt(last);
-    return batch.claimWhere((at) => at <= last && batch.keyAt(at) === key);
+    return batch.isUnsettled(message) ? batch.claimWhere(upTo(batch, batch.positionOf(message))) : [];
   }
 
   /** Order forbids to send it back. */
@@ -65,6 +63,12 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
     const text = `message ${messageId} of topic "${topic}" has failed ${MANY_TIMES} times and holds up those behind it`;
     events.emit("warning", "stalled", text, { group, broker: queue.broker, topic, queue, offset });
   }
+}
+
+/** The positions up to one that have its key. */
+function upTo<T>(batch: Batch<T>, last: number): (at: number) => boolean {
+  const key = batch.keyAt(last);
+  return (at) => at <= last && batch.keyAt(at) === key;
 }
 
 /** The positions from one on that have its key. */

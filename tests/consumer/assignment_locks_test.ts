@@ -9,6 +9,7 @@ import { Skip } from "../../src/consumer/disposal.ts";
 import { Dispatcher } from "../../src/consumer/dispatcher.ts";
 import { FlowLimits } from "../../src/consumer/flow_limits.ts";
 import { OrderedSettlement } from "../../src/consumer/ordered_settlement.ts";
+import type { OwnedQueue } from "../../src/consumer/owned_queue.ts";
 import type { PullAnswer, Puller } from "../../src/consumer/puller.ts";
 import { QueueLocks } from "../../src/consumer/queue_locks.ts";
 import { parseSelector } from "../../src/consumer/selector.ts";
@@ -49,7 +50,7 @@ class Member {
   readonly events: string[] = [];
   readonly assignment: Assignment;
   readonly locks: QueueLocks;
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Dispatcher<OwnedQueue, Batch>;
   /** By how much this member's clock is ahead of the timers. */
   ahead = 0;
   /** Kinds of requests that fail. */
@@ -64,14 +65,17 @@ class Member {
     const checked = options({ ordering, batchSize, suspendQueue: 100, lockTimeout: LOCK_TIMEOUT });
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
-    const offer = (owned: Parameters<Dispatcher["offer"]>[0]) => this.dispatcher.offer(owned);
+    const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
     this.#settlement = new OrderedSettlement({
       options: checked,
       events,
       disposal: new Skip("billing", events),
       offer,
     });
-    this.dispatcher = new Dispatcher(batchSize, this.#settlement);
+    this.dispatcher = new Dispatcher(
+      batchSize,
+      (owned, max, topic) => this.#settlement.handOut(owned, max, topic),
+    );
     this.locks = new QueueLocks({
       lockTimeout: LOCK_TIMEOUT,
       now: () => Date.now() + this.ahead,

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { Batch, RetryOptions } from "../../src/consumer/batch.ts";
+import type { Batch } from "../../src/consumer/batch.ts";
+import type { RetryOptions } from "../../src/consumer/handed_out.ts";
 import type { OwnedQueue } from "../../src/consumer/owned_queue.ts";
 import { ConsumerStateError, ValidationError } from "../../src/errors.ts";
 import { Bench, offsets } from "./bench.ts";

@@ -6,6 +6,8 @@ import type { ConsumeMessageDirectlyResult } from "../../../src/wire/bodies.ts";
 import type { Command } from "../../../src/wire/frame.ts";
 import { type JsonObject, pairsOf, parseJson } from "../../../src/wire/json.ts";
 import { consumeMessageDirectly, getConsumerRunningInfo, heartbeat } from "../../../src/wire/requests.ts";
+import { defaultTransport } from "../../../src/transport/default.ts";
+import { RawPeer } from "../raw_peer.ts";
 import { nextBatch, type Scenario, type Scene, take, textOf, texts, waitUntil } from "../harness.ts";
 
 const decoder = new TextDecoder();
@@ -137,8 +139,9 @@ export const scenarios: Scenario[] = [
           unitMode: false,
         }],
       };
-      t.finally(() => t.broker.raw.close()); // the broker forgets the twin with its connection
-      await t.broker.raw.askWell(heartbeat, {}, JSON.stringify(twin));
+      const other = new RawPeer(await defaultTransport(), t.broker.address);
+      t.finally(() => other.close()); // the broker forgets the twin with its connection
+      await other.askWell(heartbeat, {}, JSON.stringify(twin));
       await untilEvent("duplicateClientId", (event) => event.group === group);
     },
   },

@@ -1,7 +1,7 @@
 /** Handlers: how many work at a time, and what a failure of one does. */
 
 import { assert, assertEquals } from "@std/assert";
-import { ConfigError, type Message } from "../../../mod.ts";
+import { ConfigError, type Message, MessageConsumeError } from "../../../mod.ts";
 import { retryTopic } from "../../../src/wire/codes.ts";
 import { type Scenario, type Scene, textOf, texts, waitUntil, within, work } from "../harness.ts";
 
@@ -52,7 +52,9 @@ export const scenarios: Scenario[] = [
       await waitUntil(() => seen.length >= 15, { what: () => `15 messages, got ${seen}` });
       assertEquals(seen.toSorted(), [...texts(12).map((text) => `${text}.0`), "m5.1", "m6.1", "m7.1"].sort());
       const event = await untilEvent("handlerFailed");
-      assertEquals((event.error as Error).message, "m5 is bad");
+      assert(event.error instanceof MessageConsumeError);
+      assertEquals((event.error.cause as Error).message, "m5 is bad");
+      assertEquals([event.error.topic, event.error.messageIds.length > 0], [topic, true]);
       assertEquals([event.group, event.topic, event.queue?.topic, event.offset], [group, topic, topic, 4]);
       stop.abort();
       await within(running, "the end of run()");
