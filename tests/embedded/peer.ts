@@ -53,6 +53,9 @@ export interface SentMessage extends Partial<HeaderOf<typeof sendMessage.header>
 
 const utf8 = new TextEncoder();
 
+/** A broker, as peers see it: an embedded one or another. */
+type Server = Pick<EmbeddedBroker, "nameServer" | "brokerName">;
+
 /** One connection to a broker, and what the broker pushed on it. */
 export class Peer {
   readonly connection: Connection;
@@ -61,15 +64,15 @@ export class Peer {
   /** Answers what the broker asks. */
   answer: (request: Command) => Reply | Promise<Reply> = () => ({ code: 0 });
   #pushed: Command[] = [];
-  #broker: EmbeddedBroker;
+  #broker: Server;
   #waiting: (() => void)[] = [];
 
-  private constructor(broker: EmbeddedBroker, connection: (peer: () => Peer) => Connection) {
+  private constructor(broker: Server, connection: (peer: () => Peer) => Connection) {
     this.#broker = broker;
     this.connection = connection(() => this);
   }
 
-  static async connect(broker: EmbeddedBroker): Promise<Peer> {
+  static async connect(broker: Server): Promise<Peer> {
     const { host, port } = parseAddress(broker.nameServer)!;
     const transport = await defaultTransport();
     const socket = await transport.connect(host, port, { signal: new AbortController().signal });
