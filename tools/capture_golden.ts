@@ -2,10 +2,12 @@
  * Makes the captured bytes in `tests/wire/golden/` again, from real brokers:
  *
  * ```sh
- * deno run -A tools/capture_golden.ts
+ * deno run -A tools/capture_golden.ts        # all of them
+ * deno run -A tools/capture_golden.ts pops   # one kind: records, frames, json or pops
  * ```
  *
- * What the bytes mean is told by RocketMQ's own decoder, into `records.json` and `frames.json` (`CaptureGolden.java`).
+ * What the bytes mean is told by RocketMQ's own decoder, into `records.json` and `frames.json` (`CaptureGolden.java`),
+ * and by its own client, into `pops.json` (`CapturePops.java`).
  *
  * @module
  */
@@ -13,13 +15,14 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { encodeBatch } from "../src/wire/batch.ts";
 import { retryTopic } from "../src/wire/codes.ts";
 import { encodeHeader, type Fields, type HeaderOf } from "../src/wire/fields.ts";
 import { type Command, decodeFrame, encodeBinaryFrame, encodeFrame, FrameReader } from "../src/wire/frame.ts";
 import { parseOffsetMessageId } from "../src/wire/message_id.ts";
+import { popRetryTopic } from "../src/wire/pop.ts";
 import { encodeProperties } from "../src/wire/properties.ts";
 import * as requests from "../src/wire/requests.ts";
 import { type RealRocketMQ, type RocketMQVersion, startRocketMQ } from "./rocketmq/cluster.ts";
@@ -28,6 +31,11 @@ import { javaArgs, logbackFile, SILENT_LOGBACK } from "./rocketmq/server_config.
 
 const GOLDEN = fileURLToPath(new URL("../tests/wire/golden/", import.meta.url));
 const JAVA = fileURLToPath(new URL("./CaptureGolden.java", import.meta.url));
+const JAVA_POPS = fileURLToPath(new URL("./CapturePops.java", import.meta.url));
+
+/** What can be captured. */
+const KINDS = ["records", "frames", "json", "pops"] as const;
+type Kind = typeof KINDS[number];
 
 const GROUP = "golden";
 /** Long enough for a retry topic of more than 127 bytes, with which records have version 2. */
@@ -132,15 +140,20 @@ class Capture {
     this.#nameServer = nameServer;
   }
 
-  static async run(version: RocketMQVersion): Promise<void> {
+  static async run(version: RocketMQVersion, kinds: readonly Kind[]): Promise<void> {
     const cluster = await startRocketMQ({ version });
     try {
       const broker = await Peer.open(cluster.brokers[0]!.address);
       const nameServer = await Peer.open(cluster.nameServer);
       const capture = new Capture(version, cluster, broker, nameServer);
-      await capture.#records();
-      await capture.#frames();
-      await capture.#json();
+      const steps: Record<Kind, () => Promise<void>> = {
+        records: () => capture.#records(),
+        frames: () => capture.#frames(),
+        json: () => capture.#json(),
+        pops: () => capture.#pops(),
+      };
+      await capture.#topic("plain"); // of frames and json, too
+      for (const kind of kinds) await steps[kind]();
       broker.close();
       nameServer.close();
     } finally {
@@ -149,7 +162,6 @@ class Capture {
   }
 
   async #records(): Promise<void> {
-    await this.#topic("plain");
     await this.#sendPlain("plain");
     await this.#sendPlain("plain");
     await this.#pull("plain", "plain", 2);
@@ -249,6 +261,36 @@ class Capture {
     await this.#ok(this.#broker.ask(requests.updateConsumerOffset, { ...queue, commitOffset: 1 }));
     await this.#saveJson("topic-stats", this.#broker.ask(getTopicStats, { topic: "plain" }));
     await this.#saveJson("consume-stats", this.#broker.ask(getConsumeStats, { consumerGroup: GROUP, topic: "plain" }));
+  }
+
+  /** Answers to pops, whole: of messages that are new, of some that come again beside a new one, and in order. */
+  async #pops(): Promise<void> {
+    if (this.#version !== "5.3.3") return;
+    await this.#topic("popped");
+    for (let i = 0; i < 3; i++) await this.#sendPlain("popped");
+    await this.#untilStored("popped", 3);
+    await this.#ok(
+      this.#broker.ask(requests.popMessage, { ...popHeader("popped"), maxMsgNums: 2, invisibleTime: 100 }),
+    );
+    await this.#save("frame-pop-new", this.#broker.lastFrame);
+    await this.#untilStored(popRetryTopic(GROUP, "popped"), 2);
+    await this.#ok(this.#broker.ask(requests.popMessage, popHeader("popped")));
+    await this.#save("frame-pop-again", this.#broker.lastFrame);
+
+    await this.#topic("popped-in-order");
+    for (let i = 0; i < 3; i++) await this.#sendPlain("popped-in-order");
+    await this.#untilStored("popped-in-order", 3);
+    const inOrder = { ...popHeader("popped-in-order"), order: true, invisibleTime: 1 };
+    await this.#ok(this.#broker.ask(requests.popMessage, { ...inOrder, maxMsgNums: 2 }));
+    await until(async () => (await this.#broker.ask(requests.popMessage, inOrder)).code === 0, "the queue is free");
+    await this.#save("frame-pop-ordered", this.#broker.lastFrame);
+  }
+
+  #untilStored(topic: string, count: number): Promise<void> {
+    return until(async () => {
+      const { fields } = await this.#broker.ask(requests.getMaxOffset, { topic, queueId: 0 });
+      return fields["offset"] === String(count);
+    }, `${count} messages in ${topic}`);
   }
 
   async #topic(topic: string, attributes = ""): Promise<void> {
@@ -358,6 +400,11 @@ function pullHeader(topic: string, consumerGroup: string, queueOffset: number) {
   return { consumerGroup, topic, queueOffset, ...numbers, ...subscription };
 }
 
+function popHeader(topic: string) {
+  const numbers = { queueId: -1, maxMsgNums: 32, invisibleTime: 60_000, pollTime: 0, bornTime: 0, initMode: 0 };
+  return { consumerGroup: GROUP, topic, expType: "TAG", exp: "*", ...numbers };
+}
+
 function countRecords(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer);
   let count = 0;
@@ -378,18 +425,19 @@ async function runJava(
   args: string[],
   flags: string[] = [],
   signal?: AbortSignal,
+  program = JAVA,
 ): Promise<string> {
   const release = await fetchRocketMQ(version);
   const folder = await mkdtemp(join(tmpdir(), "denorocket-golden-"));
   try {
     await mkdir(join(folder, "conf"));
     await writeFile(join(folder, logbackFile("tools")), SILENT_LOGBACK);
-    const java = [...javaArgs(release, "tools", "."), "-Dfile.encoding=UTF-8", ...flags, JAVA, ...args];
+    const java = [...javaArgs(release, "tools", "."), "-Dfile.encoding=UTF-8", ...flags, program, ...args];
     return await new Promise((resolve, reject) => {
       const options = { cwd: folder, timeout: 60_000, maxBuffer: 1 << 26, ...(signal && { signal }) };
       execFile("java", java, options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(new Error(`CaptureGolden.java ${args[0]} failed: ${stderr}`, { cause: error }));
+        else reject(new Error(`${basename(program)} ${args[0]} failed: ${stderr}`, { cause: error }));
       });
     });
   } finally {
@@ -397,15 +445,19 @@ async function runJava(
   }
 }
 
-/** Writes down what RocketMQ's own decoder finds in the captured files. */
-async function explain(kind: "records" | "frames", prefix: string): Promise<void> {
+/** Writes down what RocketMQ's own code finds in the captured files. */
+async function explain(kind: "records" | "frames" | "pops", prefix: string, program = JAVA): Promise<void> {
   const files = (await readdir(GOLDEN)).filter((file) => file.startsWith(prefix) && file.endsWith(".bin")).sort();
-  const found = await runJava("5.3.3", [kind, ...files.map((file) => join(GOLDEN, file))]);
+  const args = [kind, ...files.map((file) => join(GOLDEN, file))];
+  const found = await runJava("5.3.3", args, [], undefined, program);
   const file = join(GOLDEN, `${kind}.json`);
   await writeFile(file, JSON.stringify(JSON.parse(found)));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", file] }).output();
 }
 
-for (const version of ["5.3.3", "4.9.7"] as const) await Capture.run(version);
-await explain("records", "records-");
+const given = KINDS.filter((kind) => Deno.args.includes(kind));
+const kinds = given.length > 0 ? given : KINDS;
+for (const version of ["5.3.3", "4.9.7"] as const) await Capture.run(version, kinds);
+if (kinds.includes("records")) await explain("records", "records-");
 await explain("frames", "frame-");
+if (kinds.includes("pops")) await explain("pops", "frame-pop-", JAVA_POPS);

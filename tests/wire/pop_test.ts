@@ -1,11 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { NetworkError, ValidationError } from "../../src/errors.ts";
+import { decodeHeader } from "../../src/wire/fields.ts";
+import { decodeFrame } from "../../src/wire/frame.ts";
 import {
+  changedPopReceipt,
   formatPopInfo,
   formatPopReceipt,
   parseMsgOffsetInfo,
   parseOrderCountInfo,
   parsePopReceipt,
+  parsePopRetry,
   parseStartOffsetInfo,
   popMessageKey,
   popQueueKey,
@@ -18,6 +22,8 @@ import {
 import { batchAcks, decodeAckBits, encodeAckBits } from "../../src/wire/pop_acks.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, encodeRecord } from "../../src/wire/record.ts";
+import { popMessage } from "../../src/wire/requests.ts";
+import golden from "./golden/pops.json" with { type: "json" };
 import { SeededRandom } from "./seeded_random.ts";
 
 const receipt: PopReceipt = {
@@ -93,7 +99,7 @@ Deno.test("popRetryOf() tells the kinds of topics apart", () => {
   assertEquals(["orders", "a+b", "%RETRY%billing_orders", "%RETRY%billing+orders"].map(popRetryOf), [0, 0, 1, 2]);
 });
 
-Deno.test("parseStartOffsetInfo(), parseMsgOffsetInfo() and parseOrderCountInfo() read what formatPopInfo() made", () => {
+Deno.test("the readers of infos read what formatPopInfo() writes", () => {
   const starts = new Map([[popQueueKey(0, 3), 7], [popQueueKey(1, 0), 0]]);
   assertEquals(formatPopInfo(starts), "0 3 7;1 0 0");
   assertEquals(parseStartOffsetInfo("0 3 7;1 0 0"), starts);
@@ -216,4 +222,52 @@ Deno.test("batchAcks() makes one entry per delivery", () => {
     { ...delivery, t: "orders", r: "1", b: btoa("\x04") },
     { ...delivery, t: "returns", r: "0", b: btoa("\x04") },
   ]);
+});
+
+for (const [file, expected] of Object.entries(golden.files)) {
+  Deno.test(`receivePopped() gives the messages of ${file} the receipts that Java gives them`, () => {
+    const { fields, body } = decodeFrame(Deno.readFileSync(new URL(`./golden/${file}`, import.meta.url)));
+    const topic = file.includes("ordered") ? "popped-in-order" : "popped";
+    const { messages } = decodeRecords(body, { topic, broker: "broker-a", queueId: -1 });
+    const received = receivePopped(messages, decodeHeader(popMessage.answer, fields, "answer"), "broker-a");
+    const seen = received.map(({ receipt, reconsumeTimes, firstPopTime }) => ({
+      receipt: formatPopReceipt(receipt),
+      ...receipt,
+      realTopic: realPopTopic("golden", topic, receipt.retry),
+      firstPopTime: String(firstPopTime),
+      reconsumeTimes,
+    }));
+    assertEquals(seen as unknown, expected);
+    assertEquals(
+      received.map(({ receipt }) => parsePopReceipt(formatPopReceipt(receipt))),
+      received.map((r) => r.receipt),
+    );
+  });
+}
+
+Deno.test("batchAcks() writes what Java writes", () => {
+  const delivery: PopReceipt = {
+    startOffset: 100,
+    popTime: 1_700_000_000_123,
+    invisibleTime: 60_000,
+    reviveQueueId: 3,
+    retry: 1,
+    broker: "broker-a",
+    queueId: 2,
+    queueOffset: 100,
+  };
+  const offsets = [100, 102, 109, 163, 164];
+  const acks = offsets.map((queueOffset) => ({ topic: "popped", receipt: { ...delivery, queueOffset } }));
+  assertEquals(batchAcks("golden", acks) as unknown, [golden.batchAck]);
+  assertEquals(decodeAckBits(100, golden.batchAck.b), offsets);
+});
+
+Deno.test("changedPopReceipt() makes a delivery of one message", () => {
+  const changed = changedPopReceipt(receipt, { popTime: 1_700_000_001_000, invisibleTime: 5, reviveQid: 4 });
+  assertEquals(formatPopReceipt(changed), "12 1700000001000 5 4 0 broker-a 2 12");
+});
+
+Deno.test("parsePopRetry() reads the field of a receipt", () => {
+  assertEquals(["0", "1", "2"].map(parsePopRetry), [0, 1, 2]);
+  for (const bad of ["", "3", "01"]) assertThrows(() => parsePopRetry(bad), NetworkError, "retry field");
 });
