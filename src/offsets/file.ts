@@ -67,7 +67,10 @@ export async function canKeepFiles(path?: string): Promise<boolean> {
     if (!isGranted({ name: "read", path: folder }) || !isGranted({ name: "write", path: folder })) return false;
     const files = await import("node:fs/promises");
     await files.mkdir(folder, { recursive: true });
-    await files.access(folder, files.constants.R_OK | files.constants.W_OK);
+    // access() would ask Deno's user who he is.
+    const probe = `${folder}/.${crypto.randomUUID()}`;
+    await files.mkdir(probe);
+    await files.rmdir(probe);
     return true;
   } catch {
     return false;

@@ -1,0 +1,86 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { SeededRandom } from "../wire/seeded_random.ts";
+import { Place } from "./stores.ts";
+
+const INSTANCES = 4;
+const ROUNDS = 50;
+const QUEUES = 3;
+/** The most numbers that a program works on before it is killed. */
+const MAX_WORK = 150;
+
+const program = fromFileUrl(new URL("kill_child.ts", import.meta.url));
+
+Deno.test("KvOffsetStore loses and skips nothing when programs that share a database are killed 200 times", async () => {
+  await using place = await Place.make();
+  const kv = await Deno.openKv(place.kvPath);
+  try {
+    const lives = Array.from({ length: INSTANCES }, (_, at) => live(kv, place, `instance-${at}`, at + 1));
+    const results = await Promise.all(lives);
+    const stored = results.flat().reduce((sum, offset) => sum + offset, 0);
+    assert(stored > ROUNDS * INSTANCES, `the programs came to ${stored} only`);
+  } finally {
+    kv.close();
+  }
+});
+
+/** Starts a program again and again, kills it somewhere, and looks at what it has stored. */
+async function live(kv: Deno.Kv, place: Place, instance: string, seed: number): Promise<readonly number[]> {
+  const random = new SeededRandom(seed);
+  const log = join(place.folder, `${instance}.log`);
+  let before: readonly number[] = new Array<number>(QUEUES).fill(0);
+  for (let round = 0; round < ROUNDS; round++) {
+    await runAndKill([place.kvPath, instance, log], random.below(MAX_WORK));
+    const stored = await Promise.all(before.map((_, queueId) => storedOffset(kv, instance, queueId)));
+    const worked = await workIn(log);
+    for (const [at, offset] of stored.entries()) {
+      const where = `${instance}, queue ${at}, round ${round}: stored ${offset}`;
+      const numbers = worked[at]!;
+      assert(offset >= before[at]!, `${where}, before ${before[at]}`);
+      assert(offset <= numbers.size, `${where}, worked on ${numbers.size} only`);
+      assertEquals(Math.max(-1, ...numbers), numbers.size - 1, `${where}, a number was skipped`);
+    }
+    before = stored;
+  }
+  return before;
+}
+
+/** Runs the program until it has worked on so many numbers; 0 is before it has done anything. */
+async function runAndKill(args: string[], work: number): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--unstable-kv", "--allow-read", "--allow-write", program, ...args],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const complaint = new Response(child.stderr).text();
+  const output = child.stdout.getReader();
+  for (let done = 0; done < work;) {
+    const { value } = await output.read();
+    if (value === undefined) break;
+    done += value.length / 2; // a sign and the end of its line
+  }
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended by itself, which shows in what it complained about.
+  }
+  await output.cancel();
+  await child.status;
+  assertEquals(await complaint, "");
+}
+
+async function storedOffset(kv: Deno.Kv, instance: string, queueId: number): Promise<number> {
+  const { value } = await kv.get(["rocketmq", "billing", instance, "orders", "b", queueId]);
+  return (value as { offset: number } | null)?.offset ?? 0;
+}
+
+/** The numbers that were worked on, by queue; a last line that was cut off was not. */
+async function workIn(log: string): Promise<Set<number>[]> {
+  const worked = Array.from({ length: QUEUES }, () => new Set<number>());
+  const text = await Deno.readTextFile(log).catch(() => "");
+  for (const line of text.split("\n").slice(0, -1)) {
+    const [queue, number] = line.split(" ").map(Number);
+    worked[queue!]!.add(number!);
+  }
+  return worked;
+}
