@@ -15,7 +15,7 @@
  */
 
 import { OffsetError, OffsetFetchError } from "../errors.ts";
-import type { MessageQueue } from "../message.ts";
+import { compareQueues, type MessageQueue } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
 import { whenFree } from "./kv_busy.ts";
 import { KvLease } from "./kv_lease.ts";
@@ -110,13 +110,19 @@ class KvBackend implements OffsetBackend {
     }
   }
 
+  /** Makes the next atomic write while the database has one: that takes as long. */
   async *write(changes: readonly QueueOffset[]): AsyncGenerator<readonly QueueOffset[]> {
-    for (const batch of this.#batches(changes)) {
-      const written = await this.#place?.write((atomic) => {
-        for (const { queue, offset } of batch) atomic.set(this.#keyOf(queue), { version: VERSION, offset });
-      });
-      if (written === undefined) throw taken(this.#options);
-      yield batch;
+    let before: Promise<readonly QueueOffset[]> | undefined;
+    let writing: Promise<readonly QueueOffset[]> | undefined;
+    try {
+      for (const batch of this.#batches(changes)) {
+        [before, writing] = [writing, this.#writeBatch(batch)];
+        writing.catch(() => {}); // it is awaited later, and may fail before
+        if (before !== undefined) yield await before;
+      }
+      if (writing !== undefined) yield await writing;
+    } finally {
+      await writing?.catch(() => {}); // if the one before has failed, that is told, and this one is not left alone
     }
   }
 
@@ -135,12 +141,20 @@ class KvBackend implements OffsetBackend {
     return offsets;
   }
 
-  /** Divides what is written into atomic writes. */
+  async #writeBatch(batch: readonly QueueOffset[]): Promise<readonly QueueOffset[]> {
+    const written = await this.#place?.write((atomic) => {
+      for (const { queue, offset } of batch) atomic.set(this.#keyOf(queue), { version: VERSION, offset });
+    });
+    if (written === undefined) throw taken(this.#options);
+    return batch;
+  }
+
+  /** Divides what is written into atomic writes. In the order of their keys: so each touches few pages of the disk. */
   *#batches(changes: readonly QueueOffset[]): Generator<readonly QueueOffset[]> {
     const rootBytes = this.#root.reduce((sum: number, part) => sum + bytesOf(`${part}`), 0);
     let batch: QueueOffset[] = [];
     let bytes = 0;
-    for (const change of changes) {
+    for (const change of changes.toSorted((a, b) => compareQueues(a.queue, b.queue))) {
       const size = rootBytes + bytesOf(change.queue.topic) + bytesOf(change.queue.broker) + NUMBER_BYTES;
       if (batch.length === MAX_MUTATIONS || (batch.length > 0 && bytes + size > MAX_KEY_BYTES)) {
         yield batch;
