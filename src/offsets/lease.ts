@@ -9,6 +9,8 @@ import { delay } from "../waiting.ts";
 
 /** How long a lease lives that is not renewed, unless something else is said, in milliseconds. */
 export const LEASE_TIMEOUT = 3_000;
+/** The longest that any lease lives; a record that says more is not believed. */
+export const MAX_LEASE_TIMEOUT = 60_000;
 
 /** How often a lease is renewed while it could run out once. */
 const RENEWALS = 3;
@@ -92,7 +94,7 @@ export class Lease {
 
   /** Waits until a lease has run out; gives what to take then. */
   async #outlive(seen: SeenLease, signal: AbortSignal): Promise<SeenLease | undefined> {
-    const life = Math.max(this.#timeout, seen.timeout);
+    const life = Math.max(this.#timeout, Math.min(seen.timeout, MAX_LEASE_TIMEOUT));
     const start = performance.now();
     for (let left = life; left > 0; left = life - (performance.now() - start)) {
       await delay(Math.min(left, life / LOOKS, MAX_PAUSE), { signal });

@@ -147,7 +147,8 @@ export class LocalOffsetStore implements OffsetStore {
         cause,
       });
     }
-    this.#isOpen = !signal.aborted;
+    if (signal.aborted) throw signal.reason;
+    this.#isOpen = true;
   }
 
   async #close(): Promise<void> {

@@ -5,7 +5,7 @@
  */
 
 import { MAX_GROUP_LENGTH, type OptionsCheck } from "../options.ts";
-import { LEASE_TIMEOUT } from "./lease.ts";
+import { LEASE_TIMEOUT, MAX_LEASE_TIMEOUT } from "./lease.ts";
 
 /** The longest name of an instance: it becomes the name of a file. */
 const MAX_INSTANCE_LENGTH = 127;
@@ -38,7 +38,7 @@ export function checkLocalStore(check: OptionsCheck, options: LocalStoreOptions)
   return {
     group: check.name("group", options.group, MAX_GROUP_LENGTH),
     instance: check.name("instance", options.instance ?? "default", MAX_INSTANCE_LENGTH),
-    leaseTimeout: check.integer("leaseTimeout", options.leaseTimeout, LEASE_TIMEOUT, 100, 60_000, "ms"),
+    leaseTimeout: check.integer("leaseTimeout", options.leaseTimeout, LEASE_TIMEOUT, 100, MAX_LEASE_TIMEOUT, "ms"),
   };
 }
 

@@ -199,7 +199,7 @@ Deno.test("FileOffsetStore.open() rejects two leases in one place, and hidden fi
 
 Deno.test("FileOffsetStore is opened by one of many at once, and leaves nothing of the others", async () => {
   await using files = await Files.make();
-  const stores = Array.from({ length: 5 }, () => files.store(200));
+  const stores = Array.from({ length: 5 }, () => files.store(2_000));
   const results = await Promise.allSettled(stores.map((store) => store.open()));
   assertEquals(results.filter(({ status }) => status === "fulfilled").length, 1);
   for (const store of stores) await store.close();

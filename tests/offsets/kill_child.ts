@@ -1,17 +1,18 @@
 /**
  * A program to be killed: it works on numbers, notes each in a log, and keeps in a store up to where it is.
  *
- * Run it by `deno run kill_child.ts <database> <instance> <log>`. A line of the log is a queue and a number; a line of
+ * Run it by `deno run kill_child.ts <kind> <path> <instance> <log>`. A line of the log is a queue and a number; a line of
  * its output says that there is another one in the log.
  */
 
-import { KvOffsetStore } from "../../src/offsets/kv.ts";
+import { createOffsetStore } from "../../src/offsets/create.ts";
 
-const [path = "", instance = "", logPath = ""] = Deno.args;
+const [kind, path = "", instance = "", logPath = ""] = Deno.args;
 const queues = [0, 1, 2].map((queueId) => ({ topic: "orders", broker: "b", queueId }));
 
 const log = await Deno.open(logPath, { append: true, create: true });
-const store = new KvOffsetStore({ group: "billing", path, instance, leaseTimeout: 100 });
+const type = kind === "file" ? "file" : "kv";
+const store = await createOffsetStore({ type, group: "billing", path, instance, leaseTimeout: 100 });
 await store.open();
 const positions: number[] = [];
 for (const queue of queues) positions.push(await store.read(queue, "store") ?? 0);

@@ -3,35 +3,51 @@ import { fromFileUrl, join } from "@std/path";
 import { SeededRandom } from "../wire/seeded_random.ts";
 import { Place } from "./stores.ts";
 
-const INSTANCES = 4;
-const ROUNDS = 50;
 const QUEUES = 3;
 /** The most numbers that a program works on before it is killed. */
 const MAX_WORK = 150;
 
 const program = fromFileUrl(new URL("kill_child.ts", import.meta.url));
 
-Deno.test("KvOffsetStore loses and skips nothing when programs that share a database are killed 200 times", async () => {
-  await using place = await Place.make();
-  const kv = await Deno.openKv(place.kvPath);
-  try {
-    const lives = Array.from({ length: INSTANCES }, (_, at) => live(kv, place, `instance-${at}`, at + 1));
-    const results = await Promise.all(lives);
-    const stored = results.flat().reduce((sum, offset) => sum + offset, 0);
-    assert(stored > ROUNDS * INSTANCES, `the programs came to ${stored} only`);
-  } finally {
-    kv.close();
-  }
-});
+testKills("kv", 4, 50);
+testKills("file", 2, 25);
+
+/** Registers the test of a kind: so many programs that share a place, each killed so often. */
+function testKills(kind: "kv" | "file", instances: number, rounds: number): void {
+  const name = kind === "kv" ? "KvOffsetStore" : "FileOffsetStore";
+  const what = `loses and skips nothing when programs that share a place are killed ${instances * rounds} times`;
+  Deno.test(`${name} ${what}`, async () => {
+    await using place = await Place.make();
+    const kv = await Deno.openKv(place.kvPath);
+    try {
+      const lives = Array.from({ length: instances }, (_, at) => {
+        const instance = `instance-${at}`;
+        const read = kind === "kv" ? () => storedInKv(kv, instance) : () => storedInFile(place, instance);
+        return live(kind, place, instance, rounds, read);
+      });
+      const stored = (await Promise.all(lives)).flat().reduce((sum, offset) => sum + offset, 0);
+      assert(stored > rounds * instances, `the programs came to ${stored} only`);
+    } finally {
+      kv.close();
+    }
+  });
+}
 
 /** Starts a program again and again, kills it somewhere, and looks at what it has stored. */
-async function live(kv: Deno.Kv, place: Place, instance: string, seed: number): Promise<readonly number[]> {
-  const random = new SeededRandom(seed);
+async function live(
+  kind: "kv" | "file",
+  place: Place,
+  instance: string,
+  rounds: number,
+  read: () => Promise<number[]>,
+): Promise<readonly number[]> {
+  const random = new SeededRandom(instance.charCodeAt(instance.length - 1));
   const log = join(place.folder, `${instance}.log`);
+  const path = kind === "kv" ? place.kvPath : place.folder;
   let before: readonly number[] = new Array<number>(QUEUES).fill(0);
-  for (let round = 0; round < ROUNDS; round++) {
-    await runAndKill([place.kvPath, instance, log], random.below(MAX_WORK));
-    const stored = await Promise.all(before.map((_, queueId) => storedOffset(kv, instance, queueId)));
+  for (let round = 0; round < rounds; round++) {
+    await runAndKill([kind, path, instance, log], random.below(MAX_WORK));
+    const stored = await read();
     const worked = await workIn(log);
     for (const [at, offset] of stored.entries()) {
       const where = `${instance}, queue ${at}, round ${round}: stored ${offset}`;
@@ -69,9 +85,19 @@ async function runAndKill(args: string[], work: number): Promise<void> {
   assertEquals(await complaint, "");
 }
 
-async function storedOffset(kv: Deno.Kv, instance: string, queueId: number): Promise<number> {
-  const { value } = await kv.get(["rocketmq", "billing", instance, "orders", "b", queueId]);
-  return (value as { offset: number } | null)?.offset ?? 0;
+async function storedInKv(kv: Deno.Kv, instance: string): Promise<number[]> {
+  const queues = Array.from({ length: QUEUES }, (_, queueId) => queueId);
+  const entries = await kv.getMany<{ offset: number }[]>(
+    queues.map((queueId) => ["rocketmq", "billing", instance, "orders", "b", queueId]),
+  );
+  return entries.map(({ value }) => value?.offset ?? 0);
+}
+
+async function storedInFile(place: Place, instance: string): Promise<number[]> {
+  const text = await Deno.readTextFile(join(place.folder, "billing", `${instance}.json`)).catch(() => undefined);
+  const stored = new Array<number>(QUEUES).fill(0);
+  for (const { queueId, offset } of JSON.parse(text ?? '{ "offsets": [] }').offsets) stored[queueId] = offset;
+  return stored;
 }
 
 /** The numbers that were worked on, by queue; a last line that was cut off was not. */

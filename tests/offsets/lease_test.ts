@@ -137,7 +137,7 @@ for (const kind of ["kv", "file"] as const) {
 
   Deno.test(`${name}.open() is refused while another member lives, and succeeds when that has closed`, async () => {
     await using place = await Place.make();
-    await using first = place.store(kind, { leaseTimeout: 600 });
+    await using first = place.store(kind, { leaseTimeout: 1_500 });
     await using second = place.store(kind, { leaseTimeout: 100 });
     await first.open();
     const error = await assertRejects(() => second.open(), OffsetError);

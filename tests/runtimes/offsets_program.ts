@@ -26,7 +26,7 @@ const atHome = await opened(await createOffsetStore({ group: "billing" }));
 await atHome.close();
 const nowhere = await createOffsetStore({ group: "billing", path: process.argv[1] ?? "" });
 
-const first = await opened(new FileOffsetStore({ ...options, leaseTimeout: 300 }));
+const first = await opened(new FileOffsetStore({ ...options, leaseTimeout: 1_500 }));
 const second = codeOf(new FileOffsetStore({ ...options, leaseTimeout: 100 }).open());
 first.update(queue, 7);
 await first.persist();
