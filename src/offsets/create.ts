@@ -31,6 +31,14 @@ export interface OffsetStoreOptions extends LocalStoreOptions {
  * Makes an offset store that is not open yet; its `kind` says which. `"memory"` is a store that begins anew with every
  * program: tell the user if that was not asked for.
  *
+ * ```ts
+ * import { createOffsetStore } from "@denorocket/rocketmq/consumer";
+ *
+ * await using store = await createOffsetStore({ group: "billing", instance: "blue" });
+ * if (store.kind === "memory") console.warn("Offsets are gone when this program ends");
+ * await store.open();
+ * ```
+ *
  * @throws {ConfigError} naming every problem
  */
 export async function createOffsetStore(options: OffsetStoreOptions): Promise<LocalOffsetStore> {

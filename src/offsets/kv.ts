@@ -206,7 +206,7 @@ function checkOptions(options: KvOffsetStoreOptions): CheckedOptions {
   const checked = checkLocalStore(check, options);
   const { kv, path, prefix = ["rocketmq"] } = options;
   checkKv(check, kv, path);
-  check.shape("prefix", prefix, `an array of up to ${MAX_PREFIX_LENGTH} characters`, isPrefix);
+  check.shape("prefix", prefix, `an array of texts, ${MAX_PREFIX_LENGTH} characters in all`, isPrefix);
   check.done();
   return { ...checked, prefix, ...(kv === undefined ? {} : { kv }), ...(path === undefined ? {} : { path }) };
 }

@@ -85,7 +85,9 @@ export class LocalOffsetStore implements OffsetStore {
     const stored = this.#table.stored(queue);
     if (this.#isOpen && stored?.problem === undefined) return Promise.resolve(stored?.offset);
     this.#failures++;
-    return Promise.reject(this.#isOpen ? malformed(stored) : notOpen(`read the offset of ${queueKey(queue)}`));
+    if (this.#isOpen) return Promise.reject(malformed(stored));
+    const { message, code } = notOpen(`read the offset of ${queueKey(queue)}`);
+    return Promise.reject(new OffsetFetchError(message, { code }));
   }
 
   /** Notes progress in memory: it lowers neither what was noted nor what is stored. */
@@ -187,8 +189,8 @@ function malformed(stored: StoredOffset | undefined): OffsetFetchError {
   return new OffsetFetchError(`Cannot read the offset of ${queue}: ${stored?.problem}`, { code: "OFFSETS_MALFORMED" });
 }
 
-function notOpen(action: string): OffsetFetchError {
-  return new OffsetFetchError(`Cannot ${action}: the store is not open`, { code: "OFFSETS_NOT_OPEN" });
+function notOpen(action: string): OffsetError {
+  return new OffsetError(`Cannot ${action}: the store is not open`, { code: "OFFSETS_NOT_OPEN" });
 }
 
 function storeFailed(why: string, retriable: boolean, cause: unknown): OffsetError {

@@ -5,12 +5,12 @@ import { Place } from "./stores.ts";
 
 const QUEUES = 3;
 /** The most numbers that a program works on before it is killed. */
-const MAX_WORK = 150;
+const MAX_WORK = 100;
 
 const program = fromFileUrl(new URL("kill_child.ts", import.meta.url));
 
-testKills("kv", 4, 50);
-testKills("file", 2, 25);
+testKills("kv", 8, 25);
+testKills("file", 4, 12);
 
 /** Registers the test of a kind: so many programs that share a place, each killed so often. */
 function testKills(kind: "kv" | "file", instances: number, rounds: number): void {

@@ -39,7 +39,7 @@ Deno.test("KvOffsetStore divides 2 500 queues into atomic writes, and long names
   await store.open();
   for (let queueId = 0; queueId < 2_500; queueId++) store.update({ ...queue, queueId }, queueId);
   await store.persist();
-  assertEquals(kv.commits.slice(1), [1_000, 1_000, 500]);
+  assertEquals(kv.commits.slice(1).sort(), [1_000, 1_000, 500]); // two at a time, so in any order
   kv.commits.length = 0;
   const broker = "ü".repeat(800);
   for (let queueId = 0; queueId < 1_000; queueId++) store.update({ ...queue, broker, queueId }, queueId);
