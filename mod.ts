@@ -42,6 +42,8 @@ export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer
 export type { PopBatch } from "./src/consumer/pop/batch.ts";
 export type { PopConsumer, PopConsumerStats, PopOptions } from "./src/consumer/pop/consumer.ts";
 export type { PopConsumerOptions } from "./src/consumer/pop/options.ts";
+export { DEFAULT_READER_GROUP, type ReaderOptions, type ReadFrom } from "./src/consumer/reader/options.ts";
+export type { Reader, ReaderBatch } from "./src/consumer/reader/reader.ts";
 export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
 export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/selector.ts";

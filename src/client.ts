@@ -12,6 +12,9 @@ import type { ConsumerOptions } from "./consumer/options.ts";
 import type { PopConsumer } from "./consumer/pop/consumer.ts";
 import { joinPopGroup } from "./consumer/pop/group_pop_consumer.ts";
 import type { PopConsumerOptions } from "./consumer/pop/options.ts";
+import type { ReaderOptions } from "./consumer/reader/options.ts";
+import type { Reader } from "./consumer/reader/reader.ts";
+import { openReader } from "./consumer/reader/topic_reader.ts";
 import { EventHub, type StatusEvent } from "./events.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
@@ -37,6 +40,14 @@ export interface Client {
    * @throws {UnsupportedError} if a broker is older than 5.0
    */
   popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>>;
+  /**
+   * Opens a reader of a topic's queues, which is in no group; resolves when the queues are known.
+   *
+   * @throws {ConfigError} for options that are not allowed, all of them named
+   * @throws {InvalidTopicError} for a topic that no name server knows
+   * @throws {InvalidSelectorError} for a filter that cannot be understood
+   */
+  reader<T = unknown>(options: ReaderOptions): Promise<Reader<T>>;
   /**
    * Makes a producer.
    *
@@ -85,6 +96,10 @@ class RocketMQClient implements Client {
 
   async popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>> {
     return await joinPopGroup<T>(this.#cluster, options);
+  }
+
+  async reader<T = unknown>(options: ReaderOptions): Promise<Reader<T>> {
+    return await openReader<T>(this.#cluster, options);
   }
 
   async producer(options: ProducerOptions = {}): Promise<Producer> {

@@ -87,6 +87,17 @@ export class OptionsCheck {
     return "";
   }
 
+  /** Makes a check of its own part of this one: gives its result, undefined if there were problems. */
+  including<V>(check: () => V): V | undefined {
+    try {
+      return check();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.#problems.push(...error.problems);
+      return undefined;
+    }
+  }
+
   /**
    * Ends the check.
    *

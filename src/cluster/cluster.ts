@@ -40,13 +40,16 @@ export interface ClusterOptions {
   readonly events: EventHub;
 }
 
-/** What a consumer wants to hear of the cluster. */
-export interface ClusterListener extends GroupCommands {
+/** What can be heard of the cluster. */
+export interface ClusterWatcher {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
   /** A broker can be reached again after its connection was lost; it knows this client again. */
   onBrokerBack(broker: string): void;
 }
+
+/** What a member of a group hears of the cluster, and does for brokers. */
+export type ClusterListener = ClusterWatcher & GroupCommands;
 
 /** Between two heartbeats to a broker that is back and refuses them, in milliseconds. */
 const COME_BACK_INTERVAL = 1_000;
@@ -76,7 +79,8 @@ export class Cluster {
   #nameServers: NameServers;
   #endpointOptions: EndpointOptions;
   #endpoints = new Map<string, Endpoint>();
-  #listeners = new Map<string, ClusterListener>();
+  #members = new Map<string, GroupCommands>();
+  #watchers = new Set<ClusterWatcher>();
 
   /**
    * Connects to a cluster.
@@ -140,14 +144,20 @@ export class Cluster {
     this.membership.start(options.heartbeatInterval);
   }
 
-  /** Hears about one consumer group until {@linkcode Cluster.unlisten}. */
-  listen(group: string, listener: ClusterListener): void {
-    this.#listeners.set(group, listener);
+  /** Hears about the cluster, and has brokers hear of one consumer group, until what is returned is called. */
+  listen(group: string, listener: ClusterListener): () => void {
+    this.#members.set(group, listener);
+    const unwatch = this.watch(listener);
+    return () => {
+      this.#members.delete(group);
+      unwatch();
+    };
   }
 
-  /** Stops hearing about a consumer group. */
-  unlisten(group: string): void {
-    this.#listeners.delete(group);
+  /** Hears about the cluster until what is returned is called. */
+  watch(watcher: ClusterWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   /** The shared endpoint of an address. */
@@ -257,7 +267,7 @@ export class Cluster {
     try {
       await this.membership.beatTo(endpoint);
       if (signal.aborted) return true;
-      for (const listener of this.#listeners.values()) listener.onBrokerBack(name);
+      for (const watcher of this.#watchers) watcher.onBrokerBack(name);
       return true;
     } catch (error) {
       if (!endpoint.isOpen || signal.aborted) return false; // that was told already
@@ -272,7 +282,7 @@ export class Cluster {
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
     this.#forgetGone();
     this.membership.beat(); // brokers that are new must know this client
-    for (const listener of this.#listeners.values()) listener.onRouteChanged(route);
+    for (const watcher of this.#watchers) watcher.onRouteChanged(route);
   }
 
   /** Closes what no route names any more: a broker that has moved leaves its old address behind. */
@@ -287,5 +297,5 @@ export class Cluster {
     }
   }
 
-  #serve: RequestHandler = (request) => answerCommand(request, this.#listeners);
+  #serve: RequestHandler = (request) => answerCommand(request, this.#members);
 }

@@ -21,7 +21,7 @@ import type { PullAnswer, Puller } from "./puller.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
 import type { Selector } from "./selector.ts";
-import { resolveStartOffset } from "./start_offset.ts";
+import type { StartOffsetContext } from "./start_offset.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
 const HANDOVER_WAIT = 1_000;
@@ -44,6 +44,8 @@ export interface AssignmentContext<T = unknown> {
   readonly brokers: BrokerClient;
   /** Keeps offsets. */
   readonly offsets: OffsetStore;
+  /** Computes where a queue begins for which no offset is kept. */
+  readonly startOffset: (queue: MessageQueue, about: Omit<StartOffsetContext, "consumeFrom">) => Promise<number>;
   /** Pulls. */
   readonly puller: Puller<T>;
   /** How much a queue may hold. */
@@ -271,13 +273,13 @@ export class Assignment<T = unknown> {
 
   /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
   async #startOffset(owned: OwnedQueue<T>, isNew: boolean): Promise<number> {
-    const { offsets, brokers, options } = this.#context;
+    const { offsets } = this.#context;
     const { queue, isRetry } = owned;
     const stored = await offsets.read(queue, "store");
     if (stored !== undefined) return stored;
     // A killed broker may have forgotten what we committed before: our own memory is then the better one.
     const offset = await offsets.read(queue, "memory") ??
-      await resolveStartOffset(brokers, queue, { consumeFrom: options.consumeFrom, isNew, isRetry });
+      await this.#context.startOffset(queue, { isNew, isRetry });
     if (owned.state !== "starting" || !owned.holdsLock) return offset;
     offsets.reset(queue, offset);
     await offsets.persist([queue]);

@@ -10,7 +10,6 @@ import { ConsumerStateError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import { OptionsCheck } from "../options.ts";
 import type { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import type { MessageBatch } from "./batch.ts";
 import type {
@@ -24,10 +23,11 @@ import type {
 } from "./consumer.ts";
 import { groupCommands } from "./group_commands.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
-import { enterGroup } from "./joining.ts";
+import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_check.ts";
 import { ConsumerParts } from "./parts.ts";
+import { lagOf, resolvePosition } from "./positions.ts";
 import type { SubscriptionManager } from "./subscription_manager.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
@@ -63,7 +63,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #parts: ConsumerParts<T>;
   #persistTimer: ReturnType<typeof setInterval> | undefined;
   #persisting = false;
-  #isMember = false;
+  #membership: GroupMembership | undefined;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -106,7 +106,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #enter(): void {
     const { retryTopic, rebalancer, subscriptions } = this.#parts;
-    enterGroup(this.#cluster, this.group, () => subscriptions.describe(), {
+    this.#membership = enterGroup(this.#cluster, this.group, () => subscriptions.describe(), {
       ...groupCommands({
         parts: this.#parts,
         options: this.#options,
@@ -116,7 +116,6 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       onRouteChanged: (route) => this.#routeChanged(route.topic),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
-    this.#isMember = true;
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
   }
 
@@ -157,7 +156,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   async seek(queue: MessageQueue, position: SeekPosition): Promise<void> {
     this.#checkOpen("seek");
     this.#parts.assignment.get(queue);
-    const offset = await this.#resolve(queue, position);
+    const offset = await resolvePosition(this.#parts.brokers, queue, position);
     await this.#parts.assignment.seek(queue, offset, `the queue's position was set to ${offset}`);
   }
 
@@ -165,14 +164,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     return this.#parts.assignment.commit();
   }
 
-  async lag(): Promise<readonly QueueLag[]> {
-    const open = this.#parts.assignment.owned.filter((owned) => owned.counts);
-    return await Promise.all(open.map(async ({ queue, process }) => {
-      const maxOffset = await this.#parts.brokers.maxOffset(queue);
-      const { committable, oldest } = process;
-      const lag = Math.max(0, maxOffset - committable);
-      return { queue, maxOffset, committable, lag, oldestStoredAt: oldest?.storedAt };
-    }));
+  lag(): Promise<readonly QueueLag[]> {
+    return lagOf(this.#parts.brokers, this.#parts.assignment.owned);
   }
 
   stats(): ConsumerStats {
@@ -216,7 +209,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     clearInterval(this.#persistTimer);
     this.#parts.watchdog.stop();
     this.#parts.groupWatch.stop();
-    if (this.#isMember) this.#cluster.unlisten(this.group);
+    this.#membership?.unlisten();
     await atMost(this.#parts.assignment.whenIdle(), timeout);
     await rebalanced;
     await this.#parts.assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
@@ -224,12 +217,12 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     await this.#parts.observer.close();
     this.#parts.locks?.close();
     await this.#parts.offsets.close().catch((error) => this.#commitFailed(error));
-    if (this.#isMember) await this.#cluster.membership.removeConsumer(this.group);
+    await this.#membership?.leave();
     this.#cluster.detach(this);
   }
 
   async #subscriptionsChanged(topics: readonly string[]): Promise<void> {
-    if (!this.#isMember || this.#closed !== undefined) return;
+    if (this.#membership === undefined || this.#closed !== undefined) return;
     this.#parts.assignment.pullAnew(topics);
     await this.#cluster.membership.beat();
     await this.#parts.rebalancer.run();
@@ -265,16 +258,6 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #commitFailed(error: unknown): void {
     const text = `cannot store offsets of group "${this.group}", trying again with the next ones`;
     this.#cluster.options.events.emit("warning", "commitFailed", text, { group: this.group, error });
-  }
-
-  async #resolve(queue: MessageQueue, position: SeekPosition): Promise<number> {
-    if (position === "earliest") return await this.#parts.brokers.minOffset(queue);
-    if (position === "latest") return await this.#parts.brokers.maxOffset(queue);
-    if (position instanceof Date) return await this.#parts.brokers.offsetAt(queue, position.getTime());
-    const check = new OptionsCheck("seek");
-    check.integer("position", position, 0, 0, Number.MAX_SAFE_INTEGER, `or "earliest", "latest", a Date`);
-    check.done();
-    return position;
   }
 
   #checkOpen(action: string): void {

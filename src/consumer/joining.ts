@@ -8,6 +8,14 @@ import type { Cluster, ClusterListener } from "../cluster/cluster.ts";
 import { ConsumerStartError } from "../errors.ts";
 import type { ConsumerData } from "../wire/bodies.ts";
 
+/** A membership that has begun. */
+export interface GroupMembership {
+  /** Stops hearing of the cluster and of the group. */
+  unlisten(): void;
+  /** Leaves the group; resolves when the brokers know, or cannot be told. */
+  leave(): Promise<void>;
+}
+
 /**
  * Makes this client a member of a group: from here on heartbeats name it, and the cluster tells it what happens.
  *
@@ -18,7 +26,7 @@ export function enterGroup(
   group: string,
   describe: () => ConsumerData,
   listener: ClusterListener,
-): void {
+): GroupMembership {
   if (cluster.membership.hasConsumer(group)) {
     throw new ConsumerStartError(
       `Cannot join group "${group}": this client is a member already; brokers tell members apart by client, ` +
@@ -27,5 +35,6 @@ export function enterGroup(
     );
   }
   cluster.membership.addConsumer(group, describe);
-  cluster.listen(group, listener);
+  const unlisten = cluster.listen(group, listener);
+  return { unlisten, leave: () => cluster.membership.removeConsumer(group) };
 }

@@ -31,6 +31,7 @@ import { QueueLocks } from "./queue_locks.ts";
 import { Rebalancer } from "./rebalancer.ts";
 import { sendRetryCopy } from "./retry_copy.ts";
 import type { Settlement } from "./settlement.ts";
+import { resolveStartOffset } from "./start_offset.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What the parts tell the consumer that they belong to. */
@@ -174,6 +175,10 @@ export class ConsumerParts<T = unknown> {
       brokers: this.brokers,
       puller,
       offsets: this.offsets,
+      startOffset: (queue, about) => {
+        const { consumeFrom } = this.#options;
+        return resolveStartOffset(this.brokers, queue, { consumeFrom, ...about });
+      },
       limits: new FlowLimits(this.#options),
       locks: this.locks,
       keyOf: this.#keyOf(),

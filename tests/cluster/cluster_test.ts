@@ -165,7 +165,7 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
   const [billing, audit] = [new Heard(), new Heard()];
   await cluster.routes.get("orders");
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
-  cluster.listen("billing", billing);
+  const unlisten = cluster.listen("billing", billing);
   cluster.listen("audit", audit);
   await cluster.call("a", getMaxOffset, queue);
   assertEquals([broker.codes(0), billing.lines], [[getMaxOffset.code], []]);
@@ -182,7 +182,7 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
   assertEquals([broker.codes(1)[0], broker.heartbeats.length], [heartbeat.code, 1]);
   assertEquals([billing.lines, audit.lines], [["back a"], ["back a"]]);
   assertEquals((await client.event("connected", 1)).text, `connected to broker a at ${broker.address} again`);
-  cluster.unlisten("billing");
+  unlisten();
 
   (await broker.peer(1)).close();
   await client.event("disconnected", 1);

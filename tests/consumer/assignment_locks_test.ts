@@ -13,6 +13,7 @@ import type { OwnedQueue } from "../../src/consumer/owned_queue.ts";
 import type { PullAnswer, Puller } from "../../src/consumer/puller.ts";
 import { QueueLocks } from "../../src/consumer/queue_locks.ts";
 import { parseSelector } from "../../src/consumer/selector.ts";
+import { resolveStartOffset } from "../../src/consumer/start_offset.ts";
 import { EventHub } from "../../src/events.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { BrokerOffsetStore } from "../../src/offsets/broker.ts";
@@ -92,6 +93,10 @@ class Member {
         brokers: this.#offsets(),
         introduce: () => Promise.resolve(),
       }),
+      startOffset: (queue, about) => {
+        const { consumeFrom } = checked;
+        return resolveStartOffset(this.#positions() as unknown as BrokerClient, queue, { consumeFrom, ...about });
+      },
       puller: this.#puller(),
       limits: new FlowLimits(checked),
       locks: this.locks,

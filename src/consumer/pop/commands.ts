@@ -5,7 +5,6 @@
  */
 
 import type { GroupCommands } from "../../cluster/command_router.ts";
-import type { MessageQueue } from "../../message.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import type { PopProcessQueueInfo } from "../../wire/bodies.ts";
 import { consumeDirectly, readMessage } from "../direct.ts";

@@ -18,7 +18,7 @@ import type { BatchesOptions, RunOptions } from "../consumer.ts";
 import { Dispatcher } from "../dispatcher.ts";
 import { GroupSubscriptions } from "../group_subscriptions.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../iteration.ts";
-import { enterGroup } from "../joining.ts";
+import { enterGroup, type GroupMembership } from "../joining.ts";
 import { Observer } from "../observer.ts";
 import { selects } from "../selector.ts";
 import type { SubscriptionManager } from "../subscription_manager.ts";
@@ -54,7 +54,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   #sources = new Map<string, PopSource<T>>();
   #isLooping = false;
   #isPaused = false;
-  #isMember = false;
+  #membership: GroupMembership | undefined;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -165,12 +165,12 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#closing.abort();
     this.#dispatcher.close();
     for (const source of this.#sources.values()) source.stop();
-    if (this.#isMember) this.#cluster.unlisten(this.group);
+    this.#membership?.unlisten();
     await atMost(this.#settlement.whenIdle(), timeout);
     await this.#places.stop();
     this.#settlement.close("the consumer was closed");
     await this.#observer.close();
-    if (this.#isMember) await this.#cluster.membership.removeConsumer(this.group);
+    await this.#membership?.leave();
     this.#cluster.detach(this);
   }
 
@@ -188,8 +188,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       onRouteChanged: () => this.#refresh(),
       onBrokerBack: () => this.#refresh(),
     };
-    enterGroup(this.#cluster, this.group, () => this.#subscriptions.describe(), listener);
-    this.#isMember = true;
+    this.#membership = enterGroup(this.#cluster, this.group, () => this.#subscriptions.describe(), listener);
   }
 
   /** POP came with 5.0. Brokers that have not answered a heartbeat yet are found out by the first pop. */
@@ -343,7 +342,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
         this.#events.emit("warning", "missingTopic", text, { group, topic });
       },
       onChanged: async () => {
-        if (!this.#isMember || this.#closed !== undefined) return;
+        if (this.#membership === undefined || this.#closed !== undefined) return;
         await this.#cluster.membership.beat();
         await this.#places.refresh();
       },

@@ -20,6 +20,7 @@ import { scenarios as loop } from "./loop.ts";
 import { scenarios as orderly } from "./orderly.ts";
 import { scenarios as pop } from "./pop.ts";
 import { scenarios as producer } from "./producer.ts";
+import { scenarios as reader } from "./reader.ts";
 import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
 import { scenarios as start } from "./start.ts";
@@ -33,6 +34,7 @@ export const allScenarios: readonly Scenario[] = [
   ...byKey,
   ...broadcasting,
   ...commands,
+  ...reader,
   ...retry,
   ...faults,
   ...run,

@@ -1,0 +1,230 @@
+/**
+ * A reader as a whole: the parts of a consumer, without a group.
+ *
+ * @module
+ */
+
+import { BrokerClient } from "../../cluster/broker_client.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
+import { ConsumerStateError } from "../../errors.ts";
+import { type MessageQueue, queueKey } from "../../message.ts";
+import { BrokerOffsetStore } from "../../offsets/broker.ts";
+import { MemoryOffsetStore } from "../../offsets/memory.ts";
+import type { BrokenRecord } from "../../wire/record.ts";
+import { Assignment } from "../assignment.ts";
+import type { Batch } from "../batch.ts";
+import { ConcurrentSettlement } from "../concurrent_settlement.ts";
+import type { BatchesOptions, QueueLag, SeekPosition } from "../consumer.ts";
+import { Dispatcher } from "../dispatcher.ts";
+import { Skip } from "../disposal.ts";
+import { FlowLimits } from "../flow_limits.ts";
+import { BatchIterator, batchStream } from "../iteration.ts";
+import type { OwnedQueue } from "../owned_queue.ts";
+import { lagOf, resolvePosition } from "../positions.ts";
+import { Puller } from "../puller.ts";
+import { checkSubscription } from "../subscription_check.ts";
+import { Watchdog } from "../watchdog.ts";
+import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
+import type { Reader, ReaderBatch } from "./reader.ts";
+
+/** Opens a reader; resolves when its queues are known. */
+export async function openReader<T>(cluster: Cluster, options: ReaderOptions): Promise<TopicReader<T>> {
+  const reader = new TopicReader<T>(cluster, checkReaderOptions(options));
+  await reader.start();
+  return reader;
+}
+
+/** Reads queues of one topic. */
+export class TopicReader<T = unknown> implements Reader<T> {
+  readonly topic: string;
+  #cluster: Cluster;
+  #options: CheckedReaderOptions;
+  #brokers: BrokerClient;
+  #committed: BrokerOffsetStore;
+  #settlement: ConcurrentSettlement<T>;
+  #dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
+  #offsets = new MemoryOffsetStore(); // commit() alone stores anything
+  #assignment: Assignment<T>;
+  #watchdog: Watchdog;
+  /** The queues that were there at the first look: others are new. */
+  #first = new Set<string>();
+  #unwatch: () => void = () => {};
+  #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  constructor(cluster: Cluster, options: CheckedReaderOptions) {
+    const { topic, consumer } = options;
+    const { events } = cluster.options;
+    this.topic = topic;
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#brokers = new BrokerClient(cluster);
+    // The pulls make the group known: there is nobody to introduce.
+    const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
+    this.#committed = new BrokerOffsetStore(store);
+    this.#settlement = new ConcurrentSettlement<T>({
+      options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
+      events,
+      disposal: new Skip<T>(consumer.group, events),
+      offer: (owned) => this.#dispatcher.offer(owned),
+    });
+    this.#dispatcher = new Dispatcher(
+      consumer.batchSize,
+      (owned, max, asked) => this.#settlement.handOut(owned, max, asked),
+    );
+    const puller = new Puller<T>(this.#brokers, consumer);
+    this.#assignment = this.#makeAssignment(puller);
+    this.#watchdog = new Watchdog({
+      group: consumer.group,
+      events,
+      queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
+      idleSince: () => undefined, // a reader that nobody asks is no fault
+      pullTimeout: puller.timeout,
+    });
+  }
+
+  get queues(): readonly MessageQueue[] {
+    return this.#assignment.owned.map(({ queue }) => queue);
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Finds the queues; on a failure nothing is left behind. */
+  async start(): Promise<void> {
+    this.#cluster.attach(this);
+    try {
+      await this.#offsets.open();
+      const { topic, consumer: { group, topics } } = this.#options;
+      const context = { cluster: this.#cluster, brokers: this.#brokers, group, waits: false, onMissing: () => {} };
+      await checkSubscription(context, topic, topics.get(topic)!);
+      this.#unwatch = this.#cluster.watch({
+        onRouteChanged: (route) => {
+          if (route.topic === topic) this.#follow();
+        },
+        onBrokerBack: () => {},
+      });
+      await this.#follow();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#watchdog.start();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<ReaderBatch<T>, undefined> {
+    return this.batches();
+  }
+
+  batches(options: BatchesOptions = {}): AsyncIterableIterator<ReaderBatch<T>, undefined> {
+    return new BatchIterator(this.#dispatcher, this.#options.consumer.autoAck, options);
+  }
+
+  readable(options: BatchesOptions = {}): ReadableStream<ReaderBatch<T>> {
+    return batchStream(this.#dispatcher, options);
+  }
+
+  async seek(position: SeekPosition, queue?: MessageQueue): Promise<void> {
+    this.#checkOpen("seek");
+    const queues = queue === undefined ? this.queues : [this.#assignment.get(queue).queue];
+    await Promise.all(queues.map(async (each) => {
+      const offset = await resolvePosition(this.#brokers, each, position);
+      await this.#assignment.seek(each, offset, `the queue's position was set to ${offset}`);
+    }));
+  }
+
+  pause(queues?: readonly MessageQueue[]): void {
+    this.#assignment.pause(true, queues);
+  }
+
+  resume(queues?: readonly MessageQueue[]): void {
+    this.#checkOpen("resume");
+    this.#assignment.pause(false, queues);
+  }
+
+  lag(): Promise<readonly QueueLag[]> {
+    return lagOf(this.#brokers, this.#assignment.owned);
+  }
+
+  async commit(): Promise<void> {
+    const open = this.#assignment.owned.filter(({ counts }) => counts);
+    for (const { queue, process } of open) this.#committed.reset(queue, process.committable);
+    await this.#committed.persist(open.map(({ queue }) => queue));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort();
+    this.#unwatch();
+    this.#assignment.stop();
+    this.#dispatcher.close();
+    this.#watchdog.stop();
+    await this.#assignment.end("the reader was closed");
+    this.#settlement.close();
+    await this.#offsets.close();
+    this.#cluster.detach(this);
+  }
+
+  /** Takes in the queues that the route has now, or those that were chosen. */
+  async #follow(): Promise<void> {
+    const { topic, queues: chosen } = this.#options;
+    const route = await this.#cluster.routes.get(topic);
+    if (this.#closed !== undefined) return;
+    const wanted = chosen ?? route?.readQueues ?? [];
+    if (this.#first.size === 0) this.#first = new Set(wanted.map(queueKey));
+    const held = new Set(this.queues.map(queueKey));
+    const keys = new Set(wanted.map(queueKey));
+    const gained = wanted.filter((queue) => !held.has(queueKey(queue)));
+    const lost = this.queues.filter((queue) => !keys.has(queueKey(queue)));
+    if (gained.length + lost.length === 0) return;
+    const gains = gained.map((queue) => ({ queue, isNew: !this.#first.has(queueKey(queue)), shared: false }));
+    await this.#assignment.change(gains, lost, "the queue is in the topic's route no more");
+  }
+
+  #makeAssignment(puller: Puller<T>): Assignment<T> {
+    const { topic, consumer } = this.#options;
+    return new Assignment<T>({
+      options: consumer,
+      events: this.#cluster.options.events,
+      brokers: this.#brokers,
+      puller,
+      offsets: this.#offsets,
+      startOffset: (queue, { isNew }) => this.#startOffset(queue, isNew),
+      limits: new FlowLimits(consumer),
+      offer: (owned) => this.#dispatcher.offer(owned),
+      arrived: (owned) => this.#dispatcher.arrived(owned),
+      selector: () => consumer.topics.get(topic),
+      onBroken: (owned, record) => this.#broken(owned, record),
+    });
+  }
+
+  async #startOffset(queue: MessageQueue, isNew: boolean): Promise<number> {
+    const { from } = this.#options;
+    if (isNew) return await this.#brokers.minOffset(queue);
+    if (from !== "committed") return await resolvePosition(this.#brokers, queue, from);
+    return await this.#committed.read(queue, "store") ?? await this.#brokers.minOffset(queue);
+  }
+
+  #broken({ queue }: OwnedQueue<T>, { error }: BrokenRecord): Promise<void> {
+    const { group } = this.#options.consumer;
+    const text = `a record of topic "${queue.topic}" cannot be read, it is skipped`;
+    this.#cluster.options.events.emit("error", "broken", text, { group, queue, broker: queue.broker, error });
+    return Promise.resolve();
+  }
+
+  #checkOpen(action: string): void {
+    if (this.#closed === undefined) return;
+    throw new ConsumerStateError(`Cannot ${action}: the reader of topic "${this.topic}" is closed`, {
+      code: "CONSUMER_CLOSED",
+    });
+  }
+}
