@@ -306,8 +306,6 @@ export const scenarios: Scenario[] = [
     name: "a consumer keeps to its limits of bytes and to its totals",
     async run(t: Scene) {
       const topic = await t.topic(2);
-      const bodies = texts(300).map((text) => ({ body: text.padEnd(4_096, ".") }));
-      await t.broker.publish(topic, bodies);
       const mq = await t.connect();
       const consumer = await mq.consumer({
         group: t.group(),
@@ -318,6 +316,8 @@ export const scenarios: Scenario[] = [
         maxBufferedBytes: 3 * 131_072, // for three queues with that of the retries
         maxBufferedMessages: 3 * 90,
       });
+      await waitUntil(() => consumer.assignment().length === 3, { what: "all queues, which share the totals" });
+      await t.broker.publish(topic, texts(300).map((text) => ({ body: text.padEnd(4_096, ".") })));
       const batches = consumer.batches();
       const first = await nextBatch(batches);
       await untilSteady(() => consumer.stats().bufferedBytes);
