@@ -11,6 +11,7 @@ import type { TopicRoute } from "../cluster/routes.ts";
 import { ConsumerStartError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { AllocationStrategy } from "./allocate.ts";
+import { RepeatedWork } from "./repeated_work.ts";
 
 /** After a run that could not be completed, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
@@ -69,10 +70,7 @@ export class Rebalancer {
   /** Topics that did not exist when they were asked for last. */
   #missing = new Set<string>();
   #incompleteRuns = new Map<string, number>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = false;
+  #runs = new RepeatedWork(() => this.#balanceAll());
   /** Why the last run was not complete. */
   #failure: Incomplete | undefined;
   /** When the next run is due at the latest, in milliseconds from the end of this one. */
@@ -109,46 +107,32 @@ export class Rebalancer {
   }
 
   /** Runs now; resolves when a run that began after this call is complete. */
-  async run(): Promise<void> {
-    if (this.#running !== undefined) {
-      this.#again = true;
-      await this.#running;
-      return;
-    }
-    this.#running = this.#loop().finally(() => this.#running = undefined);
-    await this.#running;
+  run(): Promise<void> {
+    return this.#runs.run();
   }
 
   /** Ends the runs; resolves when the one under way is complete. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#runs.stop();
   }
 
-  async #loop(): Promise<void> {
-    clearTimeout(this.#timer);
-    do {
-      this.#again = false;
-      if (this.#stopped) return;
-      this.#failure = undefined;
-      this.#nextIn = this.#context.interval;
-      try {
-        await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
-        await this.#dropUnsubscribed();
-      } catch (error) { // whatever it was, the next run must come
-        this.#failure = { reason: "the rebalance failed", error };
-        this.#nextIn = RETRY_INTERVAL;
-      }
-    } while (this.#again);
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => this.run(), this.#nextIn);
+  async #balanceAll(): Promise<number> {
+    this.#failure = undefined;
+    this.#nextIn = this.#context.interval;
+    try {
+      await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
+      await this.#dropUnsubscribed();
+    } catch (error) { // whatever it was, the next run must come
+      this.#failure = { reason: "the rebalance failed", error };
+      this.#nextIn = RETRY_INTERVAL;
+    }
+    return this.#nextIn;
   }
 
   async #balance(topic: string): Promise<void> {
     const ours = this.#context.owned().filter((queue) => queue.topic === topic);
     const wanted = await this.#allocate(topic);
-    if (this.#stopped) return;
+    if (this.#runs.isStopped) return;
     if ("reason" in wanted) {
       await this.#incomplete(topic, wanted, ours);
       return;

@@ -6,13 +6,12 @@
 
 import { BrokerClient } from "../../cluster/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
-import { type PopAnswer, PopClient, type PopPlace } from "../../cluster/pop_client.ts";
+import { PopClient, type PopPlace } from "../../cluster/pop_client.ts";
 import { ConsumerStateError, MessagePullError, UnsupportedError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
-import { OptionsCheck } from "../../options.ts";
 import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { Tracer } from "../../telemetry/tracer.ts";
-import { atMost, delay } from "../../waiting.ts";
+import { atMost } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
 import type { BatchesOptions, RunOptions } from "../consumer.ts";
 import { Dispatcher } from "../dispatcher.ts";
@@ -20,18 +19,16 @@ import { GroupSubscriptions } from "../group_subscriptions.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../iteration.ts";
 import { enterGroup, type GroupMembership } from "../joining.ts";
 import { Observer } from "../observer.ts";
-import { selects } from "../selector.ts";
 import type { SubscriptionManager } from "../subscription_manager.ts";
-import type { Delivery, PopBatch, PoppedBatch } from "./batch.ts";
+import type { PopBatch, PoppedBatch } from "./batch.ts";
 import { popCommands } from "./commands.ts";
 import type { PopConsumer, PopConsumerStats, PopOptions } from "./consumer.ts";
 import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "./options.ts";
 import { PopPlaces } from "./places.ts";
+import { checkPopCall, popOnce } from "./pop_call.ts";
+import { PopReceiver } from "./receiver.ts";
 import { PopSettlement } from "./settlement.ts";
 import { PopSource } from "./source.ts";
-
-/** How long one broker holds a `pop()` that others might answer sooner, in milliseconds. */
-const SLICE = 1_000;
 
 /** Joins a group that pops; resolves when the brokers know this member. */
 export async function joinPopGroup<T>(cluster: Cluster, options: PopConsumerOptions): Promise<GroupPopConsumer<T>> {
@@ -45,10 +42,10 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   readonly group: string;
   #cluster: Cluster;
   #options: CheckedPopOptions;
-  #client: PopClient;
   #subscriptions: GroupSubscriptions;
   #observer: Observer<T>;
   #settlement: PopSettlement<T>;
+  #receiver: PopReceiver<T>;
   #dispatcher: Dispatcher<PopSource<T>, PoppedBatch<T>>;
   #places: PopPlaces;
   #sources = new Map<string, PopSource<T>>();
@@ -62,20 +59,27 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
-    this.#client = new PopClient(cluster, options.group);
+    const client = new PopClient(cluster, options.group);
     const brokers = new BrokerClient(cluster);
     this.#subscriptions = this.#makeSubscriptions(brokers);
     this.#observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
     this.#settlement = new PopSettlement<T>({
       options,
       events: this.#events,
-      client: this.#client,
+      client,
       sendBack: (message, how) => brokers.sendBack(message, how),
       onEased: () => this.#wake(),
       observer: this.#observer,
     });
+    this.#receiver = new PopReceiver<T>({
+      options,
+      client,
+      events: this.#events,
+      statistics: this.#observer.statistics,
+      selector: (topic) => this.#subscriptions.selector(topic),
+    });
     this.#dispatcher = new Dispatcher(options.batchSize, (source, max, topic) => this.#cut(source, max, topic));
-    this.#places = this.#makePlaces();
+    this.#places = this.#makePlaces(client);
   }
 
   get subscriptions(): SubscriptionManager {
@@ -126,15 +130,10 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
 
   async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
     this.#checkOpen("pop");
-    const { max, wait, topic, signal } = checkPopCall(options, this.#options.batchSize);
-    const places = shuffled(this.#places.places(topic));
-    const end = performance.now() + wait;
-    for (let round = 0;; round++) {
-      const batch = await this.#popOnce(places, max, round === 0 ? 0 : Math.max(0, end - performance.now()), signal);
-      if (batch !== undefined) return batch;
-      if (performance.now() >= end) return this.#settlement.handOut(topic ?? places[0]?.topic ?? "", [], end);
-      if (places.length === 0) await delay(Math.min(SLICE, end - performance.now()), { signal });
-    }
+    const call = checkPopCall(options, this.#options.batchSize);
+    const popped = await popOnce(this.#receiver, this.#places.places(call.topic), call);
+    const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
+    return this.#settlement.handOut(topic, popped?.deliveries ?? [], performance.now() + this.#options.invisibleTime);
   }
 
   pause(): void {
@@ -235,60 +234,6 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline);
   }
 
-  #pop(place: PopPlace, max: number, hold: number): Promise<PopAnswer> {
-    const { invisibleTime, consumeFrom } = this.#options;
-    const selector = this.#subscriptions.selector(place.topic);
-    if (selector === undefined) return Promise.resolve({ kind: "empty", popped: [], broken: [] });
-    return this.#client.pop(place, { max, invisibleTime, hold, fromFirst: consumeFrom === "first", selector });
-  }
-
-  /** Asks one place after the other: what two answer at once, only one could hand out. */
-  async #popOnce(
-    places: readonly PopPlace[],
-    max: number,
-    wait: number,
-    signal: AbortSignal | undefined,
-  ): Promise<PoppedBatch<T> | undefined> {
-    let failure: unknown;
-    let hasAnswered = places.length === 0;
-    const end = performance.now() + wait;
-    for (const place of places) {
-      signal?.throwIfAborted();
-      const left = Math.max(0, Math.floor(end - performance.now()));
-      const asked = performance.now();
-      try {
-        const answer = await this.#pop(place, max, places.length === 1 ? left : Math.min(left, SLICE));
-        hasAnswered = true;
-        const deliveries = this.#receive(place, answer, performance.now() - asked);
-        const deadline = performance.now() + this.#options.invisibleTime;
-        if (deliveries.length > 0) return this.#settlement.handOut(place.topic, deliveries, deadline);
-      } catch (error) {
-        failure = new MessagePullError(place, error);
-      }
-    }
-    if (!hasAnswered) throw failure;
-    return undefined;
-  }
-
-  /** The messages of an answer that are wanted. Those that only look like it, by the hash of their tag, are done with. */
-  #receive(place: PopPlace, { popped, broken }: PopAnswer, ms: number): Delivery<T>[] {
-    const { topic, broker } = place;
-    for (const { error } of broken) {
-      const text = `a record of topic "${topic}" cannot be read; it comes again until its broker gives it up`;
-      this.#events.emit("error", "broken", text, { group: this.group, topic, broker, error });
-    }
-    if (popped.length === 0) return [];
-    this.#observer.statistics.pulled(topic, popped.length, ms);
-    const selector = this.#subscriptions.selector(topic);
-    const isWanted = (message: Message) => selector === undefined || selects(selector, message);
-    const unwanted = popped.filter(({ message }) => !isWanted(message)).map(({ receipt }) => ({ topic, receipt }));
-    if (unwanted.length > 0) this.#client.ack(broker, unwanted).catch(() => {}); // it comes again, and is done with then
-    return popped.filter(({ message }) => isWanted(message)).map(({ message, receipt }) => ({
-      message: message as Message as Message<T>,
-      receipt,
-    }));
-  }
-
   /** Takes places in, and lets go of those that are gone. */
   #setPlaces(places: readonly PopPlace[]): void {
     const wanted = new Map(places.map((place) => [keyOf(place), place]));
@@ -309,11 +254,10 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     const { group } = this;
     const { batchSize, pullHold, invisibleTime } = this.#options;
     return new PopSource<T>(place, {
-      pop: () => this.#pop(place, batchSize, pullHold),
+      pop: () => this.#receiver.pop(place, batchSize, pullHold),
       mayPop: () => this.#mayPop(),
       ahead: batchSize,
       invisibleTime,
-      receive: (answer, ms) => this.#receive(place, answer, ms),
       onMessages: (source) => this.#dispatcher.arrived(source),
       onError: (cause) => {
         const error = new MessagePullError(place, cause);
@@ -354,11 +298,11 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     return topic === undefined ? undefined : new Tracer({ cluster: this.#cluster, group, topic, events: this.#events });
   }
 
-  #makePlaces(): PopPlaces {
+  #makePlaces(client: PopClient): PopPlaces {
     return new PopPlaces({
       group: this.group,
       routes: this.#cluster.routes,
-      client: this.#client,
+      client,
       events: this.#events,
       topics: () => this.#subscriptions.topics(),
       interval: this.#options.rebalanceInterval,
@@ -382,19 +326,6 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   }
 }
 
-function checkPopCall(options: PopOptions, batchSize: number) {
-  const check = new OptionsCheck("pop");
-  check.known(options, ["max", "wait", "topic", "signal"]);
-  const max = check.integer("max", options.max, batchSize, 1, 32);
-  const wait = check.integer("wait", options.wait, 0, 0, 60_000, "ms");
-  check.done();
-  return { max, wait, topic: options.topic, signal: options.signal };
-}
-
 function keyOf({ topic, broker, queueId }: PopPlace): string {
   return `${topic}@${broker}@${queueId}`;
-}
-
-function shuffled<V>(values: readonly V[]): V[] {
-  return values.map((value) => ({ value, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ value }) => value);
 }

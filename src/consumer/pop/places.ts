@@ -8,6 +8,7 @@ import type { PopClient, PopPlace } from "../../cluster/pop_client.ts";
 import type { Routes } from "../../cluster/routes.ts";
 import { RebalanceError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
+import { RepeatedWork } from "../repeated_work.ts";
 
 /** What {@linkcode PopPlaces} works with. */
 export interface PopPlacesContext {
@@ -38,10 +39,7 @@ export class PopPlaces {
   #context: PopPlacesContext;
   #known = new Map<string, readonly PopPlace[]>();
   #failing = new Set<string>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = false;
+  #looks = new RepeatedWork(() => this.#lookAtAll());
 
   /** Makes it without a place. */
   constructor(context: PopPlacesContext) {
@@ -54,34 +52,21 @@ export class PopPlaces {
   }
 
   /** Looks now; resolves when a look that began after this call is complete. */
-  async refresh(): Promise<void> {
-    if (this.#running !== undefined) {
-      this.#again = true;
-      await this.#running;
-      return;
-    }
-    this.#running = this.#loop().finally(() => this.#running = undefined);
-    await this.#running;
+  refresh(): Promise<void> {
+    return this.#looks.run();
   }
 
   /** Ends it; resolves when the look under way is complete. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#looks.stop();
   }
 
-  async #loop(): Promise<void> {
-    clearTimeout(this.#timer);
-    do {
-      this.#again = false;
-      const topics = this.#context.topics();
-      for (const topic of this.#known.keys()) if (!topics.includes(topic)) this.#known.delete(topic);
-      await Promise.all(topics.map((topic) => this.#look(topic)));
-      if (this.#stopped) return;
-    } while (this.#again);
-    this.#context.onPlaces(this.places());
-    this.#timer = setTimeout(() => this.refresh(), this.#context.interval);
+  async #lookAtAll(): Promise<number> {
+    const topics = this.#context.topics();
+    for (const topic of this.#known.keys()) if (!topics.includes(topic)) this.#known.delete(topic);
+    await Promise.all(topics.map((topic) => this.#look(topic)));
+    if (!this.#looks.isStopped) this.#context.onPlaces(this.places());
+    return this.#context.interval;
   }
 
   /** What cannot be found out stays as it was. */

@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { PopAnswer, PopPlace } from "../../cluster/pop_client.ts";
+import type { PopPlace } from "../../cluster/pop_client.ts";
 import { delay } from "../../waiting.ts";
 import { delayAfter, UnheldAnswers } from "../pull_pace.ts";
 import type { Shelf } from "../dispatcher.ts";
 import type { Delivery } from "./batch.ts";
+import type { Received } from "./receiver.ts";
 
 /** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
 const FULL_DELAY = 1_000;
@@ -16,15 +17,13 @@ const FULL_DELAY = 1_000;
 /** What a {@linkcode PopSource} works with. */
 export interface PopSourceContext<T = unknown> {
   /** Makes one pop. */
-  readonly pop: () => Promise<PopAnswer>;
+  readonly pop: () => Promise<Received<T>>;
   /** Whether one more answer fits, and nothing is paused. */
   readonly mayPop: () => boolean;
   /** How many messages are as good as one answer: with fewer at hand the next pop leaves. */
   readonly ahead: number;
   /** How long nobody else gets what is popped, in milliseconds. */
   readonly invisibleTime: number;
-  /** Gives the messages of an answer that are wanted; it took `ms` milliseconds. */
-  readonly receive: (answer: PopAnswer, ms: number) => Delivery<T>[];
   /** Hears of messages that have come. */
   readonly onMessages: (source: PopSource<T>) => void;
   /** Hears of the first error after an answer. */
@@ -122,17 +121,15 @@ export class PopSource<T = unknown> implements Shelf {
     this.#context.pop().then((answer) => this.#take(answer, started), (error) => this.#fail(error));
   }
 
-  #take(answer: PopAnswer, started: number): void {
+  #take({ kind, deliveries }: Received<T>, started: number): void {
     if (this.#state === "stopped") return; // they come again when their invisible time ends
     this.#failing = false;
-    const ms = performance.now() - started;
-    const deliveries = this.#context.receive(answer, ms);
     if (deliveries.length > 0) {
-      this.#ready.push({ deliveries, deadline: performance.now() + this.#context.invisibleTime });
+      this.#ready.push({ deliveries: [...deliveries], deadline: performance.now() + this.#context.invisibleTime });
       this.#count += deliveries.length;
     }
-    if (answer.kind === "found") this.#unheld.reset();
-    this.#stepIn(answer.kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(ms));
+    if (kind === "found") this.#unheld.reset();
+    this.#stepIn(kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(performance.now() - started));
     if (deliveries.length > 0) this.#context.onMessages(this);
   }
 

@@ -1,0 +1,69 @@
+/**
+ * One batch for one request.
+ *
+ * @module
+ */
+
+import type { PopPlace } from "../../cluster/pop_client.ts";
+import { MessagePullError } from "../../errors.ts";
+import { OptionsCheck } from "../../options.ts";
+import { delay, waitFor } from "../../waiting.ts";
+import type { Delivery } from "./batch.ts";
+import type { PopOptions } from "./consumer.ts";
+import type { PopReceiver } from "./receiver.ts";
+
+/** How long one broker holds a request that others might answer sooner, in milliseconds. */
+const SLICE = 1_000;
+
+/** A checked call. */
+export interface PopCall {
+  readonly max: number;
+  readonly wait: number;
+  readonly topic: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks the options of a call; throws a {@linkcode ConfigError} naming every problem. */
+export function checkPopCall(options: PopOptions, batchSize: number): PopCall {
+  const check = new OptionsCheck("pop");
+  check.known(options, ["max", "wait", "topic", "signal"]);
+  const max = check.integer("max", options.max, batchSize, 1, 32);
+  const wait = check.integer("wait", options.wait, 0, 0, 60_000, "ms");
+  check.done();
+  return { max, wait, topic: options.topic, signal: options.signal };
+}
+
+/**
+ * Asks one place after the other, in an order by chance: of what two answered at once, only one could be handed out.
+ * Gives what the first that has something gives; undefined if nothing came within `wait`.
+ *
+ * @throws {MessagePullError} if no broker could be asked
+ */
+export async function popOnce<T>(
+  receiver: Pick<PopReceiver<T>, "pop">,
+  places: readonly PopPlace[],
+  { max, wait, signal }: PopCall,
+): Promise<{ readonly place: PopPlace; readonly deliveries: readonly Delivery<T>[] } | undefined> {
+  const end = performance.now() + wait;
+  const order = places.map((place) => ({ place, at: Math.random() })).sort((a, b) => a.at - b.at);
+  for (let hold = 0;; hold = places.length === 1 ? wait : SLICE) {
+    let failure: unknown;
+    let failures = 0;
+    for (const { place } of order) {
+      signal?.throwIfAborted();
+      const left = Math.max(0, Math.floor(end - performance.now()));
+      try {
+        // What comes after the signal has aborted comes again when its invisible time ends.
+        const { deliveries } = await waitFor(receiver.pop(place, max, Math.min(left, hold)), { signal });
+        if (deliveries.length > 0) return { place, deliveries };
+      } catch (error) {
+        signal?.throwIfAborted();
+        failures++;
+        failure = new MessagePullError(place, error);
+      }
+    }
+    if (failures > 0 && failures === order.length) throw failure;
+    if (performance.now() >= end) return undefined;
+    if (order.length === 0) await delay(Math.min(SLICE, end - performance.now()), { signal });
+  }
+}
