@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ResponseError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { QueueLock } from "./owned_queue.ts";
 
@@ -22,7 +23,7 @@ export interface QueueLocksContext {
   readonly lockTimeout: number;
   /** Hears of a lock that another member has, or that could not be renewed in time. */
   readonly onLost: (queue: MessageQueue, reason: string) => void;
-  /** Hears of the first renewal after a good one that a broker did not answer. */
+  /** Hears of the first request after a good one that a broker did not answer, while locks depend on it. */
   readonly onFailed: (broker: string, error: unknown) => void;
   /** The monotonic clock, in milliseconds. @default {performance.now} */
   readonly now?: () => number;
@@ -33,7 +34,9 @@ export interface QueueLocksContext {
  *
  * Brokers keep a lock for 60 s; here it counts for less, from the moment before its request left, so that we stop
  * before another member can begin. One request to a broker at a time: a renewal that overtakes an unlock would lock the
- * queue for nobody. Source: ConsumeMessageOrderlyService, RebalanceLockManager.
+ * queue for nobody. An unlock that was not answered may still be carried out, and would take a newer lock away: such a
+ * queue is in doubt, and is not locked before another unlock of it was answered.
+ * Source: ConsumeMessageOrderlyService, RebalanceLockManager.
  */
 export class QueueLocks {
   #context: QueueLocksContext;
@@ -52,7 +55,7 @@ export class QueueLocks {
     this.#now = context.now ?? (() => performance.now());
   }
 
-  /** Asks for a lock; undefined if another member has it, or the broker does not answer. */
+  /** Asks for a lock; undefined if another member has it, the queue is in doubt, or the broker does not answer. */
   async acquire(queue: MessageQueue): Promise<QueueLock | undefined> {
     const held = this.#held.get(queueKey(queue));
     if (held?.isHeld) return held;
@@ -102,7 +105,7 @@ export class QueueLocks {
     if (lane === undefined) {
       lane = new Lane({
         lock: (queues) => this.#ask(broker, queues),
-        unlock: (queues) => this.#context.unlock(broker, queues).catch(() => {}), // it ends by itself, later
+        unlock: (queues) => this.#giveUp(broker, queues),
       });
       this.#lanes.set(broker, lane);
     }
@@ -115,8 +118,7 @@ export class QueueLocks {
     try {
       granted = new Set((await this.#context.lock(broker, queues)).map(queueKey));
     } catch (error) {
-      if (!this.#failing.has(broker)) this.#context.onFailed(broker, error);
-      this.#failing.add(broker);
+      this.#failed(broker, error);
       return; // what is held stays held until it is over
     }
     this.#failing.delete(broker);
@@ -128,6 +130,22 @@ export class QueueLocks {
       else if (held !== undefined) this.#lose(key, held, "another member has its lock");
     }
     this.#schedule();
+  }
+
+  /** Whether the broker has answered: if not, it may still do what it was asked. */
+  async #giveUp(broker: string, queues: readonly MessageQueue[]): Promise<boolean> {
+    try {
+      await this.#context.unlock(broker, queues);
+      return true;
+    } catch (error) { // the locks end by themselves, later
+      if (queues.some((queue) => this.#wanted.has(queueKey(queue)))) this.#failed(broker, error);
+      return error instanceof ResponseError;
+    }
+  }
+
+  #failed(broker: string, error: unknown): void {
+    if (!this.#failing.has(broker)) this.#context.onFailed(broker, error);
+    this.#failing.add(broker);
   }
 
   #grant(queue: MessageQueue, held: HeldLock | undefined, sentAt: number): void {
@@ -179,7 +197,8 @@ class HeldLock implements QueueLock {
 /** The two requests of a lane. */
 interface LaneRequests {
   readonly lock: (queues: readonly MessageQueue[]) => Promise<void>;
-  readonly unlock: (queues: readonly MessageQueue[]) => Promise<void>;
+  /** Gives whether the broker has answered. */
+  readonly unlock: (queues: readonly MessageQueue[]) => Promise<boolean>;
 }
 
 /** The requests to one broker, one after the other: what is asked for meanwhile goes together with the next. */
@@ -187,6 +206,8 @@ class Lane {
   #requests: LaneRequests;
   #toLock = new Map<string, MessageQueue>();
   #toUnlock = new Map<string, MessageQueue>();
+  /** Queues whose last unlock was not answered. */
+  #inDoubt = new Set<string>();
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -194,7 +215,7 @@ class Lane {
     this.#requests = requests;
   }
 
-  /** Resolves when a request that asks for this lock was answered. */
+  /** Resolves when a request that asks for this lock was answered, or could not be made yet. */
   lock(queue: MessageQueue): Promise<void> {
     this.#toUnlock.delete(queueKey(queue));
     this.#toLock.set(queueKey(queue), queue);
@@ -218,10 +239,21 @@ class Lane {
   }
 
   async #send(): Promise<void> {
-    const [locks, unlocks] = [[...this.#toLock.values()], [...this.#toUnlock.values()]];
+    const isInDoubt = (queue: MessageQueue) => this.#inDoubt.has(queueKey(queue));
+    const locks = [...this.#toLock.values()];
+    const unlocks = [...this.#toUnlock.values(), ...locks.filter(isInDoubt)];
     this.#toLock.clear();
     this.#toUnlock.clear();
-    if (unlocks.length > 0) await this.#requests.unlock(unlocks);
-    if (locks.length > 0) await this.#requests.lock(locks);
+    if (unlocks.length > 0) await this.#unlock(unlocks);
+    const sure = locks.filter((queue) => !isInDoubt(queue));
+    if (sure.length > 0) await this.#requests.lock(sure);
+  }
+
+  async #unlock(queues: readonly MessageQueue[]): Promise<void> {
+    const isAnswered = await this.#requests.unlock(queues);
+    for (const queue of queues) {
+      if (isAnswered) this.#inDoubt.delete(queueKey(queue));
+      else this.#inDoubt.add(queueKey(queue));
+    }
   }
 }

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { QueueLock } from "../../src/consumer/owned_queue.ts";
 import { QueueLocks } from "../../src/consumer/queue_locks.ts";
+import { ResponseError, TimeoutError } from "../../src/errors.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { queue, seeded, settleMicrotasks } from "./fakes.ts";
 import { LockTable } from "./lock_broker.ts";
@@ -37,9 +38,12 @@ class Member {
   readonly lost: [queueId: number, reason: string][] = [];
   failed = 0;
   failing = false;
+  failure: Error = new TimeoutError("unlock", 3_000);
   readonly locks: QueueLocks;
   /** By how much this member's clock is ahead of the timers. */
   ahead = 0;
+  /** Unlocks that were not answered, and that the broker has still to carry out; undefined while it answers. */
+  late: (() => void)[] | undefined;
   #held: (() => void)[] | undefined;
   #open = new Map<string, number>();
 
@@ -75,7 +79,11 @@ class Member {
     this.#open.set(broker, (this.#open.get(broker) ?? 0) + 1);
     assertEquals(this.#open.get(broker), 1, "one request to a broker at a time");
     try {
-      if (this.failing) throw new Error("no answer");
+      if (this.failing) throw this.failure;
+      if (this.late !== undefined && kind === "unlock") {
+        this.late.push(work);
+        throw this.failure;
+      }
       const answer = work();
       const held = this.#held;
       if (held !== undefined) await new Promise<void>((resolve) => held.push(resolve));
@@ -334,6 +342,70 @@ Deno.test("QueueLocks.release() resolves when the broker does not answer, and go
   member.locks.close();
 });
 
+Deno.test("QueueLocks.acquire() of a queue whose unlock was not answered sends the unlock again, and locks only then", async () => {
+  using _time = new FakeTime();
+  const member = new Member();
+  await member.locks.acquire(queue);
+  member.late = [];
+  await member.locks.release(queue);
+  assertEquals([member.table.owner(queue), member.failed], ["me", 0], "nobody waits for it: the lock ends by itself");
+  assertEquals(await member.locks.acquire(queue), undefined);
+  assertEquals(await member.locks.acquire(queue), undefined);
+  assertEquals([member.log.slice(1), member.failed], [["unlock 0", "unlock 0", "unlock 0"], 1]);
+  for (const carryOut of member.late) carryOut();
+  member.late = undefined;
+  const lock = await member.locks.acquire(queue);
+  assertEquals([lock?.isHeld, member.table.owner(queue), member.log.slice(4)], [true, "me", ["unlock 0", "lock 0"]]);
+  await member.locks.release(queue);
+  await member.locks.acquire(queue);
+  assertEquals(member.log.slice(6), ["unlock 0", "lock 0"], "there is no doubt any more");
+  member.locks.close();
+});
+
+Deno.test("QueueLocks: a queue in doubt does not keep others of its broker from being locked", async () => {
+  using _time = new FakeTime();
+  const member = new Member();
+  await member.locks.acquire(numbered(0));
+  member.late = [];
+  await member.locks.release(numbered(0));
+  const asked = await Promise.all([0, 1].map((id) => member.locks.acquire(numbered(id))));
+  assertEquals(asked.map((lock) => lock?.isHeld), [undefined, true]);
+  assertEquals(member.log.slice(2), ["unlock 0", "lock 1"]);
+  member.late = undefined;
+  await member.locks.release(numbered(1));
+  assertEquals(member.table.owner(numbered(1)), undefined);
+  member.locks.close();
+});
+
+Deno.test("QueueLocks: an unlock that the broker refuses is answered, and leaves no doubt", async () => {
+  using _time = new FakeTime();
+  const member = new Member();
+  await member.locks.acquire(queue);
+  member.late = [];
+  member.failure = new ResponseError("UnlockQueues", 1, "b:10911", "no");
+  await member.locks.release(queue);
+  assert((await member.locks.acquire(queue))?.isHeld);
+  assertEquals(member.log, ["lock 0", "unlock 0", "lock 0"]);
+  member.locks.close();
+});
+
+Deno.test("QueueLocks.release() while a queue in doubt is asked for leaves no lock behind", async () => {
+  using _time = new FakeTime();
+  const member = new Member();
+  await member.locks.acquire(queue);
+  member.late = [];
+  await member.locks.release(queue);
+  member.late = undefined;
+  member.hold();
+  const acquired = member.locks.acquire(queue);
+  await settleMicrotasks();
+  const released = member.locks.release(queue);
+  for (let i = 0; i < 3; i++) await member.answer();
+  await released;
+  assertEquals([await acquired, member.table.owner(queue)], [undefined, undefined]);
+  member.locks.close();
+});
+
 Deno.test("QueueLocks.close() ends the renewals, also of what is answered later", async () => {
   using time = new FakeTime();
   const member = new Member();
@@ -361,6 +433,8 @@ class Rivals {
   #got = new Map<string, { member: string; lock: QueueLock }[]>();
   #taken = 0;
   #isCalm = false;
+  /** Unlocks of a member that are still on their way though nobody waits for them. */
+  #late = new Map<string, (() => void)[]>();
 
   constructor(seed: number) {
     this.#random = seeded(seed);
@@ -406,8 +480,8 @@ class Rivals {
     const locks = new QueueLocks({
       lockTimeout: 50_000, // the longest that is allowed
       now: () => start + Date.now() * rate,
-      lock: (_broker, queues) => this.#send(() => this.#table.lock(name, queues), true),
-      unlock: (_broker, queues) => this.#send(() => this.#table.unlock(name, queues), false),
+      lock: (_broker, queues) => this.#send(() => this.#table.lock(name, queues)),
+      unlock: (_broker, queues) => this.#unlock(name, queues),
       onLost: () => {},
       onFailed: () => {},
     });
@@ -433,21 +507,33 @@ class Rivals {
     await locks.release(queue);
   }
 
-  /**
-   * A request and its answer; `mayBeLate`: what nobody waits for any more may still arrive. An unlock that is overtaken
-   * by a later lock would take that one away, which no member can know: requests of a connection keep their order.
-   */
-  async #send<T>(work: () => T, mayBeLate: boolean): Promise<T> {
+  /** An unlock may be carried out long after nobody waits for it, behind a later lock, but not behind a later unlock. */
+  #unlock(name: string, queues: readonly MessageQueue[]): Promise<void> {
+    let isDone = false;
+    const carryOut = () => {
+      if (!isDone) this.#table.unlock(name, queues);
+      isDone = true;
+    };
+    const late = this.#late.get(name) ?? [];
+    this.#late.set(name, [...late, carryOut]);
+    const before = [...late];
+    return this.#send(() => {
+      for (const each of before) each();
+      carryOut();
+    });
+  }
+
+  /** A request and its answer. What nobody waits for any more may still arrive. */
+  async #send<T>(work: () => T): Promise<T> {
     const fate = this.#isCalm ? 1 : this.#random();
     if (fate < 0.1) {
       await this.#wait(3_000);
-      throw new Error("the request was lost");
+      throw new TimeoutError("have an answer: the request was lost", 3_000);
     }
     if (fate < 0.2) {
-      const late = this.#wait(mayBeLate ? this.#random() * 20_000 : this.#random() * 3_000).then(work);
+      this.#wait(this.#random() * 20_000).then(work);
       await this.#wait(3_000);
-      if (!mayBeLate) await late;
-      throw new Error("the answer was lost");
+      throw new TimeoutError("have an answer: the answer was lost", 3_000);
     }
     await this.#wait(this.#random() * 1_500);
     const answer = work();
