@@ -8,7 +8,14 @@ import { MessagePullError } from "../errors.ts";
 import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { parseJson } from "../wire/json.ts";
-import { formatPopReceipt, type PoppedMessage, type PopReceipt, realPopTopic, receivePopped } from "../wire/pop.ts";
+import {
+  changedPopReceipt,
+  formatPopReceipt,
+  type PoppedMessage,
+  type PopReceipt,
+  realPopTopic,
+  receivePopped,
+} from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
 import { type BrokenRecord, decodeRecords } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
@@ -107,14 +114,7 @@ export class PopClient {
   async changeInvisibleTime({ topic, receipt }: PopAck, invisibleTime: number): Promise<PopReceipt> {
     const header = { ...this.#headerOf(topic, receipt), invisibleTime };
     const { header: answer } = await this.#broker(receipt.broker).call(changeInvisibleTime, header, this.#wait);
-    const { popTime, reviveQid: reviveQueueId } = answer;
-    return {
-      ...receipt,
-      startOffset: receipt.queueOffset,
-      popTime,
-      invisibleTime: answer.invisibleTime,
-      reviveQueueId,
-    };
+    return changedPopReceipt(receipt, answer);
   }
 
   /** Which queues a broker assigns to this client; undefined if it does not know how. */
