@@ -243,6 +243,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   #brokerBack(broker: string): void {
+    this.#parts.locks?.renew(broker);
     this.#parts.assignment.rewrite(broker).catch((error) => this.#commitFailed(error));
     this.#rebalance();
   }

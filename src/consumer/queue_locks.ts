@@ -90,14 +90,17 @@ export class QueueLocks {
         this.#lose(key, lock, `its lock was not renewed within ${this.#context.lockTimeout} ms`);
       } else if (now >= lock.renewAt) due.add(lock.queue.broker);
     }
-    for (const broker of due) {
-      for (const lock of this.#held.values()) {
-        if (lock.queue.broker !== broker) continue;
-        lock.renewAt = now + RETRY_INTERVAL;
-        this.#lane(broker).lock(lock.queue);
-      }
-    }
+    for (const broker of due) this.renew(broker);
     this.#schedule();
+  }
+
+  /** Renews the locks of one broker's queues now: a broker that was restarted has forgotten them. */
+  renew(broker: string): void {
+    for (const lock of this.#held.values()) {
+      if (lock.queue.broker !== broker) continue;
+      lock.renewAt = this.#now() + RETRY_INTERVAL;
+      this.#lane(broker).lock(lock.queue);
+    }
   }
 
   #lane(broker: string): Lane {

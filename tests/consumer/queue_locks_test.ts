@@ -406,6 +406,18 @@ Deno.test("QueueLocks.release() while a queue in doubt is asked for leaves no lo
   member.locks.close();
 });
 
+Deno.test("QueueLocks.renew() asks at once for the locks of a broker that has forgotten them, and of no other", async () => {
+  using _time = new FakeTime();
+  const { locks, requests, lost } = new Member();
+  await Promise.all([locks.acquire(numbered(0)), locks.acquire(numbered(1)), locks.acquire(numbered(2, "c"))]);
+  requests.length = 0;
+  locks.renew("b");
+  await settleMicrotasks();
+  assertEquals(requests.map(({ kind, broker, queueIds }) => [kind, broker, queueIds]), [["lock", "b", [0, 1]]]);
+  assertEquals(lost, []);
+  locks.close();
+});
+
 Deno.test("QueueLocks.close() ends the renewals, also of what is answered later", async () => {
   using time = new FakeTime();
   const member = new Member();
