@@ -37,6 +37,19 @@ const RETRY_TOPIC = encoder.encode(PropertyName.RETRY_TOPIC);
 
 const NO_KEYS: readonly string[] = Object.freeze([]);
 
+/** How many names are kept encoded: programs ask for few, again and again. */
+const MOST_NAMES = 256;
+const encodedNames = new Map<string, Uint8Array>();
+
+function encodedName(name: string): Uint8Array {
+  let bytes = encodedNames.get(name);
+  if (bytes === undefined) {
+    bytes = encoder.encode(name);
+    if (encodedNames.size < MOST_NAMES) encodedNames.set(name, bytes);
+  }
+  return bytes;
+}
+
 /** What the messages of one answer share. */
 export interface RecordSource {
   /** The records, one after the other. */
@@ -218,7 +231,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** One property, without parsing the others. */
   property(name: string): string | undefined {
-    return this.#properties === undefined ? this.#find(encoder.encode(name)) : this.#properties.get(name);
+    return this.#properties === undefined ? this.#find(encodedName(name)) : this.#properties.get(name);
   }
 
   /** The body as UTF-8 text, without a byte order mark in front. */
