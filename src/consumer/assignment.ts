@@ -89,6 +89,7 @@ export class Assignment<T = unknown> {
     const all = [...this.owned, ...[...this.#leaving.values()].map(({ owned }) => owned)];
     do {
       await Promise.all(all.map((owned) => owned.whenIdle()));
+      if (!all.some((owned) => owned.counts)) return; // nobody may wait any more, and no timer must be left
       await delay(0); // a loop that has settled its batch may ask for one more at once
     } while (all.some((owned) => owned.counts && owned.process.inHandCount > 0));
   }
@@ -212,6 +213,7 @@ export class Assignment<T = unknown> {
   /** Lets all queues go at once, whatever is in hand. */
   async end(reason: string): Promise<void> {
     const committed = this.commit();
+    committed.catch(() => {}); // it is looked at later, and may fail before
     const owned = this.owned;
     for (const { owned } of this.#leaving.values()) owned.end(reason);
     for (const each of owned) each.end(reason);

@@ -14,6 +14,7 @@ import type { PullAnswer, Puller } from "../../src/consumer/puller.ts";
 import { QueueLocks } from "../../src/consumer/queue_locks.ts";
 import { parseSelector } from "../../src/consumer/selector.ts";
 import { resolveStartOffset } from "../../src/consumer/start_offset.ts";
+import { OffsetError } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { BrokerOffsetStore } from "../../src/offsets/broker.ts";
@@ -553,6 +554,44 @@ Deno.test("Assignment.end() commits all before it unlocks, whatever is in hand, 
   assertEquals(log.toSorted(), ["commit 0=1", "commit 1=1", "unlock 0", "unlock 1"]);
   for (const id of [0, 1]) assert(log.indexOf(`commit ${id}=1`) < log.indexOf(`unlock ${id}`), `${log}`);
   await me.close(time);
+});
+
+Deno.test("Assignment.end() whose commit fails while a queue is still on its way out rejects when that is done", async () => {
+  using time = new FakeTime();
+  const { shared, me } = scene();
+  shared.committed.set(queueKey(other), 0);
+  me.gain(queue);
+  await me.take(time); // stays in hand
+  me.gain(other);
+  await (await me.take(time)).ack();
+  me.lose(queue);
+  await pass(time, 10);
+  const answer = gate();
+  me.held.set("unlock", answer.opened);
+  me.failing.add("commit");
+  const ended = me.assignment.end("the consumer was closed");
+  await pass(time, 1_000);
+  await time.tickAsync(0); // the event loop turns: a rejection that nobody hears fails the test
+  answer.open();
+  await Promise.all([assertRejects(() => ended, OffsetError), pass(time, 100)]);
+  assertEquals([shared.locks.owner(queue), shared.locks.owner(other)], [undefined, undefined]);
+  me.failing.clear();
+  await me.close(time);
+});
+
+Deno.test("Assignment.whenIdle() resolves with the end of its queues, and leaves no timer behind", async () => {
+  using time = new FakeTime();
+  const { me } = scene();
+  me.gain(queue);
+  await me.take(time);
+  let isIdle = false;
+  me.assignment.whenIdle().then(() => isIdle = true);
+  await settleMicrotasks();
+  assertEquals(isIdle, false);
+  const ended = me.assignment.end("the consumer was closed");
+  await settleMicrotasks();
+  assertEquals(isIdle, true, "without that time passes");
+  await Promise.all([ended, me.close(time)]);
 });
 
 Deno.test("Assignment that has stopped keeps a queue locked that goes while a batch is in hand, and commits it", async () => {
