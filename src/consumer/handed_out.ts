@@ -96,18 +96,23 @@ export abstract class HandedOut<T, M extends Message<T> = Message<T>> {
     return this.messages[Symbol.iterator]();
   }
 
+  /** What cannot be settled is told by a rejection, never by a throw. */
   ack(message?: Message<T>): Promise<void> {
-    return this.rules.ack(this, message);
+    try {
+      return this.rules.ack(this, message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  retry(target?: Message<T> | RetryOptions, options?: RetryOptions): Promise<void> {
+  async retry(target?: Message<T> | RetryOptions, options?: RetryOptions): Promise<void> {
     const isMessage = target !== undefined && "queueOffset" in target;
     const message = isMessage ? target : undefined;
-    return this.rules.retry(this, message, (isMessage ? options : target) ?? {});
+    await this.rules.retry(this, message, (isMessage ? options : target) ?? {});
   }
 
-  deadLetter(message?: Message<T>): Promise<void> {
-    return this.rules.deadLetter(this, message);
+  async deadLetter(message?: Message<T>): Promise<void> {
+    await this.rules.deadLetter(this, message);
   }
 
   release(): void {
