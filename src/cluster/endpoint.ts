@@ -105,7 +105,7 @@ export class Endpoint {
     const request = { name: spec.name, code: spec.code, fields: encodeHeader(spec.header, header), body: options.body };
     const { timeout, signal } = options;
     const deadline = performance.now() + timeout;
-    const left = () => Math.max(1, deadline - performance.now());
+    const left = () => Math.max(1, Math.ceil(deadline - performance.now()));
     for (let attempt = 1;; attempt++) {
       const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(), signal);
       const answer = await connection.request(request, { timeout: left(), signal });
