@@ -28,6 +28,7 @@ export interface Client {
    * @throws {ConfigError} for options that are not allowed, all of them named
    * @throws {InvalidTopicError} for a topic that no name server knows, unless `missingTopic` is `"wait"`
    * @throws {InvalidSelectorError} for a tag expression that cannot be understood
+   * @throws {SubscribeError} if the cluster cannot be asked about a topic
    * @throws {ConsumerStartError} if the group cannot be joined
    */
   consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>>;
@@ -37,6 +38,7 @@ export interface Client {
    * @throws {ConfigError} for options that are not allowed, all of them named
    * @throws {InvalidTopicError} for a topic that no name server knows, unless `missingTopic` is `"wait"`
    * @throws {InvalidSelectorError} for a filter that cannot be understood
+   * @throws {SubscribeError} if the cluster cannot be asked about a topic
    * @throws {UnsupportedError} if a broker is older than 5.0
    */
   popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>>;

@@ -282,7 +282,8 @@ export class RebalanceError extends ConsumerError {
 
   /** Makes the error; `cause` is what failed, if it was a call. */
   constructor(group: string, topic: string, reason: string, cause: unknown) {
-    super(`Cannot divide the queues of topic "${topic}" in group "${group}": ${reason}`, {
+    const what = topic === "" ? "all topics" : `topic "${topic}"`;
+    super(`Cannot divide the queues of ${what} in group "${group}": ${reason}`, {
       code: "REBALANCE_FAILED",
       retriable: true,
       cause,

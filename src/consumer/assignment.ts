@@ -6,7 +6,7 @@
 
 import { atMost, delay } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
-import { ConsumerStateError, ResponseError } from "../errors.ts";
+import { ConsumerStateError, MessagePullError, ResponseError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
@@ -410,12 +410,11 @@ export class Assignment<T = unknown> {
     this.#context.events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });
   }
 
-  #pullFailed(owned: OwnedQueue<T>, error: unknown): void {
-    const { group } = this.#context.options;
-    const words = error instanceof Error ? error.message : String(error);
-    const text = `cannot pull ${queueKey(owned.queue)}, going on trying: ${words}`;
-    const about = { group, queue: owned.queue, broker: owned.queue.broker, error };
-    this.#context.events.emit("warning", isThrottling(error) ? "throttled" : "stalled", text, about);
+  #pullFailed({ queue }: OwnedQueue<T>, cause: unknown): void {
+    const { events, options: { group } } = this.#context;
+    const error = new MessagePullError(queue, cause);
+    const about = { group, queue, broker: queue.broker, error };
+    events.emit("warning", isThrottling(cause) ? "throttled" : "stalled", `${error.message}, going on trying`, about);
   }
 }
 

@@ -6,7 +6,7 @@
 
 import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
-import { ConsumerStateError } from "../errors.ts";
+import { ConsumerShutdownError, ConsumerStateError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
@@ -212,11 +212,11 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#membership?.unlisten();
     await atMost(this.#parts.assignment.whenIdle(), timeout);
     await rebalanced;
-    await this.#parts.assignment.end("the consumer was closed").catch((error) => this.#commitFailed(error));
+    await this.#parts.assignment.end("the consumer was closed").catch((error) => this.#lastCommitFailed(error));
     this.#parts.settlement.close();
     await this.#parts.observer.close();
     this.#parts.locks?.close();
-    await this.#parts.offsets.close().catch((error) => this.#commitFailed(error));
+    await this.#parts.offsets.close().catch((error) => this.#lastCommitFailed(error));
     await this.#membership?.leave();
     this.#cluster.detach(this);
   }
@@ -259,6 +259,14 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #commitFailed(error: unknown): void {
     const text = `cannot store offsets of group "${this.group}", trying again with the next ones`;
     this.#cluster.options.events.emit("warning", "commitFailed", text, { group: this.group, error });
+  }
+
+  #lastCommitFailed(cause: unknown): void {
+    const error = new ConsumerShutdownError(
+      `Cannot store the last offsets of group "${this.group}": messages since the commit before come again`,
+      { code: "LAST_COMMIT_FAILED", cause },
+    );
+    this.#cluster.options.events.emit("warning", "commitFailed", error.message, { group: this.group, error });
   }
 
   #checkOpen(action: string): void {

@@ -6,11 +6,12 @@
 
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { SubscribeError } from "../errors.ts";
 import type { ConsumerData } from "../wire/bodies.ts";
 import { retryTopic } from "../wire/codes.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { parseSelector, type Selector, subscriptionData } from "./selector.ts";
-import { checkSubscription } from "./subscription_check.ts";
+import { checkSubscription, isUnanswered } from "./subscription_check.ts";
 import { SubscriptionManager } from "./subscription_manager.ts";
 
 const everything = parseSelector("*");
@@ -51,7 +52,8 @@ export class GroupSubscriptions {
     this.manager = new SubscriptionManager({
       maxSubscriptions: options.maxSubscriptions,
       check: (topic, selector) =>
-        checkSubscription({ cluster, brokers, group: options.group, waits, onMissing }, topic, selector),
+        checkSubscription({ cluster, brokers, group: options.group, waits, onMissing }, topic, selector)
+          .catch((error) => Promise.reject(isUnanswered(error) ? new SubscribeError(topic, error) : error)),
       onChanged: (topics) => {
         this.#version = Math.max(Date.now(), this.#version + 1);
         return context.onChanged(topics);

@@ -8,7 +8,7 @@ import { delay } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicRoute } from "../cluster/routes.ts";
-import { ConsumerStartError } from "../errors.ts";
+import { ConsumerStartError, RebalanceError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { AllocationStrategy } from "./allocate.ts";
 import { RepeatedWork } from "./repeated_work.ts";
@@ -55,7 +55,7 @@ export interface RebalancerContext {
   /** Makes queues ours and lets others go; resolves when those that go are committed. */
   readonly change: (gained: readonly Gain[], lost: readonly MessageQueue[], reason: string) => Promise<void>;
   /** Hears of topics whose queues were let go because nobody can tell whose they are. */
-  readonly onUnknown: (topic: string, reason: string, error: unknown) => void;
+  readonly onUnknown: (topic: string, reason: string, error: RebalanceError) => void;
 }
 
 /**
@@ -123,7 +123,8 @@ export class Rebalancer {
       await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
       await this.#dropUnsubscribed();
     } catch (error) { // whatever it was, the next run must come
-      this.#failure = { reason: "the rebalance failed", error };
+      const reason = "the rebalance failed";
+      this.#failure = { reason, error: this.#failed("", { reason, error }) };
       this.#nextIn = RETRY_INTERVAL;
     }
     return this.#nextIn;
@@ -157,12 +158,17 @@ export class Rebalancer {
       this.#nextIn = Math.min(this.#nextIn, RETRY_INTERVAL * 2 ** Math.min(runs - 1, 5));
       return;
     }
-    this.#failure = failure;
+    const error = this.#failed(topic, failure);
+    this.#failure = { reason: failure.reason, error };
     this.#nextIn = Math.min(this.#nextIn, RETRY_INTERVAL);
     this.#context.cluster.membership.beat(); // not awaited: a dead broker would hold up the others
     if (runs !== PATIENCE || ours.length === 0) return;
-    this.#context.onUnknown(topic, failure.reason, failure.error);
+    this.#context.onUnknown(topic, failure.reason, error);
     await this.#context.change([], ours, failure.reason);
+  }
+
+  #failed(topic: string, { reason, error }: Incomplete): RebalanceError {
+    return new RebalanceError(this.#context.group, topic, reason, error);
   }
 
   async #allocate(
@@ -182,7 +188,9 @@ export class Rebalancer {
     if (!members.includes(cluster.clientId)) return { reason: `this client is not in the list of group "${group}"` };
     const context = { group, clientId: cluster.clientId, queues: route.readQueues, members };
     try {
-      return { queues: allocation.allocate(context), route, shared: members.length > 1 };
+      const queues = allocation.allocate(context);
+      if (areOf(route, queues)) return { queues, route, shared: members.length > 1 };
+      return { reason: `the allocation strategy "${allocation.name}" gave no list of queues of the topic, each once` };
     } catch (error) {
       return { reason: `the allocation strategy "${allocation.name}" failed`, error };
     }
@@ -207,6 +215,13 @@ export class Rebalancer {
     const lost = this.#context.owned().filter((queue) => !topics.has(queue.topic));
     if (lost.length > 0) await this.#context.change([], lost, "the topic is no longer subscribed");
   }
+}
+
+/** Whether an allocation strategy, which may be the user's own, has kept to the queues that it was given. */
+function areOf({ readQueues }: TopicRoute, queues: unknown): queues is readonly MessageQueue[] {
+  if (!Array.isArray(queues) || queues.some((queue) => typeof queue !== "object" || queue === null)) return false;
+  const left = new Set(readQueues.map(queueKey));
+  return queues.every((queue) => left.delete(queueKey(queue)));
 }
 
 /** The order of Java's `String.compareTo`, which all members of a group must share. */

@@ -7,7 +7,16 @@
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicRoute } from "../cluster/routes.ts";
-import { InvalidSelectorError, InvalidTopicError, ResponseError, UnsupportedError } from "../errors.ts";
+import {
+  BrokerNotAvailableError,
+  InvalidSelectorError,
+  InvalidTopicError,
+  NameServerError,
+  NetworkError,
+  ResponseError,
+  TimeoutError,
+  UnsupportedError,
+} from "../errors.ts";
 import { delay } from "../waiting.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
@@ -18,6 +27,8 @@ import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts
  */
 const MORE_ASKS = 3;
 const ASK_INTERVAL = 100;
+/** Answers that tell nothing of what was asked. */
+const BUSY: readonly number[] = [ResponseCode.SYSTEM_BUSY, ResponseCode.FLOW_CONTROL];
 
 /** What {@linkcode checkSubscription} works with. */
 export interface SubscriptionCheckContext {
@@ -40,6 +51,7 @@ export interface SubscriptionCheckContext {
  * @throws {InvalidTopicError} for a topic that no name server knows, unless the consumer waits for it
  * @throws {InvalidSelectorError} for an expression that the broker refuses, in the broker's words
  * @throws {UnsupportedError} if the broker has its property filter switched off
+ * @throws {RocketMQError} for which {@linkcode isUnanswered} holds, if nobody could be asked
  */
 export async function checkSubscription(
   context: SubscriptionCheckContext,
@@ -67,25 +79,30 @@ async function checkSql(
   route: TopicRoute | undefined,
 ): Promise<void> {
   const data = subscriptionData(topic, selector, Date.now());
-  let failure: unknown;
+  let failure: unknown = new BrokerNotAvailableError(`Cannot check SQL for topic "${topic}": no broker is known`, "");
   for (const broker of route?.brokers.keys() ?? []) {
     try {
       return await brokers.checkSubscription(broker, group, data);
     } catch (error) {
+      if (error instanceof ResponseError && !isUnanswered(error)) throw refused(topic, selector, error);
       failure = error;
-      if (error instanceof ResponseError) break; // an answer is an answer
     }
   }
-  throw refused(topic, selector, failure);
+  throw failure;
 }
 
-function refused(topic: string, selector: SqlSelector, cause: unknown): Error {
-  if (cause instanceof ResponseError && cause.responseCode === ResponseCode.SYSTEM_ERROR) {
+/** Whether a check has failed because nobody could be asked: it may succeed later. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof ResponseError) return BUSY.includes(error.responseCode);
+  return [NetworkError, TimeoutError, NameServerError, BrokerNotAvailableError].some((each) => error instanceof each);
+}
+
+function refused(topic: string, selector: SqlSelector, cause: ResponseError): Error {
+  if (cause.responseCode === ResponseCode.SYSTEM_ERROR) {
     const text = `Cannot filter topic "${topic}" by SQL: ${cause.remark}; the broker needs enablePropertyFilter=true`;
     return new UnsupportedError(text, { cause });
   }
-  const words = cause instanceof ResponseError ? cause.remark : "no broker could be asked about it";
-  const text = `Cannot filter topic "${topic}" by "${selector.expression}": ${words}`;
+  const text = `Cannot filter topic "${topic}" by "${selector.expression}": ${cause.remark}`;
   return new InvalidSelectorError(text, selector.expression, { cause });
 }
 

@@ -82,6 +82,7 @@ export class SubscriptionManager {
    * @throws {SubscriptionLimitExceededError} if there are too many
    * @throws {InvalidSelectorError} for an expression that cannot be understood, here or by the brokers
    * @throws {InvalidTopicError} for a topic that no name server knows, on a running consumer
+   * @throws {SubscribeError} if the cluster cannot be asked about it, on a running consumer
    * @throws {ValidationError} for a name that no topic can have
    */
   async subscribe(topic: string, selector: string | Selector = "*"): Promise<void> {
@@ -109,6 +110,7 @@ export class SubscriptionManager {
    *
    * @throws {TopicNotSubscribedError} if there is no subscription
    * @throws {InvalidSelectorError} for an expression that cannot be understood, here or by the brokers
+   * @throws {SubscribeError} if the cluster cannot be asked about it, on a running consumer
    */
   async updateSelector(topic: string, selector: string | Selector): Promise<void> {
     const wanted = parseSelector(selector);
@@ -157,6 +159,7 @@ export class SubscriptionManager {
    *
    * @throws {SubscriptionDataError} naming everything that is wrong with the data
    * @throws {SubscriptionLimitExceededError} if there would be too many
+   * @throws {SubscribeError} if the cluster cannot be asked about them, on a running consumer
    */
   async import(records: readonly SubscriptionRecord[]): Promise<void> {
     const read = readRecords(records);
@@ -171,6 +174,7 @@ export class SubscriptionManager {
    * Asks the cluster about every subscription again.
    *
    * @throws {SubscriptionError} what the first bad one is refused with
+   * @throws {SubscribeError} if the cluster cannot be asked
    */
   async validate(): Promise<void> {
     await Promise.all(this.getAll().map(({ topic, selector }) => this.#check(topic, selector)));

@@ -9,6 +9,7 @@ import {
   ConsumerStartError,
   InvalidSelectorError,
   NameServerError,
+  RebalanceError,
   ResponseError,
   RocketMQError,
 } from "../../../mod.ts";
@@ -214,7 +215,8 @@ export const scenarios: Scenario[] = [
       t.finally(() => fault.remove());
       const started = performance.now();
       const error = await assertRejects(() => mq.consumer({ group, topics: topic }), ConsumerStartError);
-      assert(error.cause instanceof ResponseError);
+      assertInstanceOf(error.cause, RebalanceError);
+      assertInstanceOf(error.cause.cause, ResponseError);
       assertStringIncludes(error.message, group);
       const took = performance.now() - started;
       assert(took > 400 && took < 3_000, `it took ${Math.round(took)} ms`);
