@@ -12,10 +12,16 @@ const examples = filesBelow("examples", ".ts");
 
 Deno.test("examples/ holds what is run here, and nothing else", () => {
   assertEquals(examples, [
+    "examples/broadcasting_kv.ts",
+    "examples/by_key.ts",
     "examples/consume.ts",
+    "examples/dead_letters.ts",
     "examples/demo.ts",
     "examples/embedded_test.ts",
+    "examples/orderly.ts",
+    "examples/pop_worker.ts",
     "examples/produce.ts",
+    "examples/sql_filter.ts",
   ]);
 });
 
@@ -81,6 +87,27 @@ Deno.test("examples/produce.ts sends what examples/consume.ts consumes until Ctr
   assertEquals([broker.committed("billing", "orders"), broker.members("billing")], [10, []]);
   assert(consumed.output.indexOf("order 9 ") < consumed.output.indexOf("order 10 "), "one key, one queue, one order");
 });
+
+for (
+  const [example, lastLine, ...args] of [
+    // In memory, as Deno's own database would remember the last run of this test.
+    ["examples/broadcasting_kv.ts", "a knows 4 prices and b 4, of 4", ":memory:"],
+    ["examples/by_key.ts", "8 of 8 customers had their 5 payments booked in order"],
+    ["examples/dead_letters.ts", "3 of 3 payments booked"],
+    ["examples/orderly.ts", "3 of 3 orders went through their 4 steps in order"],
+    ["examples/pop_worker.ts", "20 of 20 orders billed"],
+    ["examples/sql_filter.ts", "2 of 6 orders selected: book, desk"],
+  ] as const
+) {
+  Deno.test(`${example} ends as it should, also where it has run before`, async () => {
+    await using broker = await EmbeddedBroker.start({ delayLevels: [100] });
+
+    for (let times = 0; times < 2; times++) {
+      const outcome = await run(example, [broker.nameServer, ...args]);
+      assertEquals([outcome.lastLine, outcome.code], [lastLine, 0], outcome.output);
+    }
+  });
+}
 
 Deno.test("examples/embedded_test.ts passes", async () => {
   const { output, lastLine, code } = await run("examples/embedded_test.ts");

@@ -1,0 +1,73 @@
+/**
+ * Two caches that both hear of every price, each with its own offsets in Deno KV: one that was away goes on where it
+ * was. Sends the prices itself. KV needs `"unstable": ["kv"]` in deno.json, or `--unstable-kv`. Run it with
+ *
+ *     deno run --allow-net examples/broadcasting_kv.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *                                                     [database of KV, by default Deno's own for this program]
+ *
+ * @module
+ */
+
+import { connect, json } from "@denorocket/rocketmq";
+import { KvOffsetStore } from "@denorocket/rocketmq/consumer";
+
+/** What travels as JSON. */
+interface Price {
+  readonly item: string;
+  readonly price: number;
+}
+
+const GROUP = "price-caches";
+
+const [nameServer = "127.0.0.1:9876", database] = Deno.args;
+
+using kv = await Deno.openKv(database);
+await using mq = await connect(nameServer);
+await using producer = await mq.producer();
+const prices = new Map<string, number>();
+
+await announce("apple", "pear");
+const [a, b] = [new Map<string, number>(), new Map<string, number>()];
+await Promise.all([catchUp("a", a), catchUp("b", b)]);
+
+await announce("plum", "quince"); // nobody is there; both have stored where they are
+const [again, count] = [new Map(a), await catchUp("a", a)];
+console.log(`a knew ${again.size} prices, and has read ${count} since`);
+await catchUp("b", b);
+
+console.log(`a knows ${a.size} prices and b ${b.size}, of ${prices.size}`);
+
+/** Sends new prices. */
+async function announce(...items: string[]): Promise<void> {
+  for (const item of items) {
+    const price = Math.round(Math.random() * 100_000) / 100;
+    prices.set(item, price);
+    await producer.send({ topic: "prices", keys: item, body: json({ item, price }) });
+  }
+}
+
+/** A member's life: reads until its cache holds all prices, and stores its offsets as it closes. */
+async function catchUp(instance: string, cache: Map<string, number>): Promise<number> {
+  await using client = await connect(nameServer); // one for each member of the group
+  await using consumer = await client.consumer<Price>({
+    group: GROUP,
+    topics: "prices",
+    model: "broadcasting",
+    consumeFrom: "first", // of an instance that has no offsets yet
+    missingTopic: "wait",
+    instance, // tells the members on one machine apart; the same after a restart
+    offsetStore: new KvOffsetStore({ group: GROUP, instance, kv }), // without it the consumer opens Deno's own database
+  });
+  let count = 0;
+  for await (const batch of consumer) {
+    for (const message of batch) {
+      const { item, price } = message.json();
+      cache.set(item, price);
+      console.log(`${instance}: ${item} is ${price}`);
+    }
+    count += batch.length;
+    await batch.ack();
+    if ([...prices].every(([item, price]) => cache.get(item) === price)) break;
+  }
+  return count;
+}

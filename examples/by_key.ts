@@ -1,0 +1,56 @@
+/**
+ * Books payments of many customers side by side, and those of one customer in order: order per key, not per queue.
+ * Sends the payments itself. Run it with
+ *
+ *     deno run --allow-net examples/by_key.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *
+ * @module
+ */
+
+import { connect, json } from "@denorocket/rocketmq";
+
+/** What travels as JSON. */
+interface Payment {
+  readonly customer: string;
+  readonly number: number;
+}
+
+const CUSTOMERS = 8;
+const PAYMENTS = 5;
+
+const [nameServer = "127.0.0.1:9876"] = Deno.args;
+
+await using mq = await connect(nameServer);
+await using producer = await mq.producer();
+const run = Date.now();
+const customers = Array.from({ length: CUSTOMERS }, (_, i) => `${run}-${i}`);
+for (let number = 1; number <= PAYMENTS; number++) {
+  await Promise.all(customers.map((customer) => {
+    const body = json({ customer, number });
+    return producer.send({ topic: "payments", body }, { orderingKey: customer });
+  }));
+}
+
+await using consumer = await mq.consumer<Payment>({
+  group: "booking",
+  topics: "payments",
+  ordering: "byKey", // the key is what send() got as orderingKey; `orderingKey: (message) => …` takes another
+  consumeFrom: "first",
+  missingTopic: "wait",
+});
+
+const booked = new Map(customers.map((customer) => [customer, [] as number[]]));
+const stop = new AbortController();
+let [atWork, most] = [0, 0];
+await consumer.runEach(async (message) => {
+  const { customer, number } = message.json();
+  most = Math.max(most, ++atWork);
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * 20)); // the work: some takes longer
+  atWork--;
+  booked.get(customer)?.push(number); // what an earlier run has left is of no customer of this one
+  if ([...booked.values()].every((numbers) => numbers.length >= PAYMENTS)) stop.abort();
+}, { concurrency: CUSTOMERS, signal: stop.signal });
+
+console.log(`up to ${most} payments were booked at a time`);
+const inOrder = [...booked.values()].filter((numbers) => numbers.every((number, i) => number === i + 1));
+console.log(`${inOrder.length} of ${CUSTOMERS} customers had their ${PAYMENTS} payments booked in order`);

@@ -1,0 +1,60 @@
+/**
+ * Follows three orders in order: a step that fails is tried again before those behind it. Sends the steps itself; while
+ * it runs no other member of the group gets a queue that it has locked. Run it with
+ *
+ *     deno run --allow-net examples/orderly.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *
+ * @module
+ */
+
+import { connect, json } from "@denorocket/rocketmq";
+
+/** What travels as JSON. */
+interface Step {
+  readonly order: string;
+  readonly step: string;
+}
+
+const STEPS = ["placed", "paid", "packed", "delivered"];
+
+const [nameServer = "127.0.0.1:9876"] = Deno.args;
+
+await using mq = await connect(nameServer);
+await using producer = await mq.producer();
+const orders = new Map(["a", "b", "c"].map((name) => [`${Date.now()}-${name}`, [] as string[]]));
+for (const step of STEPS) {
+  for (const order of orders.keys()) {
+    // The same key, the same queue: order is kept per queue.
+    await producer.send({ topic: "order-steps", body: json({ order, step }) }, { orderingKey: order });
+  }
+}
+
+await using consumer = await mq.consumer<Step>({
+  group: "order-tracking",
+  topics: "order-steps",
+  ordering: "orderly", // the next batch of a queue comes when the last one is settled
+  consumeFrom: "first",
+  missingTopic: "wait",
+});
+
+let failed = false;
+for await (const batch of consumer) {
+  for (const message of batch) {
+    const { order, step } = message.json();
+    if (step === "paid" && !failed) {
+      failed = true;
+      console.log(`${order}: ${step} fails, and is tried again in half a second`);
+      // It is put back with those behind it; those before it are acknowledged. So this batch is done.
+      await batch.retry(message, { delay: 500 });
+      break;
+    }
+    console.log(`${order}: ${step}`);
+    orders.get(order)?.push(step); // what an earlier run has left is in no order of this one
+  }
+  if ([...orders.values()].some((steps) => steps.length < STEPS.length)) continue;
+  await batch.ack();
+  break;
+}
+
+const inOrder = [...orders.values()].filter((steps) => steps.join() === STEPS.join());
+console.log(`${inOrder.length} of ${orders.size} orders went through their ${STEPS.length} steps in order`);

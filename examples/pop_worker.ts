@@ -1,0 +1,64 @@
+/**
+ * A worker without a state: each HTTP request pops some orders, handles them and acknowledges them, as functions and
+ * cron jobs do that may not live for longer than a request. Brokers of 5.x only. Sends the orders itself, and calls the
+ * handler as a scheduler would; `Deno.serve(work)` would serve it. Run it with
+ *
+ *     deno run --allow-net examples/pop_worker.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *
+ * @module
+ */
+
+import { connect, json } from "@denorocket/rocketmq";
+
+/** What travels as JSON. */
+interface Order {
+  readonly order: string;
+}
+
+const [nameServer = "127.0.0.1:9876"] = Deno.args;
+
+await using mq = await connect(nameServer);
+await using producer = await mq.producer();
+const orders = new Set(Array.from({ length: 20 }, (_, i) => `${Date.now()}-${i}`));
+await producer.sendBatch([...orders].map((order) => ({ topic: "pop-orders", body: json({ order }) })));
+
+await using consumer = await mq.popConsumer<Order>({
+  group: "pop-billing",
+  topics: "pop-orders",
+  consumeFrom: "first",
+  missingTopic: "wait",
+  invisibleTime: 30_000, // so long nobody else gets what a request has popped; if it dies, the next one gets it then
+});
+
+const handled = new Set<string>();
+
+/** Handles one request. */
+async function work(request: Request): Promise<Response> {
+  // At most 8, and no longer than a second if there is nothing. Nothing is taken ahead of the next request.
+  const batch = await consumer.pop({ max: 8, wait: 1_000, signal: request.signal });
+  let [done, failed] = [0, 0];
+  for (const message of batch) {
+    try {
+      bill(message.json(), message.reconsumeTimes);
+      await batch.ack(message); // resolves when the broker has answered
+      done++;
+    } catch {
+      await batch.retry(message, { delay: 1_000 }); // comes again in a second or a few, perhaps to another worker
+      failed++;
+    }
+  }
+  return Response.json({ done, failed });
+}
+
+/** The work: the first attempt at one of the orders fails. */
+function bill({ order }: Order, attempts: number): void {
+  if (order.endsWith("-7") && attempts === 0) throw new Error("No connection to the bank");
+  handled.add(order);
+}
+
+for (let requests = 1; !orders.isSubsetOf(handled); requests++) {
+  const response = await work(new Request("http://localhost/work", { method: "POST" }));
+  console.log(`request ${requests}:`, await response.json());
+}
+
+console.log(`${orders.intersection(handled).size} of ${orders.size} orders billed`);
