@@ -1,5 +1,6 @@
 import { EmbeddedBroker } from "@denorocket/rocketmq/embedded";
-import { assertEquals, assertExists, assertFalse, assertStringIncludes, fail } from "@std/assert";
+import { assert, assertEquals, assertExists, assertFalse, assertMatch, assertStringIncludes, fail } from "@std/assert";
+import * as door from "../mod.ts";
 import { type Block, blocksOf, isProgram, programOf } from "../tools/readme/blocks.ts";
 import { problemOf } from "../tools/readme/run.ts";
 import { filesBelow, root } from "../tools/testing/files.ts";
@@ -25,6 +26,31 @@ for (const page of pages) {
 Deno.test("README.md has a program", async () => {
   const blocks = blocksOf("README.md", await Deno.readTextFile(`${root}/README.md`));
   assertExists(blocks.find((block) => !block.ignored));
+});
+
+Deno.test("docs/migrating.md shows a program of each other client, and ours that is run", async () => {
+  const page = await Deno.readTextFile(`${root}/docs/migrating.md`);
+  const sections = page.split(/^## (?=From )/m).slice(1);
+  assertEquals(sections.length, 4);
+  for (const section of sections) {
+    const [title = ""] = section.split("\n");
+    assertMatch(section, /^```(?:python|java|js)$/m, title);
+    assert(blocksOf("docs/migrating.md", section).some((block) => !block.ignored && block.prints.length > 0), title);
+  }
+});
+
+Deno.test("docs/migrating.md names errors of ours that there are, and leaves out those that there are not", async () => {
+  const page = await Deno.readTextFile(`${root}/docs/migrating.md`);
+  const errors = (cell = "") => cell.match(/\b[A-Z]\w+Error\b/g) ?? [];
+  let count = 0;
+  for (const row of page.split("\n").filter((line) => line.startsWith("| "))) {
+    const [, theirs, ours = ""] = row.split(/(?<!\\)\|/);
+    for (const name of errors(ours)) assert(name in door, `${name} is no class of ours: ${row}`);
+    if (!ours.trim().startsWith("left out")) continue;
+    for (const name of errors(theirs)) assertFalse(name in door, `${name} is not left out: ${row}`);
+    count += errors(theirs).length;
+  }
+  assert(count > 0, "nothing is left out");
 });
 
 Deno.test("blocksOf() finds blocks of TypeScript only, with their line and what they print", () => {
