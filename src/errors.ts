@@ -325,7 +325,7 @@ export class InvalidTopicError extends SubscriptionError {
   }
 }
 
-/** A tag expression cannot be understood. */
+/** A tag expression, or an SQL92 expression, cannot be understood; with SQL92 the broker says why. */
 export class InvalidSelectorError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "InvalidSelectorError";

@@ -33,7 +33,10 @@ export function compareQueues(a: MessageQueue, b: MessageQueue): number {
  * the frame that it arrived in alive. `T` is what `json()` gives by default.
  */
 export interface Message<T = unknown> {
-  /** The topic that it was sent to; also after a retry, when `queue.topic` is the retry topic. */
+  /**
+   * The topic that it was sent to; also after a retry, when `queue.topic` is the retry topic. In a dead letter queue it
+   * is that queue's, and the property `RETRY_TOPIC` names the one before.
+   */
   readonly topic: string;
   /** The tag, if it has one. */
   readonly tags: string | undefined;

@@ -49,7 +49,8 @@ export interface ConsumerOptions {
    */
   ordering?: "concurrent" | "orderly" | "byKey";
   /**
-   * The key that `"byKey"` orders by; messages without one share a key. It must give the same for a message each time.
+   * The key that `"byKey"` orders by, and with it only; messages without one share a key. It must give the same for a
+   * message each time.
    *
    * @default {the sharding key that `send()` sets by `orderingKey`}
    */
@@ -151,8 +152,8 @@ export interface ConsumerOptions {
    */
   maxSpan?: number;
   /**
-   * How often a message is sent back, or put back in ordered consumption, before it goes to the dead letter queue: 0
-   * (the first failure is dead) to 2 147 483 647, or Infinity (in JSON `"Infinity"`).
+   * How often a message is sent back, or put back in ordered consumption, before it goes to the dead letter queue (in
+   * broadcasting: is skipped): 0 (the first failure is dead) to 2 147 483 647, or Infinity (in JSON `"Infinity"`).
    *
    * @default {16; in ordered consumption Infinity}
    */
@@ -191,20 +192,20 @@ export interface ConsumerOptions {
    */
   persistInterval?: number;
   /**
-   * Where offsets are kept. The consumer opens and closes the store: one consumer for each.
+   * Where offsets are kept, in any model. The consumer opens and closes the store: one consumer for each.
    *
    * @default {the brokers; in broadcasting Deno KV where it is to be had, else a file, else memory, which an event tells}
    */
   offsetStore?: OffsetStore;
   /**
-   * What tells the members on one machine apart in broadcasting: offsets are kept under group and instance. 1 to 255
-   * characters of `%|a-zA-Z0-9_-`.
+   * What tells the members on one machine apart in broadcasting, and in it only: where no `offsetStore` is given,
+   * offsets are kept under group and instance. The same after a restart. 1 to 127 characters of `%|a-zA-Z0-9_-`.
    *
    * @default {"default"}
    */
   instance?: string;
   /**
-   * Whether records of what is consumed go to a trace topic, as RocketMQ's tools read them.
+   * Whether records of what is consumed go to a trace topic, which has to exist, as RocketMQ's tools read them.
    *
    * @default {false}
    */

@@ -54,7 +54,7 @@ export interface PopConsumerOptions {
    */
   batchSize?: number;
   /**
-   * How long a broker holds a pop while there is nothing, 1 000 to 60 000 ms.
+   * How long a broker holds a pop of a loop while there is nothing, 1 000 to 60 000 ms. `pop()` has its own `wait`.
    *
    * @default {15_000}
    */
@@ -67,7 +67,7 @@ export interface PopConsumerOptions {
   maxBufferedMessages?: number;
   /**
    * How often a message may fail before it goes to the dead letter queue: 0 (the first failure is dead) to
-   * 2 147 483 647, or Infinity.
+   * 2 147 483 647, or Infinity (in JSON `"Infinity"`).
    *
    * @default {16}
    */
@@ -85,7 +85,7 @@ export interface PopConsumerOptions {
    */
   closeTimeout?: number;
   /**
-   * Whether records of what is consumed go to a trace topic, as RocketMQ's tools read them.
+   * Whether records of what is consumed go to a trace topic, which has to exist, as RocketMQ's tools read them.
    *
    * @default {false}
    */
