@@ -9,8 +9,9 @@ import { NetworkError, ResponseError, RocketMQError, TimeoutError } from "../err
 import { Connection, type RequestHandler } from "../transport/connection.ts";
 import { parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import { decodeHeader, encodeHeader, type HeaderOf } from "../wire/fields.ts";
-import type { Command } from "../wire/frame.ts";
+import type { BinaryFields } from "../wire/binary_fields.ts";
+import { decodeHeader, headerJson, type HeaderOf } from "../wire/fields.ts";
+import type { BodyWriter, Command } from "../wire/frame.ts";
 import type { RequestSpec } from "../wire/requests.ts";
 
 /** The first wait after a failed connection attempt, in milliseconds; it doubles up to the largest. */
@@ -42,10 +43,18 @@ export interface CallOptions {
   readonly body?: Uint8Array | undefined;
   /** Milliseconds for the whole call, connecting included. */
   readonly timeout: number;
+  /** When that is, by the monotonic clock. @default {performance.now() + timeout} */
+  readonly deadline?: number | undefined;
   /** Ends the call early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Codes besides success that the caller wants as an answer instead of an error. */
   readonly accept?: readonly number[];
+}
+
+/** How a call is made whose parts are ready to be written. */
+export interface PreparedCallOptions extends Omit<CallOptions, "body"> {
+  /** The request's body. */
+  readonly body?: Uint8Array | BodyWriter | undefined;
 }
 
 /** A successful answer, or one whose code the caller accepts. */
@@ -97,22 +106,48 @@ export class Endpoint {
    * @throws {NetworkError} if no connection can be opened, or it breaks before the answer
    * @throws {TimeoutError} if there is no answer in time
    */
-  async call<S extends RequestSpec>(
+  call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
+    return this.callWith(spec, headerJson<S["header"]>(spec.header, header), options);
+  }
+
+  /** Sends a request whose header is JSON or binary already; else as {@linkcode Endpoint.call}. */
+  async callWith<S extends RequestSpec>(
     spec: S,
-    header: HeaderOf<S["header"]>,
-    options: CallOptions,
+    fields: string | BinaryFields,
+    options: PreparedCallOptions,
   ): Promise<Answer<S>> {
-    const request = { name: spec.name, code: spec.code, fields: encodeHeader(spec.header, header), body: options.body };
-    const { timeout, signal } = options;
-    const deadline = performance.now() + timeout;
-    const left = () => Math.max(1, Math.ceil(deadline - performance.now()));
+    const { timeout, signal, deadline = performance.now() + timeout } = options;
+    const request = { name: spec.name, code: spec.code, fields, body: options.body };
+    const wait = { timeout, deadline, signal };
     for (let attempt = 1;; attempt++) {
-      const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(), signal);
-      const answer = await connection.request(request, { timeout: left(), signal });
+      const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(deadline), signal);
+      const answer = await connection.request(request, wait);
       // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
       if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) return this.#read(spec, answer, options.accept);
       connection.close();
     }
+  }
+
+  /**
+   * Sends a request that nobody answers; resolves when its bytes have been handed to the system.
+   *
+   * @param onServed asks for an answer all the same, and hears when it is there, or will not come
+   * @throws {NetworkError} if no connection can be opened, or it breaks before the bytes are gone
+   * @throws {TimeoutError} if the other side does not take the bytes in time
+   */
+  async sendOneway(
+    spec: RequestSpec,
+    fields: string | BinaryFields,
+    options: PreparedCallOptions,
+    onServed?: () => void,
+  ): Promise<void> {
+    const { timeout, signal, deadline = performance.now() + timeout } = options;
+    const request = { name: spec.name, code: spec.code, fields, body: options.body };
+    const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(deadline), signal);
+    const wait = { timeout, deadline, signal };
+    if (onServed === undefined) return await connection.sendOneway(request, wait);
+    connection.request(request, { timeout, deadline }).then(onServed, onServed);
+    await connection.whenWritten(spec.name, wait);
   }
 
   /** Closes the connection and fails what waits on it; later calls fail. */
@@ -194,6 +229,11 @@ export class Endpoint {
       code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
       remark: `request type ${request.code} not supported`,
     };
+}
+
+/** How many milliseconds are left; 1 at least, so that whoever is late fails by a timer like others. */
+function left(deadline: number): number {
+  return Math.max(1, Math.ceil(deadline - performance.now()));
 }
 
 /** Codes after which the same request may succeed, here or on another broker. Source: DefaultMQProducer. */

@@ -6,8 +6,17 @@
 
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
+import type { BinaryFields } from "../wire/binary_fields.ts";
 import type { HeaderText } from "../wire/fields.ts";
-import { type Command, decodeFrame, encodeFrame, FrameReader, isOneway, isResponse } from "../wire/frame.ts";
+import {
+  type BodyWriter,
+  type Command,
+  type CommandInit,
+  decodeFrame,
+  FrameReader,
+  isOneway,
+  isResponse,
+} from "../wire/frame.ts";
 import type { Socket } from "./transport.ts";
 import { WriteQueue } from "./write_queue.ts";
 
@@ -17,16 +26,20 @@ export interface OutgoingRequest {
   readonly name: string;
   /** The request's code. */
   readonly code: number;
-  /** Header fields as text. */
-  readonly fields: HeaderText;
+  /** Header fields as text, all of them as JSON, or in binary form. */
+  readonly fields: HeaderText | string | BinaryFields;
   /** The body. */
-  readonly body?: Uint8Array | undefined;
+  readonly body?: Uint8Array | BodyWriter | undefined;
+  /** The version that we say to have. @default {PROTOCOL_VERSION} */
+  readonly version?: number | undefined;
 }
 
 /** How long an answer is waited for. */
 export interface RequestWait {
   /** Milliseconds until the request fails with a `TimeoutError`. */
   readonly timeout: number;
+  /** When that is, by the monotonic clock. @default {performance.now() + timeout} */
+  readonly deadline?: number | undefined;
   /** Ends the wait early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -111,23 +124,37 @@ export class Connection {
   /** Sends a request; resolves with the answer, whatever its code. */
   request(request: OutgoingRequest, wait: RequestWait): Promise<Command> {
     if (this.#closeReason !== undefined) return Promise.reject(this.#closeReason);
-    const { signal, timeout } = wait;
+    const { signal } = wait;
     if (signal?.aborted) return Promise.reject(signal.reason);
+    const { name, code, fields, body, version } = request;
     const opaque = this.#nextOpaque();
     const answer = new Promise<Command>((resolve, reject) => {
-      const frame = encodeFrame({ ...request, opaque }); // what it throws rejects
-      const deadline = performance.now() + timeout;
-      this.#pending.set(opaque, { name: request.name, timeout, deadline, resolve, reject });
-      this.#watch(deadline);
-      this.#writes.push(frame);
+      this.#writes.push({ code, opaque, fields, body, version }); // what it throws rejects
+      this.#await(opaque, name, wait, resolve, reject);
     });
     return signal === undefined ? answer : this.#abortable(answer, opaque, signal);
   }
 
   /** Sends a request that nobody answers; resolves when its bytes have been handed to the system. */
-  async sendOneway(request: OutgoingRequest): Promise<void> {
+  async sendOneway({ name, code, fields, body, version }: OutgoingRequest, wait?: RequestWait): Promise<void> {
     if (this.#closeReason !== undefined) throw this.#closeReason;
-    await this.#writes.push(encodeFrame({ ...request, opaque: this.#nextOpaque(), flag: FrameFlag.ONEWAY }), true);
+    wait?.signal?.throwIfAborted();
+    this.#writes.push({ code, opaque: this.#nextOpaque(), flag: FrameFlag.ONEWAY, fields, body, version });
+    await (wait === undefined ? this.#writes.whenWritten() : this.whenWritten(name, wait));
+  }
+
+  /** Resolves when all that was sent before has been handed to the system; a wait is like that for an answer. */
+  whenWritten(name: string, wait: RequestWait): Promise<void> {
+    const opaque = this.#nextOpaque(); // never sent: it stands for the wait among those for answers
+    const written = new Promise<void>((resolve, reject) => {
+      this.#await(opaque, name, wait, () => resolve(), reject);
+      const settle = (settled: () => void) => {
+        this.#pending.delete(opaque);
+        settled();
+      };
+      this.#writes.whenWritten().then(() => settle(resolve), (reason) => settle(() => reject(reason)));
+    });
+    return wait.signal === undefined ? written : this.#abortable(written, opaque, wait.signal);
   }
 
   /** Closes the connection; requests that wait for an answer fail with `reason`. */
@@ -145,7 +172,7 @@ export class Connection {
 
   /** Async, so that the socket's reader is never inside the caller's stack. */
   async #receive(): Promise<void> {
-    const reader = new FrameReader((frame) => this.#take(frame));
+    const reader = new FrameReader((frame) => this.#take(frame), { inPlace: true });
     try {
       await this.#socket.receive((bytes) => {
         this.#lastReceived = performance.now();
@@ -178,9 +205,13 @@ export class Connection {
   }
 
   async #serve(request: Command): Promise<void> {
-    const frame = await this.#reply(request).then((reply) => encodeReply(request, reply))
-      .catch((error) => encodeReply(request, failure(error)));
-    if (!isOneway(request) && this.#closeReason === undefined) this.#writes.push(frame);
+    const reply = await this.#reply(request).catch(failure);
+    if (isOneway(request) || this.#closeReason !== undefined) return;
+    try {
+      this.#writes.push(answerTo(request, reply));
+    } catch (error) {
+      this.#writes.push(answerTo(request, failure(error)));
+    }
   }
 
   /** Async, so that what a handler throws is a rejection. */
@@ -191,12 +222,23 @@ export class Connection {
     };
   }
 
+  #await(
+    opaque: number,
+    name: string,
+    { timeout, deadline = performance.now() + timeout }: RequestWait,
+    resolve: (answer: Command) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    this.#pending.set(opaque, { name, timeout, deadline, resolve, reject });
+    this.#watch(deadline);
+  }
+
   #nextOpaque(): number {
     do this.#opaque = (this.#opaque + 1) & 0x7fffffff; while (this.#pending.has(this.#opaque));
     return this.#opaque;
   }
 
-  async #abortable(answer: Promise<Command>, opaque: number, signal: AbortSignal): Promise<Command> {
+  async #abortable<T>(answer: Promise<T>, opaque: number, signal: AbortSignal): Promise<T> {
     const abort = () => {
       this.#pending.get(opaque)?.reject(signal.reason);
       this.#pending.delete(opaque);
@@ -239,8 +281,8 @@ export class Connection {
   }
 }
 
-function encodeReply(request: Command, reply: Reply): Uint8Array {
-  return encodeFrame({ ...reply, opaque: request.opaque, flag: FrameFlag.RESPONSE });
+function answerTo({ opaque }: Command, reply: Reply): CommandInit {
+  return { ...reply, opaque, flag: FrameFlag.RESPONSE };
 }
 
 function failure(error: unknown): Reply {

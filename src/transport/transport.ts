@@ -35,7 +35,7 @@ export interface Socket {
    * connection breaks (rejects). The bytes are valid during the call only: the buffer is used again.
    */
   receive(onBytes: (bytes: Uint8Array) => void): Promise<void>;
-  /** Writes all of `bytes`. Calls must not overlap. */
+  /** Writes all of `bytes`; they may be overwritten once it resolves. Calls must not overlap. */
   write(bytes: Uint8Array): Promise<void>;
   /** Closes at once; a pending `receive` or `write` ends. Safe to call twice. */
   close(): void;

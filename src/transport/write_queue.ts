@@ -4,21 +4,35 @@
  * @module
  */
 
+import { FrameWriter, type WritableCommand } from "../wire/frame_writer.ts";
 import type { Socket } from "./transport.ts";
 
-/** How many bytes are put together for one write; a larger frame is written as it is. */
+/** How many bytes are put together for one write. */
 const WRITE_SIZE = 256 * 1024;
+/** A frame from this size on gets bytes of its own, and is written by itself. */
+const LARGE = WRITE_SIZE / 2;
+/** The first size of a buffer; it doubles where that is not enough. */
+const FIRST_SIZE = 4 * 1024;
+
+const EMPTY = new Uint8Array(0);
 
 /**
  * Gathers the frames of one tick into one write: each write is a system call, and with TCP_NODELAY a packet.
  *
- * While a write is under way, further frames gather for the next.
+ * While a write is under way, further frames gather for the next. Frames are made in the bytes that are written: two
+ * buffers serve a connection for its whole life, one fills while the other is written.
  */
 export class WriteQueue {
   #socket: Socket;
   #maxQueued: number;
   #onError: (cause: unknown) => void;
-  #frames: Uint8Array[] = [];
+  /** Full buffers and large frames, in the order of their frames. */
+  #sealed: Uint8Array[] = [];
+  /** The buffer that fills, and how far it is filled: what it holds comes after what is sealed. */
+  #open = EMPTY;
+  #end = 0;
+  /** A buffer that has been written and can be filled again. */
+  #spare = EMPTY;
   /** Bytes that wait for the write under way to end. */
   #queuedBytes = 0;
   #running = false;
@@ -34,28 +48,29 @@ export class WriteQueue {
     this.#onError = onError;
   }
 
-  /** Queues a frame; with `wait`, the promise settles when it has been written, else it is settled already. */
-  push(frame: Uint8Array, wait = false): Promise<void> {
-    this.#frames.push(frame);
-    this.#queuedBytes += frame.length;
-    if (!this.#running) {
-      this.#running = true;
-      queueMicrotask(() => this.#run());
-    } else if (this.#writing && this.#queuedBytes > this.#maxQueued) {
-      this.#onError(`the other side does not read: ${this.#queuedBytes} bytes wait for it`);
+  /**
+   * Queues a frame.
+   *
+   * @throws {ValidationError} if it would be larger than a frame may be: nothing is queued then
+   */
+  push(command: WritableCommand): void {
+    const frame = new FrameWriter(command);
+    if (frame.maxLength >= LARGE) {
+      const bytes = new Uint8Array(frame.maxLength);
+      const end = frame.writeTo(bytes, 0);
+      this.#seal();
+      this.#sealed.push(bytes.subarray(0, end));
+      this.#pushed(end);
+      return;
     }
-    return wait ? this.#whenWritten() : Promise.resolve();
+    this.#makeRoom(frame.maxLength);
+    const start = this.#end;
+    this.#end = frame.writeTo(this.#open, start);
+    this.#pushed(this.#end - start);
   }
 
-  /** Drops what is queued; whoever waits for it fails with `reason`. */
-  fail(reason: unknown): void {
-    this.#failure = { reason };
-    this.#frames = [];
-    this.#written?.reject(reason);
-    this.#written = undefined;
-  }
-
-  #whenWritten(): Promise<void> {
+  /** Resolves when all that is queued now has been written. */
+  whenWritten(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure.reason);
     if (this.#written === undefined) {
       let resolve!: () => void;
@@ -66,46 +81,67 @@ export class WriteQueue {
     return this.#written.promise;
   }
 
+  /** Drops what is queued; whoever waits for it fails with `reason`. */
+  fail(reason: unknown): void {
+    this.#failure = { reason };
+    this.#sealed = [];
+    this.#end = 0;
+    this.#written?.reject(reason);
+    this.#written = undefined;
+  }
+
+  #pushed(bytes: number): void {
+    this.#queuedBytes += bytes;
+    if (!this.#running) {
+      this.#running = true;
+      queueMicrotask(() => this.#run());
+    } else if (this.#writing && this.#queuedBytes > this.#maxQueued) {
+      this.#onError(`the other side does not read: ${this.#queuedBytes} bytes wait for it`);
+    }
+  }
+
+  /** Makes the open buffer one that takes so many bytes more. */
+  #makeRoom(bytes: number): void {
+    if (this.#end + bytes <= this.#open.length) return;
+    let size = Math.max(FIRST_SIZE, this.#open.length);
+    if (this.#end + bytes > WRITE_SIZE) this.#seal();
+    const held = this.#open.subarray(0, this.#end);
+    while (size < this.#end + bytes) size *= 2;
+    this.#open = new Uint8Array(size);
+    this.#open.set(held);
+  }
+
+  /** Closes the open buffer: what comes next has to follow what is in it. */
+  #seal(): void {
+    if (this.#end === 0) return;
+    this.#sealed.push(this.#open.subarray(0, this.#end));
+    this.#open = EMPTY;
+    this.#end = 0;
+  }
+
   async #run(): Promise<void> {
-    while (this.#frames.length > 0) {
-      const frames = this.#frames;
+    while (this.#sealed.length > 0 || this.#end > 0) {
+      const buffer = this.#open;
+      this.#seal();
+      const chunks = this.#sealed;
       const written = this.#written;
-      this.#frames = [];
+      this.#sealed = [];
+      this.#open = this.#spare;
+      this.#spare = EMPTY;
       this.#written = undefined;
       this.#queuedBytes = 0;
       this.#writing = true;
       try {
-        for (const chunk of chunks(frames)) await this.#socket.write(chunk);
+        for (const chunk of chunks) await this.#socket.write(chunk);
       } catch (error) {
         this.#onError(error);
         written?.reject(this.#failure?.reason ?? error);
         break;
       }
+      this.#spare = buffer;
       written?.resolve();
     }
     this.#writing = false;
     this.#running = false;
   }
-}
-
-/** Puts frames together up to {@linkcode WRITE_SIZE} bytes. */
-function* chunks(frames: readonly Uint8Array[]): Generator<Uint8Array> {
-  for (let first = 0; first < frames.length;) {
-    let size = frames[first]!.length;
-    let end = first + 1;
-    while (end < frames.length && size + frames[end]!.length <= WRITE_SIZE) size += frames[end++]!.length;
-    if (end === first + 1) yield frames[first]!;
-    else yield join(frames, first, end, size);
-    first = end;
-  }
-}
-
-function join(frames: readonly Uint8Array[], first: number, end: number, size: number): Uint8Array {
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (let i = first; i < end; i++) {
-    joined.set(frames[i]!, at);
-    at += frames[i]!.length;
-  }
-  return joined;
 }

@@ -20,6 +20,7 @@
  */
 
 import { NetworkError, ValidationError } from "../errors.ts";
+import type { BodyWriter } from "./frame_writer.ts";
 import { MAX_PROPERTIES_SIZE } from "./properties.ts";
 import { decodeUtf8, utf8Length } from "./utf8.ts";
 
@@ -31,6 +32,8 @@ export interface BatchMessage {
   readonly body: Uint8Array;
   /** The properties as one text. */
   readonly properties: string;
+  /** How many bytes the properties have as UTF-8. @default {it is counted} */
+  readonly propertiesSize?: number;
 }
 
 /** Where the parts of one entry stand; it ends where the next one begins. */
@@ -58,28 +61,72 @@ const encoder = new TextEncoder();
  * @throws {ValidationError} if a message's properties have more than 32 767 bytes
  */
 export function encodeBatch(messages: readonly BatchMessage[]): Uint8Array {
-  const propertySizes = messages.map((message) => propertiesSize(message.properties));
-  let size = FIXED_SIZE * messages.length;
-  messages.forEach((message, i) => size += message.body.length + propertySizes[i]!);
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  let at = 0;
-  messages.forEach(({ flag, body, properties }, i) => {
-    const propertiesStart = at + FIXED_SIZE + body.length;
-    const end = propertiesStart + propertySizes[i]!;
-    view.setInt32(at, end - at);
-    view.setInt32(at + FLAG, flag);
-    view.setInt32(at + BODY - 4, body.length);
-    bytes.set(body, at + BODY);
-    view.setInt16(propertiesStart - 2, propertySizes[i]!);
-    encoder.encodeInto(properties, bytes.subarray(propertiesStart, end));
-    at = end;
-  });
+  const body = new BatchBody(messages);
+  const bytes = new Uint8Array(body.length);
+  body.writeTo(bytes, 0);
   return bytes;
 }
 
-function propertiesSize(text: string): number {
-  const size = utf8Length(text);
+/** Messages as one body that is written where it is wanted. */
+export class BatchBody implements BodyWriter {
+  /** How many bytes it has. */
+  readonly length: number;
+  #messages: readonly BatchMessage[];
+  #propertySizes: readonly number[];
+  #allProperties: number;
+
+  /**
+   * Takes messages, whose bodies must not change before they are written.
+   *
+   * @throws {ValidationError} if a message's properties have more than 32 767 bytes
+   */
+  constructor(messages: readonly BatchMessage[]) {
+    this.#messages = messages;
+    this.#propertySizes = messages.map(propertiesSize);
+    let [length, allProperties] = [FIXED_SIZE * messages.length, 0];
+    for (let i = 0; i < messages.length; i++) {
+      length += messages[i]!.body.length + this.#propertySizes[i]!;
+      allProperties += this.#propertySizes[i]!;
+    }
+    this.length = length;
+    this.#allProperties = allProperties;
+  }
+
+  /**
+   * Writes them from `at` on.
+   *
+   * All properties are written to the end in one go, as one call of an encoder takes longer than it takes to write
+   * them, and moved to their places from there: an entry's place ends before the properties that are still to be moved.
+   */
+  writeTo(target: Uint8Array, at: number): void {
+    const messages = this.#messages;
+    let text = "";
+    for (let i = 0; i < messages.length; i++) text += messages[i]!.properties;
+    let properties = at + this.length - this.#allProperties;
+    const { written } = encoder.encodeInto(text, target.subarray(properties, at + this.length));
+    const isWhole = written === this.#allProperties; // halves of a surrogate pair met where two texts do
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    for (let i = 0; i < messages.length; i++) {
+      const { flag, body } = messages[i]!;
+      const size = this.#propertySizes[i]!;
+      const propertiesStart = at + FIXED_SIZE + body.length;
+      view.setInt32(at, FIXED_SIZE + body.length + size);
+      view.setInt32(at + 4, 0); // written, as the target may have been used before
+      view.setInt32(at + 8, 0);
+      view.setInt32(at + FLAG, flag);
+      view.setInt32(at + BODY - 4, body.length);
+      target.set(body, at + BODY);
+      view.setInt16(propertiesStart - 2, size);
+      if (isWhole) target.copyWithin(propertiesStart, properties, properties + size);
+      else encoder.encodeInto(messages[i]!.properties, target.subarray(propertiesStart, propertiesStart + size));
+      at = propertiesStart + size;
+      properties += size;
+    }
+  }
+}
+
+function propertiesSize({ properties, propertiesSize }: BatchMessage): number {
+  const size = propertiesSize ?? utf8Length(properties);
   if (size <= MAX_PROPERTIES_SIZE) return size;
   const allowed = `up to ${MAX_PROPERTIES_SIZE} bytes`;
   throw new ValidationError("encode a batch", [{ field: "the size of a message's properties", value: size, allowed }]);

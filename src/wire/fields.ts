@@ -48,24 +48,28 @@ const INTEGER = /^-?\d+$/;
 const SCALARS: ReadonlySet<string> = new Set(["string", "number", "boolean"]);
 
 /** One field, taken apart once. */
-interface Column {
+export interface Column {
+  /** The name in our code. */
   readonly name: string;
+  /** The name on the wire. */
   readonly wire: string;
+  /** What its value is. */
   readonly kind: FieldKind;
+  /** Whether it may be missing. */
   readonly optional: boolean;
 }
 
-const columnsOf = new WeakMap<Fields, readonly Column[]>();
+const knownColumns = new WeakMap<Fields, readonly Column[]>();
 
 /** The columns of a table row, computed at its first use. */
-function columns(fields: Fields): readonly Column[] {
-  let known = columnsOf.get(fields);
+export function columnsOf(fields: Fields): readonly Column[] {
+  let known = knownColumns.get(fields);
   if (known === undefined) {
     known = Object.entries(fields).map(([name, field]) => {
       const [kind, wire = name] = field.split("=") as [string, string?];
       return { name, wire, kind: kind.replace("?", "") as FieldKind, optional: kind.endsWith("?") };
     });
-    columnsOf.set(fields, known);
+    knownColumns.set(fields, known);
   }
   return known;
 }
@@ -74,9 +78,28 @@ function columns(fields: Fields): readonly Column[] {
 export function encodeHeader<T extends Fields>(fields: T, header: HeaderOf<T>): HeaderText {
   const text: HeaderText = Object.create(null);
   const values = header as Record<string, string | number | boolean | undefined>;
-  for (const { name, wire } of columns(fields)) {
+  for (const { name, wire } of columnsOf(fields)) {
     const value = values[name];
     if (value !== undefined) text[wire] = String(value);
+  }
+  return text;
+}
+
+/** Writes a typed header as the JSON of its text; fields that are undefined are left out. */
+export function headerJson<T extends Fields>(fields: T, header: HeaderOf<T>): string {
+  return `{${members(columnsOf(fields), header as HeaderValues)}}`;
+}
+
+type HeaderValues = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The values of columns as the members of a JSON object: all are texts. */
+function members(columns: readonly Column[], values: HeaderValues): string {
+  let text = "";
+  for (const { name, wire } of columns) {
+    const value = values[name];
+    if (value === undefined) continue;
+    const json = typeof value === "string" ? JSON.stringify(value) : `"${value}"`;
+    text += text === "" ? `"${wire}":${json}` : `,"${wire}":${json}`;
   }
   return text;
 }
@@ -89,7 +112,7 @@ export function encodeHeader<T extends Fields>(fields: T, header: HeaderOf<T>): 
  */
 export function decodeHeader<T extends Fields>(fields: T, text: HeaderText, what: string): HeaderOf<T> {
   const header: Record<string, string | number | boolean | undefined> = {};
-  for (const { name, wire, kind, optional } of columns(fields)) {
+  for (const { name, wire, kind, optional } of columnsOf(fields)) {
     const raw: unknown = Object.hasOwn(text, wire) ? text[wire] : undefined;
     if (raw === undefined || raw === null) {
       if (!optional) throw malformed(what, wire, "is missing");

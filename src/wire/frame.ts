@@ -17,9 +17,10 @@
 import { NetworkError, ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
+import { type BodyWriter, type CommandInit, jsonHeader, MAX_FRAME_SIZE, requireSize } from "./frame_writer.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
-/** The largest frame that a peer may send, in bytes, its length word included. Source: NettyDecoder. */
-export const MAX_FRAME_SIZE = 16_777_216;
+export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE } from "./frame_writer.ts";
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -46,26 +47,6 @@ export interface Command {
   readonly body: Uint8Array;
 }
 
-/** What a frame is made from; everything but `code` and `opaque` has a default. */
-export interface CommandInit {
-  /** What is asked, or the response code. */
-  code: number;
-  /** The id that an answer shares with its request. */
-  opaque: number;
-  /** Bits of {@linkcode FrameFlag}. @default {0} */
-  flag?: number;
-  /** The sender's version. @default {PROTOCOL_VERSION} */
-  version?: number;
-  /** The sender's language. @default {"OTHER"} */
-  language?: string;
-  /** A remark for the other side. */
-  remark?: string | undefined;
-  /** The header fields. */
-  fields?: HeaderText;
-  /** The body. */
-  body?: Uint8Array | undefined;
-}
-
 /** Whether a frame answers a request of ours. */
 export function isResponse(command: Command): boolean {
   return (command.flag & FrameFlag.RESPONSE) !== 0;
@@ -82,16 +63,12 @@ export function isOneway(command: Command): boolean {
  * @throws {ValidationError} if it would be larger than {@linkcode MAX_FRAME_SIZE}: a peer answers that by hanging up
  */
 export function encodeFrame(command: CommandInit): Uint8Array {
-  const header = encoder.encode(JSON.stringify({
-    code: command.code,
-    language: command.language ?? "OTHER",
-    version: command.version ?? PROTOCOL_VERSION,
-    opaque: command.opaque,
-    flag: command.flag ?? 0,
-    remark: command.remark,
-    extFields: command.fields ?? {},
-  }));
+  const header = encoder.encode(jsonHeader(command));
   return assemble(header, 0, command.body ?? EMPTY);
+}
+
+function readWord(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 /**
@@ -102,7 +79,8 @@ export function encodeFrame(command: CommandInit): Uint8Array {
 export function encodeBinaryFrame(command: CommandInit): Uint8Array {
   if (command.code !== command.code << 16 >> 16) throw notEncodable("code", command.code, "-32768 to 32767");
   const remark = encoder.encode(command.remark ?? "");
-  const entries = Object.entries(command.fields ?? {})
+  const { fields = {} } = command;
+  const entries = Object.entries<string>(typeof fields === "string" ? JSON.parse(fields) : fields)
     .map(([key, value]) => [encoder.encode(key), encoder.encode(value)] as const);
   const extLength = entries.reduce((sum, [key, value]) => sum + 6 + key.length + value.length, 0);
   const header = new Uint8Array(21 + remark.length + extLength);
@@ -129,15 +107,16 @@ export function encodeBinaryFrame(command: CommandInit): Uint8Array {
   return assemble(header, 1, command.body ?? EMPTY);
 }
 
-function assemble(header: Uint8Array, encoding: number, body: Uint8Array): Uint8Array {
+function assemble(header: Uint8Array, encoding: number, body: Uint8Array | BodyWriter): Uint8Array {
   const size = 8 + header.length + body.length;
-  if (size > MAX_FRAME_SIZE) throw notEncodable("its size", size, `up to ${MAX_FRAME_SIZE} bytes`);
+  requireSize(size);
   const frame = new Uint8Array(size);
   const view = new DataView(frame.buffer);
   view.setUint32(0, frame.length - 4);
   view.setUint32(4, (encoding << 24) | header.length);
   frame.set(header, 8);
-  frame.set(body, 8 + header.length);
+  if (body instanceof Uint8Array) frame.set(body, 8 + header.length);
+  else body.writeTo(frame, 8 + header.length);
   return frame;
 }
 
@@ -197,7 +176,7 @@ function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body
   };
   const text = (size: number): string => {
     const start = take(size);
-    return decoder.decode(frame.subarray(start, start + size));
+    return decodeUtf8(frame, start, start + size);
   };
   const code = view.getInt16(take(2));
   const language = languages[view.getUint8(take(1))] ?? "OTHER";
@@ -223,6 +202,17 @@ function malformed(problem: string, cause?: unknown): NetworkError {
   return new NetworkError(`Cannot read a frame: ${problem}`, "", "MALFORMED_FRAME", { cause });
 }
 
+/** Options of a {@linkcode FrameReader}. */
+export interface FrameReaderOptions {
+  /**
+   * Whether a frame without a body may be a view on the bytes that were pushed, valid during the call: most answers
+   * are such, and taking memory for one costs more than reading it.
+   *
+   * @default {false}
+   */
+  readonly inPlace?: boolean;
+}
+
 /**
  * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
  *
@@ -231,6 +221,7 @@ function malformed(problem: string, cause?: unknown): NetworkError {
  */
 export class FrameReader {
   #onFrame: (frame: Uint8Array) => void;
+  #inPlace: boolean;
   /** The length word, while it is incomplete. */
   #prefix = new Uint8Array(4);
   #prefixLength = 0;
@@ -239,8 +230,9 @@ export class FrameReader {
   #filled = 0;
 
   /** Makes a reader that hands every whole frame to `onFrame`. */
-  constructor(onFrame: (frame: Uint8Array) => void) {
+  constructor(onFrame: (frame: Uint8Array) => void, options: FrameReaderOptions = {}) {
     this.#onFrame = onFrame;
+    this.#inPlace = options.inPlace === true;
   }
 
   /**
@@ -252,6 +244,14 @@ export class FrameReader {
     let at = 0;
     while (at < bytes.length) {
       if (this.#frame === undefined) {
+        if (this.#inPlace && this.#prefixLength === 0) {
+          const end = endOfBodiless(bytes, at);
+          if (end !== undefined) {
+            this.#onFrame(bytes.subarray(at, end));
+            at = end;
+            continue;
+          }
+        }
         const wanted = Math.min(4 - this.#prefixLength, bytes.length - at);
         for (let i = 0; i < wanted; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
         if (this.#prefixLength < 4) return;
@@ -270,8 +270,7 @@ export class FrameReader {
   }
 
   #begin(): void {
-    const [a, b, c, d] = this.#prefix as unknown as [number, number, number, number];
-    const length = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+    const length = readWord(this.#prefix, 0);
     if (length < 4 || length + 4 > MAX_FRAME_SIZE) {
       throw malformed(`its length word is ${length}, allowed is 4 to ${MAX_FRAME_SIZE - 4}`);
     }
@@ -279,4 +278,12 @@ export class FrameReader {
     this.#frame.set(this.#prefix);
     this.#filled = 4;
   }
+}
+
+/** Where a frame ends that begins here, has no body and is here as a whole; undefined if it is not so. */
+function endOfBodiless(bytes: Uint8Array, at: number): number | undefined {
+  if (at + 8 > bytes.length) return undefined;
+  const length = readWord(bytes, at);
+  if (at + 4 + length > bytes.length || (readWord(bytes, at + 4) & 0xffffff) !== length - 4) return undefined;
+  return at + 4 + length;
 }

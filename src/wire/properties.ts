@@ -31,7 +31,7 @@ export function encodeProperties(entries: Iterable<readonly [string, string]>): 
     if (name === "") problems.push({ field: "a property's name", value: name, allowed: "at least one character" });
     if (hasSeparator(name)) problems.push({ field: "a property's name", value: name, allowed: SEPARATOR_FREE });
     if (hasSeparator(value)) problems.push({ field: `property "${name}"`, value, allowed: SEPARATOR_FREE });
-    if (value !== "") text += name + NAME_END + value + PAIR_END;
+    if (value !== "") text += propertyPair(name, value);
   }
   const size = text.length * 3 <= MAX_PROPERTIES_SIZE ? 0 : utf8Length(text); // 3: the most bytes of a UTF-16 unit
   if (size > MAX_PROPERTIES_SIZE) {
@@ -39,6 +39,11 @@ export function encodeProperties(entries: Iterable<readonly [string, string]>): 
   }
   if (problems.length > 0) throw new ValidationError("encode properties", problems);
   return text;
+}
+
+/** One property of the text; neither name nor value may be empty or hold U+0001 or U+0002. */
+export function propertyPair(name: string, value: string): string {
+  return name + NAME_END + value + PAIR_END;
 }
 
 function hasSeparator(text: string): boolean {

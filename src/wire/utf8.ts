@@ -11,6 +11,26 @@ const SHORT = 16;
 const LAST_ASCII = 0x7f;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** How many bytes are taken at a time for texts: memory for one short text takes longer than writing it. */
+const SLAB_SIZE = 64 * 1024;
+/** The longest text, in UTF-16 units, that shares its memory with others. */
+const SHARES_SLAB = 4 * 1024;
+let slab = new Uint8Array(0);
+let slabEnd = 0;
+
+/** Writes a text as UTF-8. A short text's bytes may stand in the same buffer as others': they are for passing uses. */
+export function encodeUtf8(text: string): Uint8Array {
+  if (text.length > SHARES_SLAB) return encoder.encode(text);
+  if (slab.length - slabEnd < text.length * 3) { // the most bytes that a UTF-16 unit has
+    slab = new Uint8Array(SLAB_SIZE);
+    slabEnd = 0;
+  }
+  const start = slabEnd;
+  slabEnd += encoder.encodeInto(text, slab.subarray(start)).written;
+  return slab.subarray(start, slabEnd);
+}
 
 /** Reads `bytes[start, end)` as UTF-8; what is no UTF-8 becomes U+FFFD, a byte order mark stays. */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {

@@ -131,6 +131,32 @@ Deno.test("Connection writes frames whole and in order, whatever their sizes", a
   connection.close();
 });
 
+Deno.test("Connection fills bytes that have been written again, and none that are being written", async () => {
+  const socket = new MemorySocket();
+  const changes = new Changes();
+  const written: Uint8Array[] = [];
+  const copies: Uint8Array[] = [];
+  let release = () => {};
+  socket.write = (bytes) => {
+    written.push(bytes);
+    copies.push(bytes.slice());
+    changes.notify();
+    return new Promise((resolve) => release = resolve);
+  };
+  const connection = new Connection(socket);
+  const sent: Promise<void>[] = [];
+  for (let round = 1; round <= 4; round++) {
+    sent.push(connection.sendOneway({ ...request, body: new Uint8Array(100 * round).fill(round) }));
+    await changes.until(() => written.length === round, "the next write");
+    sent.push(connection.sendOneway({ ...request, body: new Uint8Array(10).fill(99) })); // gathers for the next one
+    assertEquals(written[round - 1], copies[round - 1]);
+    release();
+  }
+  assertEquals(new Set(written.map(({ buffer }) => buffer)).size, 2);
+  connection.close();
+  await Promise.allSettled(sent);
+});
+
 Deno.test("Connection writes 1 000 requests of one tick in few packets of a real socket", async () => {
   await using server = new ScriptedServer((asked, peer) => peer.answer(asked));
   const socket = await denoTransport.connect(server.host, server.port, { signal: new AbortController().signal });

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { NetworkError, ValidationError } from "../../src/errors.ts";
-import { type BatchMessage, decodeBatch, encodeBatch } from "../../src/wire/batch.ts";
+import { BatchBody, type BatchMessage, decodeBatch, encodeBatch } from "../../src/wire/batch.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const encoder = new TextEncoder();
@@ -35,6 +35,30 @@ Deno.test("decodeBatch() reads what encodeBatch() writes, from the middle of a b
     around.set(bytes, 3);
     assertEquals(decodeBatch(around.subarray(3, 3 + bytes.length)), messages);
   }
+});
+
+Deno.test("BatchBody writes into bytes that were used before, and touches none beside its own", () => {
+  const random = new SeededRandom(7);
+  for (let i = 0; i < 200; i++) {
+    const messages: BatchMessage[] = Array.from({ length: random.below(6) }, () => {
+      const properties = random.text(30);
+      return { flag: i, body: random.bytes(random.below(50)), properties };
+    });
+    const body = new BatchBody(messages);
+    const target = new Uint8Array(body.length + 9).fill(0xee);
+    body.writeTo(target, 4);
+    assertEquals(target.slice(4, -5), encodeBatch(messages));
+    assertEquals([...target.slice(0, 4), ...target.slice(-5)], Array(9).fill(0xee));
+  }
+});
+
+Deno.test("BatchBody takes the size of properties that is told, and keeps halves of a character apart", () => {
+  const body = new Uint8Array(1);
+  const messages = [{ flag: 0, body, properties: "a\ud83d" }, { flag: 0, body, properties: "\ude00b" }];
+  const properties = decodeBatch(encodeBatch(messages)).map((message) => message.properties);
+  assertEquals(properties, ["a\ufffd", "\ufffdb"]);
+  const told = [{ flag: 0, body, properties: "äb", propertiesSize: 3 }];
+  assertEquals(encodeBatch(told), encodeBatch([{ flag: 0, body, properties: "äb" }]));
 });
 
 Deno.test("decodeBatch() refuses a batch that is cut off at any byte", () => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { NetworkError } from "../../src/errors.ts";
-import { decodeHeader, encodeHeader, type Fields, type HeaderText } from "../../src/wire/fields.ts";
+import { decodeHeader, encodeHeader, type Fields, headerJson, type HeaderText } from "../../src/wire/fields.ts";
 import { decodeFrame, encodeBinaryFrame, encodeFrame } from "../../src/wire/frame.ts";
 
 const table = {
@@ -62,6 +62,13 @@ Deno.test("encodeHeader() leaves out what is undefined or not in the table", () 
 
 Deno.test("encodeHeader() gives an object without prototype: no field is mistaken for something inherited", () => {
   assertEquals(Object.getPrototypeOf(encodeHeader(table, all)), null);
+});
+
+Deno.test("headerJson() writes the JSON of what encodeHeader() gives", () => {
+  assertEquals(headerJson(table, all), JSON.stringify(encodeHeader(table, all)));
+  const odd = { ...all, topic: '"\\\u0001\u2028ä\ud800', note: undefined };
+  assertEquals(headerJson(table, odd), JSON.stringify(encodeHeader(table, odd)));
+  assertEquals(headerJson({}, {}), "{}");
 });
 
 Deno.test("decodeHeader() reads what encodeHeader() writes, through both header encodings", () => {

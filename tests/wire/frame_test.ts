@@ -305,6 +305,46 @@ Deno.test("FrameReader hands out many frames of one piece in order, each in a bu
   for (const frame of frames) assertEquals(frame.buffer.byteLength, frame.length);
 });
 
+Deno.test("FrameReader hands out frames without a body in place, if told so, and copies all others", () => {
+  const commands: CommandInit[] = Array.from({ length: 40 }, (_, i) => ({
+    code: i,
+    opaque: i,
+    ...(i % 3 === 0 ? { body: utf8.encode(`body ${i}`) } : {}),
+  }));
+  const stream = commands.flatMap((command) => [...encodeFrame(command)]);
+  for (let piece = 1; piece <= 300; piece++) {
+    const bytes = new Uint8Array(piece);
+    const read: Command[] = [];
+    let inPlace = 0;
+    const reader = new FrameReader((frame) => {
+      const command = decodeFrame(frame);
+      if (frame.buffer === bytes.buffer) inPlace++;
+      if (frame.buffer === bytes.buffer) assertEquals(command.body.length, 0);
+      read.push(command);
+    }, { inPlace: true });
+    for (let at = 0; at < stream.length; at += piece) {
+      const next = stream.slice(at, at + piece);
+      bytes.set(next);
+      reader.push(bytes.subarray(0, next.length));
+      bytes.fill(0xff);
+    }
+    assertEquals(read.map(({ code }) => code), commands.map(({ code }) => code));
+    assertEquals(read[3]!.body, utf8.encode("body 3"));
+    if (piece === 300) assert(inPlace > 10);
+  }
+});
+
+Deno.test("encodeFrame() takes fields that are JSON already, and a body that writes itself", () => {
+  const body = { length: 2, writeTo: (target: Uint8Array, at: number) => target.set([7, 8], at) };
+  const fields = '{"topic":"ä"}';
+  const expected = encodeFrame({ code: 3, opaque: 9, fields: { topic: "ä" }, body: Uint8Array.of(7, 8) });
+  assertEquals(encodeFrame({ code: 3, opaque: 9, fields, body }), expected);
+  assertEquals(
+    plain(decodeFrame(encodeBinaryFrame({ code: 3, opaque: 9, fields, body }))),
+    plain(decodeFrame(expected)),
+  );
+});
+
 Deno.test("FrameReader refuses lengths that no frame can have, and says which are allowed", () => {
   for (
     const prefix of ["00000000", "00000001", "00000003", "00fffffd", "01000000", "7fffffff", "80000000", "ffffffff"]

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { decodeUtf8, utf8Length } from "../../src/wire/utf8.ts";
+import { decodeUtf8, encodeUtf8, utf8Length } from "../../src/wire/utf8.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const encoder = new TextEncoder();
@@ -36,4 +36,11 @@ Deno.test("utf8Length() is the length that TextEncoder writes", () => {
     const text = random.text(12, alphabet);
     assertEquals(utf8Length(text), encoder.encode(text).length, JSON.stringify(text));
   }
+});
+
+Deno.test("encodeUtf8() writes what TextEncoder writes, and no text into another's bytes", () => {
+  const random = new SeededRandom(3);
+  const texts = Array.from({ length: 3_000 }, (_, i) => i % 500 === 499 ? random.text(9_000) : random.text(40));
+  const written = texts.map(encodeUtf8);
+  for (const [i, text] of texts.entries()) assertEquals(written[i], encoder.encode(text));
 });
