@@ -33,9 +33,19 @@ export interface Portion {
   readonly places: readonly number[];
 }
 
+interface OpenPortion extends Portion {
+  readonly places: number[];
+  size: number;
+}
+
 /** How many bytes a message takes in a request. */
 export function entrySize(message: BatchMessage): number {
-  return ENTRY_SIZE + message.body.length + utf8Length(message.properties);
+  return ENTRY_SIZE + message.body.length + (message.propertiesSize ?? utf8Length(message.properties));
+}
+
+/** How many bytes brokers make of a message of a batch, at the most. */
+export function recordSize(message: Divisible): number {
+  return entrySize(message) - ENTRY_SIZE + RECORD_SIZE + message.topic.length + BROKER_PROPERTIES_SIZE;
 }
 
 /**
@@ -46,19 +56,20 @@ export function entrySize(message: BatchMessage): number {
  */
 export function divide(messages: readonly Divisible[], maxSize: number): Portion[] {
   const portions: Portion[] = [];
-  const open = new Map<string, { places: number[]; size: number }>();
+  const open = new Map<string, OpenPortion>();
+  let last: OpenPortion | undefined;
   messages.forEach((message, place) => {
     const { topic } = message;
-    const size = entrySize(message) - ENTRY_SIZE + RECORD_SIZE + topic.length + BROKER_PROPERTIES_SIZE;
-    const last = open.get(topic);
+    const size = recordSize(message);
+    if (last?.topic !== topic) last = open.get(topic);
     if (last !== undefined && last.size + size <= maxSize) {
       last.places.push(place);
       last.size += size;
       return;
     }
-    const places = [place];
-    open.set(topic, { places, size });
-    portions.push({ topic, places });
+    last = { topic, places: [place], size };
+    open.set(topic, last);
+    portions.push(last);
   });
   return portions;
 }

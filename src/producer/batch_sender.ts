@@ -5,13 +5,10 @@
  */
 
 import { type Problem, ValidationError } from "../errors.ts";
-import { encodeBatch } from "../wire/batch.ts";
-import { PropertyName } from "../wire/codes.ts";
-import { encodeProperties, MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
-import { utf8Length } from "../wire/utf8.ts";
-import { BROKER_PROPERTIES_SIZE, divide, entrySize, lanesOf, type Portion } from "./batch_plan.ts";
+import { batchOf, fitsBatch, MAX_BATCHED_PROPERTIES, takesBatches } from "./batch_parcel.ts";
+import { divide, entrySize, lanesOf, type Portion } from "./batch_plan.ts";
 import { Deadline } from "./deadline.ts";
-import type { Delivery, Parcel } from "./delivery.ts";
+import type { Delivery } from "./delivery.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { receiptsOf, type SendReceipt } from "./receipt.ts";
@@ -22,14 +19,6 @@ import type { CheckedSendOptions } from "./send_options.ts";
 const CONCURRENCY = 8;
 /** How many problems an error names: of ten thousand messages all may have the same. */
 const MAX_PROBLEMS = 20;
-/** Topics that brokers take no batches for. Source: SendMessageProcessor. */
-const RETRY_PREFIX = "%RETRY%";
-/**
- * What a batch itself carries: brokers add it to each of its messages. No unique key: it would replace theirs.
- * Source: MessageExtEncoder.
- */
-const BATCH_PROPERTIES = encodeProperties([[PropertyName.WAIT, "true"]]);
-
 /** Sends batches of one producer. */
 export class BatchSender {
   #delivery: Delivery;
@@ -83,11 +72,12 @@ export class BatchSender {
     receipts: (SendReceipt | undefined)[],
   ): Promise<void> {
     const messages = places.map((place) => encoded[place]!);
-    const body = encodeBatch(messages);
-    const parcel: Parcel = { topic, body, flag: 0, sysFlag: 0, properties: BATCH_PROPERTIES, batch: true };
-    const delivered = await this.#delivery.deliver(parcel, options, new Deadline(options.timeout, options.signal));
-    receiptsOf(delivered, messages.map((message) => message.messageId))
-      .forEach((receipt, i) => receipts[places[i]!] = receipt);
+    const delivered = await this.#delivery.deliver(
+      batchOf(topic, messages),
+      options,
+      new Deadline(options.timeout, options.signal),
+    );
+    receiptsOf(delivered, messages).forEach((receipt, i) => receipts[places[i]!] = receipt);
   }
 
   #encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
@@ -108,23 +98,26 @@ export class BatchSender {
   }
 
   #checkForBatch(message: EncodedMessage, place: number, options: CheckedSendOptions, problems: Problem[]): void {
-    const complain = (field: string, value: unknown, allowed: string): void => {
-      problems.push({ field: field.replace("#", `messages[${place}]`), value, allowed });
-    };
-    const { topic, properties } = message;
+    const { topic, propertiesSize } = message;
+    const { queue } = options;
+    if (fitsBatch(message, this.#maxMessageSize) && (queue === undefined || queue.topic === topic)) return;
     const size = entrySize(message);
+    const which = `messages[${place}]`;
     if (size > this.#maxMessageSize) {
-      const most = `up to maxMessageSize, ${this.#maxMessageSize} bytes with its properties: send it by itself`;
-      complain("the size of #", size, most);
+      const allowed = `up to maxMessageSize, ${this.#maxMessageSize} bytes with its properties: send it by itself`;
+      problems.push({ field: `the size of ${which}`, value: size, allowed });
     }
-    const mostProperties = MAX_PROPERTIES_SIZE - BROKER_PROPERTIES_SIZE;
-    const propertiesSize = utf8Length(properties);
-    if (propertiesSize > mostProperties) {
-      complain("the size of all properties of #", propertiesSize, `up to ${mostProperties} bytes in a batch`);
+    if (propertiesSize > MAX_BATCHED_PROPERTIES) {
+      const allowed = `up to ${MAX_BATCHED_PROPERTIES} bytes in a batch`;
+      problems.push({ field: `the size of all properties of ${which}`, value: propertiesSize, allowed });
     }
-    if (topic.startsWith(RETRY_PREFIX)) complain("#.topic", topic, "no retry topic: brokers take no batches for them");
-    if (options.queue !== undefined && options.queue.topic !== topic) {
-      complain("#.topic", topic, `the topic of the queue that was given, "${options.queue.topic}"`);
+    if (!takesBatches(topic)) {
+      const allowed = "no retry topic: brokers take no batches for them";
+      problems.push({ field: `${which}.topic`, value: topic, allowed });
+    }
+    if (queue !== undefined && queue.topic !== topic) {
+      const allowed = `the topic of the queue that was given, "${queue.topic}"`;
+      problems.push({ field: `${which}.topic`, value: topic, allowed });
     }
   }
 }

@@ -13,18 +13,19 @@ export class Deadline {
   readonly timeout: number;
   /** Ends every wait early, with its reason. */
   readonly signal: AbortSignal | undefined;
-  #end: number;
+  /** When the time is over, by the monotonic clock. */
+  readonly end: number;
 
-  /** Begins now. */
-  constructor(timeout: number, signal?: AbortSignal) {
+  /** Begins now, unless told when it ends. */
+  constructor(timeout: number, signal?: AbortSignal, end: number = performance.now() + timeout) {
     this.timeout = timeout;
     this.signal = signal;
-    this.#end = performance.now() + timeout;
+    this.end = end;
   }
 
   /** How many milliseconds are left; 0 or less if none are. */
   get left(): number {
-    return this.#end - performance.now();
+    return this.end - performance.now();
   }
 
   /**

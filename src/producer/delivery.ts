@@ -5,44 +5,22 @@
  */
 
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Answer } from "../cluster/endpoint.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
 import { ResponseError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
-import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
+import { ResponseCode } from "../wire/codes.ts";
 import { sendBatch, sendMessage } from "../wire/requests.ts";
 import type { Deadline } from "./deadline.ts";
-import { NEW_TOPIC_QUEUES, PublishRoutes } from "./publish_routes.ts";
+import type { Parcel, Placement } from "./parcel.ts";
+import { PublishRoutes } from "./publish_routes.ts";
 import { queueOfKey, QueueTurns } from "./queue_selection.ts";
+import { SendHeaders } from "./send_headers.ts";
 import { type Delivered, STORED_CODES } from "./receipt.ts";
 import { type FailedAttempt, mayRetry, producerClosed, sendFailed } from "./send_error.ts";
 
 /** The pause before a broker that has just refused is asked again, in milliseconds; it doubles up to the longest. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 500;
-
-/** What a request carries: the same in every attempt. */
-export interface Parcel {
-  /** The topic. */
-  readonly topic: string;
-  /** The request's body: a message's, or several messages in batch form. */
-  readonly body: Uint8Array;
-  /** The user's flag. */
-  readonly flag: number;
-  /** RocketMQ's flag. */
-  readonly sysFlag: number;
-  /** The properties as one text. */
-  readonly properties: string;
-  /** Whether the body holds several messages. @default {false} */
-  readonly batch?: boolean;
-}
-
-/** Which queue is wanted; without any the topic's queues take turns. */
-export interface Placement {
-  /** This queue. */
-  readonly queue?: MessageQueue | undefined;
-  /** The queue of this key. */
-  readonly orderingKey?: string | undefined;
-}
 
 /** What deliveries need of the producer's options. */
 export interface DeliveryOptions {
@@ -57,6 +35,7 @@ export class Delivery {
   #cluster: Cluster;
   #options: DeliveryOptions;
   #routes: PublishRoutes;
+  #headers: SendHeaders;
   #turns = new QueueTurns();
   #stopped = false;
 
@@ -65,6 +44,7 @@ export class Delivery {
     this.#cluster = cluster;
     this.#options = options;
     this.#routes = new PublishRoutes(cluster.routes, cluster.options.routeInterval);
+    this.#headers = new SendHeaders(options.group);
   }
 
   /** Begins no further attempt. */
@@ -85,28 +65,40 @@ export class Delivery {
     const born = Date.now();
     let queues = this.#routes.known(topic) ?? await this.#routes.find(topic, deadline);
     let given = givenQueue(placement, queues);
-    const attempts: FailedAttempt[] = [];
+    let failed = NONE_FAILED;
     for (;;) {
-      const queue = given ?? this.#turns.take(topic, this.#routes.known(topic) ?? queues, brokersOf(attempts));
-      if (attempts.length > 0) await this.#pauseBefore(queue, attempts, deadline);
+      const queue = given ?? this.#turns.take(topic, queues, brokersOf(failed));
+      if (failed.length > 0) await this.#pauseBefore(queue, failed, deadline);
       if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
       try {
-        return { answer: await this.#attempt(parcel, queue, born, deadline), queue };
+        const timeout = failed.length === 0 ? deadline.timeout : Math.max(1, deadline.left);
+        return { answer: await this.#ask(parcel, queue, born, deadline, timeout), queue };
       } catch (error) {
         deadline.signal?.throwIfAborted();
-        attempts.push({ queue, error });
+        failed = [...failed, { queue, error }];
         this.#routes.doubt(topic, error);
         const queueIsGone = placement.queue === undefined && isUnknownQueue(error);
         const again = queueIsGone || mayRetry(error, given !== undefined);
-        if (!again || attempts.length > this.#options.retries || deadline.left <= 0) {
-          throw sendFailed(topic, attempts, deadline.timeout);
+        if (!again || failed.length > this.#options.retries || deadline.left <= 0) {
+          throw sendFailed(topic, failed, deadline.timeout);
         }
-        if (queueIsGone) {
-          queues = await this.#routes.find(topic, deadline);
-          given = givenQueue(placement, queues);
-        }
+        queues = queueIsGone ? await this.#routes.find(topic, deadline) : this.#routes.known(topic) ?? queues;
+        if (queueIsGone) given = givenQueue(placement, queues);
       }
     }
+  }
+
+  #ask(
+    parcel: Parcel,
+    queue: MessageQueue,
+    born: number,
+    deadline: Deadline,
+    timeout: number,
+  ): Promise<Delivered["answer"]> {
+    const { end, signal } = deadline;
+    const options = { body: parcel.body, timeout, deadline: end, signal, accept: STORED_CODES };
+    const spec = parcel.batch ? sendBatch : sendMessage;
+    return this.#master(queue).callWith(spec, this.#headers.of(queue, parcel, born), options);
   }
 
   /** Another broker is tried at once, and so is one whose connection was lost: connecting has a pause of its own. */
@@ -117,41 +109,16 @@ export class Delivery {
     if (deadline.left <= 0) throw sendFailed(queue.topic, attempts, deadline.timeout);
   }
 
-  /** Async, so that an unknown broker fails the attempt like everything else. */
-  async #attempt(
-    parcel: Parcel,
-    queue: MessageQueue,
-    bornTimestamp: number,
-    deadline: Deadline,
-  ): Promise<Answer<typeof sendMessage>> {
-    const header = {
-      producerGroup: this.#options.group,
-      topic: parcel.topic,
-      defaultTopic: AUTO_CREATE_TOPIC,
-      defaultTopicQueueNums: NEW_TOPIC_QUEUES,
-      queueId: queue.queueId,
-      sysFlag: parcel.sysFlag,
-      bornTimestamp,
-      flag: parcel.flag,
-      properties: parcel.properties,
-      reconsumeTimes: 0,
-      unitMode: false,
-      batch: parcel.batch === true,
-      brokerName: queue.broker,
-    };
-    return await this.#cluster.broker(queue.broker, 0, true).call(parcel.batch ? sendBatch : sendMessage, header, {
-      body: parcel.body,
-      timeout: Math.max(1, deadline.left),
-      signal: deadline.signal,
-      accept: STORED_CODES,
-    });
+  #master(queue: MessageQueue): Endpoint {
+    return this.#cluster.broker(queue.broker, 0, true);
   }
 }
 
-const NONE: readonly string[] = [];
+const NONE_FAILED: readonly FailedAttempt[] = [];
+const NO_BROKERS: readonly string[] = [];
 
-function brokersOf(attempts: readonly FailedAttempt[]): readonly string[] {
-  return attempts.length === 0 ? NONE : attempts.map(({ queue }) => queue.broker);
+function brokersOf(failed: readonly FailedAttempt[]): readonly string[] {
+  return failed.length === 0 ? NO_BROKERS : failed.map(({ queue }) => queue.broker);
 }
 
 function givenQueue({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {

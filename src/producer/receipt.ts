@@ -59,26 +59,31 @@ export interface Delivered {
 }
 
 /** The receipt of a single message. */
-export function receiptOf({ answer, queue }: Delivered, messageId: string): SendReceipt {
-  const { msgId, queueId, queueOffset, transactionId } = answer.header;
-  const receipt: SendReceipt = {
-    messageId,
-    offsetMessageId: msgId,
-    queue: queueId === queue.queueId ? queue : { ...queue, queueId },
-    queueOffset,
-    status: STATUS.get(answer.code) ?? "stored",
-  };
-  return transactionId === undefined ? receipt : { ...receipt, transactionId };
+export function receiptOf(delivered: Delivered, messageId: string): SendReceipt {
+  const { msgId: offsetMessageId, queueOffset, transactionId } = delivered.answer.header;
+  const status = statusOf(delivered);
+  const queue = queueOf(delivered);
+  if (transactionId === undefined) return { messageId, offsetMessageId, queue, queueOffset, status };
+  return { messageId, offsetMessageId, queue, queueOffset, status, transactionId };
 }
 
 /** The receipts of the messages of a batch: brokers answer with their ids in a row, and the offset of the first. */
-export function receiptsOf(delivered: Delivered, messageIds: readonly string[]): SendReceipt[] {
-  const { transactionId: _, ...first } = receiptOf(delivered, "");
-  const offsetIds = first.offsetMessageId.split(",");
-  return messageIds.map((messageId, i) => ({
-    ...first,
-    messageId,
-    offsetMessageId: offsetIds[i] ?? offsetIds[0]!,
-    queueOffset: first.queueOffset + i,
-  }));
+export function receiptsOf(delivered: Delivered, messages: readonly { messageId: string }[]): SendReceipt[] {
+  const { msgId, queueOffset: first } = delivered.answer.header;
+  const offsetIds = msgId.split(",");
+  const status = statusOf(delivered);
+  const queue = queueOf(delivered);
+  return messages.map(({ messageId }, i) => {
+    const offsetMessageId = offsetIds[i] ?? offsetIds[0]!;
+    return { messageId, offsetMessageId, queue, queueOffset: first + i, status };
+  });
+}
+
+function statusOf({ answer }: Delivered): SendStatus {
+  return STATUS.get(answer.code) ?? "stored";
+}
+
+/** The queue that has the messages, which is the one that was asked for, unless the broker chose another. */
+function queueOf({ answer: { header: { queueId } }, queue }: Delivered): MessageQueue {
+  return queueId === queue.queueId ? queue : { ...queue, queueId };
 }
