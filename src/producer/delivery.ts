@@ -11,6 +11,7 @@ import type { MessageQueue } from "../message.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { sendBatch, sendMessage } from "../wire/requests.ts";
 import type { Deadline } from "./deadline.ts";
+import { OnewayPace } from "./oneway_pace.ts";
 import type { Parcel, Placement } from "./parcel.ts";
 import { PublishRoutes } from "./publish_routes.ts";
 import { queueOfKey, QueueTurns } from "./queue_selection.ts";
@@ -37,6 +38,8 @@ export class Delivery {
   #routes: PublishRoutes;
   #headers: SendHeaders;
   #turns = new QueueTurns();
+  /** By broker. */
+  #paces = new Map<string, OnewayPace>();
   #stopped = false;
 
   /** Makes a delivery over a cluster's shared connections. */
@@ -60,7 +63,27 @@ export class Delivery {
    *
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
-  async deliver(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<Delivered> {
+  deliver(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<Delivered> {
+    return this.#try(parcel, placement, deadline, this.#ask, false);
+  }
+
+  /**
+   * Hands a message to the system on its way to a broker, which does not answer. There is another attempt only if it is
+   * certain that nothing has left.
+   *
+   * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
+   */
+  async deliverOneway(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<void> {
+    await this.#try(parcel, placement, deadline, this.#hand, true);
+  }
+
+  async #try<T>(
+    parcel: Parcel,
+    placement: Placement,
+    deadline: Deadline,
+    attempt: (parcel: Parcel, queue: MessageQueue, born: number, deadline: Deadline, timeout: number) => Promise<T>,
+    onlyIfNotStored: boolean,
+  ): Promise<{ answer: T; queue: MessageQueue }> {
     const { topic } = parcel;
     const born = Date.now();
     let queues = this.#routes.known(topic) ?? await this.#routes.find(topic, deadline);
@@ -72,13 +95,13 @@ export class Delivery {
       if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
       try {
         const timeout = failed.length === 0 ? deadline.timeout : Math.max(1, deadline.left);
-        return { answer: await this.#ask(parcel, queue, born, deadline, timeout), queue };
+        return { answer: await attempt(parcel, queue, born, deadline, timeout), queue };
       } catch (error) {
         deadline.signal?.throwIfAborted();
         failed = [...failed, { queue, error }];
         this.#routes.doubt(topic, error);
         const queueIsGone = placement.queue === undefined && isUnknownQueue(error);
-        const again = queueIsGone || mayRetry(error, given !== undefined);
+        const again = queueIsGone || mayRetry(error, onlyIfNotStored || given !== undefined);
         if (!again || failed.length > this.#options.retries || deadline.left <= 0) {
           throw sendFailed(topic, failed, deadline.timeout);
         }
@@ -88,18 +111,38 @@ export class Delivery {
     }
   }
 
-  #ask(
+  #ask = (
     parcel: Parcel,
     queue: MessageQueue,
     born: number,
     deadline: Deadline,
     timeout: number,
-  ): Promise<Delivered["answer"]> {
+  ): Promise<Delivered["answer"]> => {
     const { end, signal } = deadline;
     const options = { body: parcel.body, timeout, deadline: end, signal, accept: STORED_CODES };
     const spec = parcel.batch ? sendBatch : sendMessage;
     return this.#master(queue).callWith(spec, this.#headers.of(queue, parcel, born), options);
-  }
+  };
+
+  #hand = async (
+    parcel: Parcel,
+    queue: MessageQueue,
+    born: number,
+    deadline: Deadline,
+    timeout: number,
+  ): Promise<void> => {
+    const pace = this.#paceOf(queue.broker);
+    if (pace.isFull) await pace.room(deadline);
+    const onServed = pace.next(parcel.body.length);
+    try {
+      const options = { body: parcel.body, timeout, deadline: deadline.end, signal: deadline.signal };
+      const header = this.#headers.of(queue, parcel, born);
+      await this.#master(queue).sendOneway(sendMessage, header, options, onServed);
+    } catch (error) {
+      onServed?.(); // it may not have left
+      throw error;
+    }
+  };
 
   /** Another broker is tried at once, and so is one whose connection was lost: connecting has a pause of its own. */
   async #pauseBefore(queue: MessageQueue, attempts: readonly FailedAttempt[], deadline: Deadline): Promise<void> {
@@ -111,6 +154,12 @@ export class Delivery {
 
   #master(queue: MessageQueue): Endpoint {
     return this.#cluster.broker(queue.broker, 0, true);
+  }
+
+  #paceOf(broker: string): OnewayPace {
+    let pace = this.#paces.get(broker);
+    if (pace === undefined) this.#paces.set(broker, pace = new OnewayPace());
+    return pace;
   }
 }
 

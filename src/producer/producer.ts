@@ -10,7 +10,7 @@ import { TimeoutError, ValidationError } from "../errors.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "./deadline.ts";
 import { Delivery } from "./delivery.ts";
-import { MessageEncoder } from "./encoding.ts";
+import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { receiptOf, type SendReceipt } from "./receipt.ts";
@@ -40,6 +40,17 @@ export interface Producer {
    *   `SEND_TIMEOUT`, `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, `ROUTE_NOT_AVAILABLE` or `PRODUCER_CLOSED`
    */
   send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt>;
+  /**
+   * Sends a message and asks for no answer; resolves when its bytes have been handed to the system.
+   *
+   * Whether it is stored nobody tells; a healthy broker stores all of them. A loop that awaits each send is held back by
+   * a broker that is behind: every 64th message, or 256 KiB, asks for an answer after all, and when eight of these are
+   * missing sends wait. There is another attempt only if it is certain that nothing has left.
+   *
+   * @throws {ValidationError} if the message or an option is not allowed: nothing was sent then
+   * @throws {ProducerError} if it could not be handed over, as {@linkcode Producer.send}
+   */
+  sendOneway(message: OutgoingMessage, options?: SendOptions): Promise<void>;
   /**
    * Sends messages in few requests; resolves with their receipts, in their order, when all are stored.
    *
@@ -73,6 +84,8 @@ export function createProducer(cluster: Cluster, options?: ProducerOptions): Pro
 class ClusterProducer implements Producer {
   #cluster: Cluster;
   #options: CheckedProducerOptions;
+  /** How a send is made that is told nothing. */
+  #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
   #delivery: Delivery;
   #batches: BatchSender;
@@ -83,6 +96,7 @@ class ClusterProducer implements Producer {
   constructor(cluster: Cluster, options: CheckedProducerOptions) {
     this.#cluster = cluster;
     this.#options = options;
+    this.#defaults = { timeout: options.sendTimeout };
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
@@ -93,13 +107,21 @@ class ClusterProducer implements Producer {
   async send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt> {
     this.#begin("send a message");
     try {
-      const { sendTimeout } = this.#options;
-      const checked = options === undefined ? { timeout: sendTimeout } : checkSendOptions(options, sendTimeout);
-      checked.signal?.throwIfAborted();
-      const encoded = this.#encoder.encode(message, checked);
-      requireTopicOfQueue(checked, encoded.topic);
+      const checked = this.#check(options);
+      const encoded = this.#encode(message, checked);
       const deadline = new Deadline(checked.timeout, checked.signal);
       return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
+    } finally {
+      this.#end();
+    }
+  }
+
+  async sendOneway(message: OutgoingMessage, options?: SendOptions): Promise<void> {
+    this.#begin("send a message one-way");
+    try {
+      const checked = this.#check(options);
+      const encoded = this.#encode(message, checked);
+      await this.#delivery.deliverOneway(encoded, checked, new Deadline(checked.timeout, checked.signal));
     } finally {
       this.#end();
     }
@@ -122,6 +144,19 @@ class ClusterProducer implements Producer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #check(options: SendOptions | undefined): CheckedSendOptions {
+    if (options === undefined) return this.#defaults;
+    const checked = checkSendOptions(options, this.#options.sendTimeout);
+    checked.signal?.throwIfAborted();
+    return checked;
+  }
+
+  #encode(message: OutgoingMessage, options: CheckedSendOptions): EncodedMessage {
+    const encoded = this.#encoder.encode(message, options);
+    requireTopicOfQueue(options, encoded.topic);
+    return encoded;
   }
 
   #begin(action: string): void {

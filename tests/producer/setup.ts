@@ -74,20 +74,25 @@ export function joinRoutes(brokers: readonly [EmbeddedBroker, ...EmbeddedBroker[
 
 /** Reads what a queue holds; the cluster must have sent to its broker. */
 export async function messagesIn(cluster: Cluster, queue: MessageQueue): Promise<readonly StoredMessage[]> {
-  const header = {
-    consumerGroup: "reader",
-    topic: queue.topic,
-    queueId: queue.queueId,
-    queueOffset: 0,
-    maxMsgNums: 1_024,
-    sysFlag: PullSysFlag.SUBSCRIPTION,
-    commitOffset: 0,
-    suspendTimeoutMillis: 0,
-    subscription: "*",
-    subVersion: 0,
-  };
-  const { body } = await cluster.broker(queue.broker).call(pullMessage, header, { timeout: 3_000 });
-  return decodeRecords(body, queue).messages;
+  const messages: StoredMessage[] = [];
+  for (let queueOffset = 0;;) {
+    const header = {
+      consumerGroup: "reader",
+      topic: queue.topic,
+      queueId: queue.queueId,
+      queueOffset,
+      maxMsgNums: 1_024,
+      sysFlag: PullSysFlag.SUBSCRIPTION,
+      commitOffset: 0,
+      suspendTimeoutMillis: 0,
+      subscription: "*",
+      subVersion: 0,
+    };
+    const answer = await cluster.broker(queue.broker).call(pullMessage, header, { timeout: 3_000 });
+    messages.push(...decodeRecords(answer.body, queue).messages);
+    queueOffset = answer.header.nextBeginOffset; // brokers have a limit of their own
+    if (queueOffset >= answer.header.maxOffset) return messages;
+  }
 }
 
 /** Collects the sends that a broker receives, in order. */

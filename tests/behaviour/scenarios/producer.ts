@@ -73,6 +73,30 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "oneway: a loop of sendOneway() stores every message, those of one key in one queue",
+    async run(t: Scene) {
+      const [topic, ordered] = [await t.topic(4), await t.topic(4)];
+      const mq = await t.connect();
+      const producer = await mq.producer();
+      await producer.sendOneway({ topic, body: "tagged", tags: "päid", keys: ["42"], properties: { region: "ü" } });
+      for (const body of texts(3_000)) await producer.sendOneway({ topic, body });
+      for (const body of texts(50)) await producer.sendOneway({ topic: ordered, body }, { orderingKey: "one" });
+      await Promise.all(texts(300, "together").map((body) => producer.sendOneway({ topic, body })));
+      const consumer = await mq.consumer({ group: t.group(), topics: [topic, ordered], consumeFrom: "first" });
+      const got = await take(consumer, 3_351);
+      const free = got.filter((message) => message.topic === topic);
+      assertEquals(sortedTexts(free), ["tagged", ...texts(3_000), ...texts(300, "together")].sort());
+      const tagged = free.find((message) => message.text() === "tagged");
+      assertEquals([tagged?.tags, tagged?.keys, tagged?.property("region")], ["päid", ["42"], "ü"]);
+      const queues = byQueue(got.filter((message) => message.topic === ordered));
+      // Brokers work on several requests at once: one queue is sure, the order is not, as nobody waits for an answer.
+      assertEquals([...queues.values()].map((messages) => sortedTexts(messages)), [texts(50).sort()]);
+      await producer.close();
+      const error = await within(assertRejects(() => producer.sendOneway({ topic, body: "late" })), "a late send");
+      assertInstanceOf(error, ProducerError);
+    },
+  },
+  {
     name: "sendBatch() stores all of a batch: many, of several topics, and more than fit into one request",
     async run(t: Scene) {
       const [one, two] = [await t.topic(2), await t.topic(2)];

@@ -1,0 +1,73 @@
+/**
+ * How far one-way sends may be ahead of a broker.
+ *
+ * A socket pushes back only while the broker does not read, and brokers always do: they put requests into a row, and
+ * drop without a word what does not fit into it, or has waited there for 200 ms. So now and then a one-way send asks
+ * for an answer after all, which nobody waits for until too many are missing.
+ *
+ * Source: BrokerConfig (`sendThreadPoolQueueCapacity`, `waitTimeMillsInSendQueue`), NettyRemotingAbstract.
+ *
+ * @module
+ */
+
+import type { Deadline } from "./deadline.ts";
+
+/** Every so many messages, or bytes of bodies, an answer is asked for. */
+const MESSAGES = 64;
+const BYTES = 256 * 1024;
+/** How many answers may be missing: with 512 messages a broker's row of 10 000 has room for others. */
+const MOST_MISSING = 8;
+
+/** The pace of one producer's one-way sends to one broker. */
+export class OnewayPace {
+  #messages = 0;
+  #bytes = 0;
+  /** Answers that were asked for and are not there. */
+  #missing = 0;
+  #waiting = new Set<() => void>();
+
+  /** Whether the next message has to wait for {@linkcode OnewayPace.room}. */
+  get isFull(): boolean {
+    return this.#missing >= MOST_MISSING;
+  }
+
+  /**
+   * Waits until the broker has caught up.
+   *
+   * @throws {TimeoutError} when the time is over; the signal's reason when it aborts
+   */
+  async room(deadline: Deadline): Promise<void> {
+    let wake!: () => void;
+    const room = new Promise<void>((resolve) => this.#waiting.add(wake = resolve));
+    try {
+      await deadline.wait(room, "send one-way to a broker that is behind");
+    } finally {
+      this.#waiting.delete(wake);
+    }
+  }
+
+  /** Counts a message; if an answer is to be asked for with it, gives who has to hear that it is there or lost. */
+  next(bytes: number): (() => void) | undefined {
+    this.#messages++;
+    this.#bytes += bytes;
+    if (this.#messages < MESSAGES && this.#bytes < BYTES) return undefined;
+    this.#messages = 0;
+    this.#bytes = 0;
+    this.#missing++;
+    let isMissing = true;
+    return () => {
+      if (isMissing) this.#answered();
+      isMissing = false;
+    };
+  }
+
+  #answered(): void {
+    this.#missing--;
+    let woken = this.#missing === 0 ? Infinity : MESSAGES; // with none missing, nobody else would wake the rest
+    for (const wake of this.#waiting) {
+      if (woken-- === 0) return;
+      this.#waiting.delete(wake);
+      wake();
+    }
+  }
+}
