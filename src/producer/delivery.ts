@@ -55,6 +55,21 @@ export class Delivery {
     this.#stopped = true;
   }
 
+  /** The queue of an ordering key, as far as the topic's queues are known now. */
+  queueOfKey(topic: string, key: string): MessageQueue | undefined {
+    const queues = this.#routes.known(topic);
+    return queues === undefined ? undefined : queueOfKey(queues, key);
+  }
+
+  /**
+   * Asks for the queues of a topic that are not known.
+   *
+   * @throws {ProducerError} as {@linkcode Delivery.deliver} does without any
+   */
+  findQueues(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
+    return this.#routes.find(topic, deadline);
+  }
+
   /**
    * Delivers a request: on the queue that is wanted, else on the next one of the topic, and if that fails on another
    * broker, or on another queue of the same broker if it is the only one.

@@ -10,6 +10,8 @@ import { MAX_GROUP_LENGTH, OptionsCheck } from "../options.ts";
 export const DEFAULT_PRODUCER_GROUP = "denorocket-producer";
 /** The longest that one send may be told to take, in milliseconds. */
 export const MAX_SEND_TIMEOUT = 600_000;
+/** The longest that a message may wait for others, in milliseconds. */
+const MAX_LINGER = 1_000;
 /** The largest body that fits into a frame together with its header, in bytes. Source: NettyDecoder. */
 const LARGEST_BODY = 16_000_000;
 /** What other clients take for "no group given". Source: Validators. */
@@ -50,6 +52,28 @@ export interface ProducerOptions {
    * @default {4_194_304}
    */
   maxMessageSize?: number;
+  /**
+   * How long a `send()` may wait for others to share its request, 0 to 1 000 ms; 0 gives each a request of its own.
+   *
+   * It waits only while a request is under way: what is sent then to the same topic without a key or queue, or to the
+   * same queue by either, leaves as one batch when that request is answered, when there are `batchBytes`, or when this
+   * time is over, whatever is first. With nothing under way a message leaves at once, so a caller that sends one after
+   * another loses nothing. Each caller gets its own receipt or error, and its own `timeout` and `signal` count.
+   *
+   * Messages with an `orderingKey` or a `queue` leave one request after the other, in the order of their sends, and wait
+   * for the one before however long it takes. A message with a `delayLevel`, one that is packed and one that is too
+   * large for a batch travel alone. Messages of one batch go to one queue.
+   *
+   * @default {0}
+   */
+  linger?: number;
+  /**
+   * How large a request gets by `linger`, 1 024 to 16 000 000 bytes, at most `maxMessageSize`; a larger message travels
+   * alone. `sendBatch()` does not care.
+   *
+   * @default {65_536}
+   */
+  batchBytes?: number;
 }
 
 /** Options with every default filled in. */
@@ -61,6 +85,8 @@ const names: readonly (keyof ProducerOptions)[] = [
   "retries",
   "compressAbove",
   "maxMessageSize",
+  "linger",
+  "batchBytes",
 ];
 
 /**
@@ -80,6 +106,8 @@ export function checkProducerOptions(options: ProducerOptions = {}): CheckedProd
       ? false
       : check.integer("compressAbove", compressAbove, 4_096, 1, LARGEST_BODY, "bytes; false packs none"),
     maxMessageSize: check.integer("maxMessageSize", options.maxMessageSize, 4_194_304, 1, LARGEST_BODY, "bytes"),
+    linger: check.integer("linger", options.linger, 0, 0, MAX_LINGER, "ms; 0 gathers nothing"),
+    batchBytes: check.integer("batchBytes", options.batchBytes, 65_536, 1_024, LARGEST_BODY, "bytes"),
   };
   check.done();
   return checked;

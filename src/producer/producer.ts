@@ -11,6 +11,7 @@ import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "./deadline.ts";
 import { Delivery } from "./delivery.ts";
 import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
+import { Gatherer } from "./gatherer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { receiptOf, type SendReceipt } from "./receipt.ts";
@@ -89,6 +90,8 @@ class ClusterProducer implements Producer {
   #encoder: MessageEncoder;
   #delivery: Delivery;
   #batches: BatchSender;
+  /** Only with `linger`. */
+  #gatherer: Gatherer | undefined;
   #inFlight = 0;
   #onIdle = (): void => {};
   #closing: Promise<void> | undefined;
@@ -100,6 +103,7 @@ class ClusterProducer implements Producer {
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
+    if (options.linger > 0) this.#gatherer = new Gatherer(this.#delivery, options);
     cluster.attach(this);
     cluster.membership.addProducer(options.group);
   }
@@ -110,6 +114,7 @@ class ClusterProducer implements Producer {
       const checked = this.#check(options);
       const encoded = this.#encode(message, checked);
       const deadline = new Deadline(checked.timeout, checked.signal);
+      if (this.#gatherer !== undefined) return await this.#gatherer.send(encoded, checked, deadline);
       return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
     } finally {
       this.#end();
@@ -169,6 +174,7 @@ class ClusterProducer implements Producer {
   }
 
   async #close(): Promise<void> {
+    this.#gatherer?.flush();
     if (this.#inFlight > 0) {
       const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
       await new Deadline(this.#options.sendTimeout).wait(idle, "close a producer").catch((error) => {

@@ -15,6 +15,8 @@ Deno.test("checkProducerOptions() fills the defaults in", () => {
     retries: 2,
     compressAbove: 4_096,
     maxMessageSize: 4_194_304,
+    linger: 0,
+    batchBytes: 65_536,
   });
   assertEquals(checkProducerOptions({ group: "billing", compressAbove: false, retries: 0 }), {
     group: "billing",
@@ -22,14 +24,25 @@ Deno.test("checkProducerOptions() fills the defaults in", () => {
     retries: 0,
     compressAbove: false,
     maxMessageSize: 4_194_304,
+    linger: 0,
+    batchBytes: 65_536,
   });
 });
 
 Deno.test("checkProducerOptions() names every problem at once, unknown names included", () => {
-  const bad = { group: "a b", sendTimeout: 0, retries: 1.5, compressAbove: true, maxMessageSize: 2e7, topic: "x" };
+  const bad = {
+    group: "a b",
+    sendTimeout: 0,
+    retries: 1.5,
+    compressAbove: true,
+    maxMessageSize: 2e7,
+    linger: 1_001,
+    batchBytes: 1_023,
+    topic: "x",
+  };
   assertEquals(
     complaints(() => checkProducerOptions(bad as unknown as ProducerOptions)),
-    ["topic", "group", "sendTimeout", "retries", "compressAbove", "maxMessageSize"],
+    ["topic", "group", "sendTimeout", "retries", "compressAbove", "maxMessageSize", "linger", "batchBytes"],
   );
   assertEquals(complaints(() => checkProducerOptions({ group: "DEFAULT_PRODUCER" })), ["group"]);
   assertEquals(complaints(() => checkProducerOptions([] as unknown as ProducerOptions)), ["options"]);

@@ -1,7 +1,7 @@
 /** Sending: what is sent is what consumers get, and what cannot be sent is said. */
 
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
-import { json, ProducerError, ValidationError } from "../../../mod.ts";
+import { json, ProducerError, type SendReceipt, ValidationError } from "../../../mod.ts";
 import { PropertyName } from "../../../src/wire/codes.ts";
 import { byQueue, type Scenario, type Scene, sortedTexts, take, textOf, texts, within } from "../harness.ts";
 
@@ -94,6 +94,84 @@ export const scenarios: Scenario[] = [
       await producer.close();
       const error = await within(assertRejects(() => producer.sendOneway({ topic, body: "late" })), "a late send");
       assertInstanceOf(error, ProducerError);
+    },
+  },
+  {
+    name: "linger: many single sends take few requests, and each receipt tells where its message is",
+    async run(t: Scene) {
+      const [one, two] = [await t.topic(3), await t.topic(1)];
+      const mq = await t.connect();
+      const producer = await mq.producer({ linger: 20 });
+      let left = 1_200;
+      const sent: { body: string; topic: string; receipt: SendReceipt }[] = [];
+      const caller = async (number: number) => {
+        while (left-- > 0) {
+          const [topic, body] = [left % 5 === 0 ? two : one, `${number} ${left}`];
+          sent.push({
+            topic,
+            body,
+            receipt: await producer.send({ topic, body, tags: `t${left % 2}`, keys: [body.replace(" ", "-")] }),
+          });
+        }
+      };
+      await Promise.all(Array.from({ length: 60 }, (_, number) => caller(number)));
+      const delayed = producer.send({ topic: one, body: "later" }, { delayLevel: 1 });
+      const large = producer.send({ topic: one, body: "x".repeat(100_000) });
+      await Promise.all([delayed, large]);
+      const consumer = await mq.consumer({ group: t.group(), topics: [one, two], consumeFrom: "first" });
+      const got = new Map((await take(consumer, 1_202)).map((message) => [message.messageId, message]));
+      assertEquals(got.size, 1_202);
+      assertEquals(got.get((await large).messageId)?.text(), "x".repeat(100_000));
+      for (const { topic, body, receipt } of sent) {
+        const message = got.get(receipt.messageId);
+        assertEquals([message?.topic, message?.text(), message?.keys], [topic, body, [body.replace(" ", "-")]]);
+        assertEquals([message?.queue, message?.queueOffset], [receipt.queue, receipt.queueOffset]);
+        assertEquals([message?.offsetMessageId, receipt.status], [receipt.offsetMessageId, "stored"]);
+      }
+      const requests = new Set(sent.map(({ receipt }) => receipt.transactionId ?? "batch"));
+      assert(requests.size < sent.length / 2, `${requests.size} of ${sent.length} messages went by themselves`);
+    },
+  },
+  {
+    name: "linger: messages of one key are stored in the order of their sends, and close() flushes",
+    async run(t: Scene) {
+      const topic = await t.topic(4);
+      const mq = await t.connect();
+      const producer = await mq.producer({ linger: 1_000, batchBytes: 4_096 });
+      const keys = texts(12, "key");
+      const sent: Promise<SendReceipt>[] = [];
+      for (let turn = 0; turn < 100; turn++) {
+        for (const orderingKey of keys) {
+          const body = `${orderingKey} ${turn}`.padEnd(turn % 25 === 24 ? 6_000 : 0); // packed: it travels alone
+          sent.push(producer.send({ topic, body }, { orderingKey }));
+        }
+        if (turn === 20) await sent[0];
+      }
+      await within(producer.close(), "the end of close()");
+      const receipts = await within(Promise.all(sent), "all receipts");
+      assertEquals(new Set(receipts.map(({ messageId }) => messageId)).size, 1_200);
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const got = await take(consumer, 1_200);
+      for (const key of keys) {
+        const mine = got.filter((message) => message.property(PropertyName.SHARDING_KEY) === key);
+        assertEquals(mine.map((message) => message.text().trim()), texts(100, `${key} `));
+        assertEquals(byQueue(mine).size, 1, key);
+      }
+    },
+  },
+  {
+    name: "linger: a message that is too large for the broker fails alone",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const mq = await t.connect();
+      const options = { linger: 20, maxMessageSize: 8_000_000, batchBytes: 8_000_000, compressAbove: false } as const;
+      const producer = await mq.producer(options);
+      const bodies: (string | Uint8Array)[] = ["a", new Uint8Array(5_000_000), "b"];
+      const [a, large, b] = await Promise.allSettled(bodies.map((body) => producer.send({ topic, body })));
+      assertEquals([a?.status, large?.status, b?.status], ["fulfilled", "rejected", "fulfilled"]);
+      assert(large?.status === "rejected" && large.reason instanceof ProducerError);
+      assertStringIncludes(large.reason.message, "13");
+      assertEquals(await t.broker.maxOffset({ topic, queueId: 0 }), 2);
     },
   },
   {

@@ -1,0 +1,69 @@
+/**
+ * The ends of many waits.
+ *
+ * @module
+ */
+
+import type { Deadline } from "./deadline.ts";
+
+/** Something that waits until a time at the most. */
+export interface Expiring {
+  /** The time. */
+  readonly deadline: Deadline;
+}
+
+/** Ends waits whose time is over. One timer serves all: it is set for the earliest, and looks at all when it fires. */
+export class Expiry<T extends Expiring> {
+  #waits = new Set<T>();
+  #onLate: (wait: T) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #due = Infinity;
+  #isClosing = false;
+
+  /** Makes an empty set of waits; `onLate` ends one, which has to be deleted then. */
+  constructor(onLate: (wait: T) => void) {
+    this.#onLate = onLate;
+  }
+
+  /** Watches a wait. */
+  add(wait: T): void {
+    this.#waits.add(wait);
+    this.#watch(wait.deadline.end);
+  }
+
+  /** Forgets a wait that has ended. */
+  delete(wait: T): void {
+    this.#waits.delete(wait);
+    if (this.#isClosing) this.#stop();
+  }
+
+  /** Keeps no timer once there is no wait: until then the next wait could use it. */
+  close(): void {
+    this.#isClosing = true;
+    this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#waits.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#due = Infinity;
+  }
+
+  #watch(end: number): void {
+    if (end >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = end;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, end - performance.now()));
+  }
+
+  #expire(): void {
+    this.#due = Infinity;
+    const now = performance.now();
+    let next = Infinity;
+    for (const wait of this.#waits) {
+      if (wait.deadline.end > now) next = Math.min(next, wait.deadline.end);
+      else this.#onLate(wait);
+    }
+    if (next < Infinity) this.#watch(next);
+  }
+}
