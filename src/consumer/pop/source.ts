@@ -91,12 +91,11 @@ export class PopSource<T = unknown> implements Shelf {
   take(max: number): { deliveries: readonly Delivery<T>[]; deadline: number } | undefined {
     this.#dropExpired();
     const first = this.#ready[0];
-    if (first === undefined) return undefined;
-    const deliveries = first.deliveries.splice(0, max);
+    const deliveries = first?.deliveries.splice(0, max) ?? [];
     this.#count -= deliveries.length;
-    if (first.deliveries.length === 0) this.#ready.shift();
-    this.wake();
-    return { deliveries, deadline: first.deadline };
+    if (first?.deliveries.length === 0) this.#ready.shift();
+    this.wake(); // also if there was nothing but what has expired
+    return first === undefined ? undefined : { deliveries, deadline: first.deadline };
   }
 
   #dropExpired(): void {

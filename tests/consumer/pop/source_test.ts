@@ -1,0 +1,212 @@
+/** The pops of one topic at one broker: when they leave, and what becomes of what they bring. */
+
+import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import type { PopAnswer } from "../../../src/cluster/pop_client.ts";
+import { Dispatcher } from "../../../src/consumer/dispatcher.ts";
+import { PopSource } from "../../../src/consumer/pop/source.ts";
+import { NetworkError, ResponseError } from "../../../src/errors.ts";
+import { settleMicrotasks } from "../fakes.ts";
+import { delivery, fakeMonotonicClock, offsetsOf } from "./fakes.ts";
+
+const INVISIBLE = 60_000;
+
+/** A source with a broker that answers when it is told to. */
+class Bench {
+  readonly source: PopSource;
+  readonly log: string[] = [];
+  room = true;
+  #answers: ((answer: PopAnswer | Error) => void)[] = [];
+  #next = 0;
+
+  constructor(ahead = 4) {
+    this.source = new PopSource({ topic: "orders", broker: "b", queueId: -1 }, {
+      pop: () =>
+        new Promise((resolve, reject) => {
+          this.log.push("pop");
+          this.#answers.push((answer) => answer instanceof Error ? reject(answer) : resolve(answer));
+        }),
+      mayPop: () => this.room,
+      ahead,
+      invisibleTime: INVISIBLE,
+      receive: ({ popped }) => popped.map(() => delivery(this.#next++)),
+      onMessages: ({ count }) => this.log.push(`has ${count}`),
+      onError: (error) => this.log.push(`failed ${(error as Error).message}`),
+      onExpired: (count) => this.log.push(`expired ${count}`),
+    });
+  }
+
+  get pops(): number {
+    return this.log.filter((line) => line === "pop").length;
+  }
+
+  /** Answers the oldest pop that waits. */
+  async answer(answer: number | PopAnswer["kind"] | Error): Promise<void> {
+    const popped = typeof answer === "number" ? Array(answer).fill(undefined) : [];
+    const kind = typeof answer === "number" ? "found" : answer;
+    this.#answers.shift()!(kind instanceof Error ? kind : { kind: kind as PopAnswer["kind"], popped, broken: [] });
+    await settleMicrotasks();
+  }
+
+  take(max = 32): number[] | undefined {
+    const taken = this.source.take(max);
+    return taken === undefined ? undefined : offsetsOf(taken.deliveries.map(({ message }) => message));
+  }
+}
+
+Deno.test("PopSource stands still until it is woken, and then pops until one answer is ahead", async () => {
+  const bench = new Bench(4);
+  assertEquals([bench.pops, bench.source.lastPop], [0, 0]);
+  bench.source.wake();
+  bench.source.wake();
+  assertEquals([bench.pops, bench.source.handsOut], [1, false]);
+  await bench.answer(3);
+  assertEquals([bench.log, bench.source.count, bench.source.handsOut], [["pop", "pop", "has 3"], 3, true]);
+  await bench.answer(1);
+  assertEquals([bench.pops, bench.source.count], [2, 4], "there is one answer ahead");
+  assertEquals([bench.take(3), bench.pops], [[0, 1, 2], 3]);
+  bench.source.stop();
+});
+
+Deno.test("PopSource.take() gives messages of one answer at a time, with its deadline", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench(8);
+  bench.source.wake();
+  const start = performance.now();
+  await bench.answer(2);
+  time.tick(1_000);
+  await bench.answer(2);
+  const [first, second] = [bench.source.take(32)!, bench.source.take(32)!];
+  assertEquals([first.deliveries.length, first.deadline - start], [2, INVISIBLE]);
+  assertEquals([second.deliveries.length, second.deadline - start], [2, INVISIBLE + 1_000]);
+  assertEquals(bench.source.take(32), undefined);
+  bench.source.stop();
+});
+
+Deno.test("PopSource pops nothing while there is no room, and goes on when it is woken", async () => {
+  const bench = new Bench(4);
+  bench.room = false;
+  bench.source.wake();
+  assertEquals(bench.pops, 0);
+  bench.room = true;
+  bench.source.wake();
+  bench.room = false;
+  await bench.answer(1);
+  assertEquals([bench.pops, bench.take()], [1, [0]]);
+  bench.room = true;
+  bench.source.wake();
+  assertEquals(bench.pops, 2);
+  bench.source.stop();
+});
+
+Deno.test("PopSource drops what nobody has asked for in the invisible time, says so, and pops again", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench(4);
+  bench.source.wake();
+  await bench.answer(3);
+  time.tick(10_000);
+  await bench.answer(1);
+  time.tick(50_000);
+  assertEquals([bench.take(), bench.log.slice(-2)], [[3], ["expired 3", "pop"]]);
+  await bench.answer(4);
+  time.tick(INVISIBLE);
+  assertEquals(bench.take(), undefined);
+  assertEquals(
+    bench.log.slice(-2),
+    ["expired 4", "pop"],
+    "a source that is full of dead messages stands still for ever",
+  );
+  await bench.answer(2);
+  assertEquals(bench.take(), [8, 9]);
+  bench.source.stop();
+});
+
+Deno.test("PopSource: a loop that comes too late for what is here waits for the next, and gets it", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench(4);
+  const dispatcher = new Dispatcher<PopSource, { topic: string; offsets: number[]; release(): void }>(
+    32,
+    (source, max) => {
+      const taken = source.take(max);
+      if (taken === undefined) return undefined;
+      return { topic: "orders", offsets: offsetsOf(taken.deliveries.map(({ message }) => message)), release() {} };
+    },
+  );
+  bench.source.wake();
+  await bench.answer(4);
+  dispatcher.offer(bench.source);
+  time.tick(INVISIBLE);
+  const taken = dispatcher.take({});
+  await time.tickAsync(0);
+  await settleMicrotasks();
+  await bench.answer(1);
+  dispatcher.arrived(bench.source);
+  assertEquals((await taken)?.offsets, [4]);
+  bench.source.stop();
+  dispatcher.close();
+});
+
+Deno.test("PopSource waits after errors, tells of the first in a row, and waits longer for a broker that is full", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench();
+  bench.source.wake();
+  /** After an answer, how long the next pop takes to leave. */
+  const pauseAfter = async (answer: number | PopAnswer["kind"] | Error): Promise<number> => {
+    await bench.answer(answer);
+    const [pops, from] = [bench.pops, Date.now()];
+    for (let waited = 0; bench.pops === pops && waited < 5_000; waited++) {
+      time.tick(1);
+      await settleMicrotasks();
+    }
+    return Date.now() - from;
+  };
+  assertEquals(await pauseAfter(new ResponseError("PopMessage", 1, "b", "no")), 1_000);
+  assertEquals(await pauseAfter(new ResponseError("PopMessage", 215, "b", "slow")), 20);
+  assertEquals(await pauseAfter(new NetworkError("gone", "b", "CONNECTION_LOST")), 20);
+  assertEquals(await pauseAfter(new NetworkError("what?", "b", "MALFORMED_FRAME")), 1_000);
+  assertEquals(await pauseAfter("full"), 1_000);
+  assertEquals(bench.log.filter((line) => line.startsWith("failed")).length, 1);
+  assertEquals(await pauseAfter(new ResponseError("PopMessage", 1, "b", "again")), 1_000);
+  assertEquals(bench.log.filter((line) => line.startsWith("failed")).length, 2);
+  bench.source.stop();
+});
+
+Deno.test("PopSource does not ask a broker in a tight loop that does not hold pops", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench();
+  bench.source.wake();
+  for (let i = 0; i < 3; i++) await bench.answer("empty");
+  assertEquals(bench.pops, 4);
+  await bench.answer("empty");
+  assertEquals(bench.pops, 4);
+  time.tick(200);
+  await settleMicrotasks();
+  assertEquals(bench.pops, 5);
+  time.tick(15_000);
+  await bench.answer("empty"); // this one was held
+  assertEquals(bench.pops, 6);
+  bench.source.stop();
+});
+
+Deno.test("PopSource.stop() forgets what is here, and takes nothing of what is on its way", async () => {
+  using time = new FakeTime();
+  const bench = new Bench(8);
+  bench.source.wake();
+  await bench.answer(3);
+  assertEquals(bench.source.stop(), 3);
+  await bench.answer(2);
+  bench.source.wake();
+  assertEquals([bench.source.count, bench.source.handsOut, bench.take(), bench.pops], [0, false, undefined, 2]);
+  const other = new Bench();
+  other.source.wake();
+  await other.answer(new ResponseError("PopMessage", 1, "b", "no"));
+  other.source.stop(); // while it waits
+  time.tick(60_000);
+  await settleMicrotasks();
+  assertEquals(other.pops, 1);
+});
