@@ -121,11 +121,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
       const allowed = `an integer from ${MIN_INVISIBLE} to ${MAX_INVISIBLE} (ms)`;
       throw new ValidationError("extend a batch", [{ field: "ms", value: ms, allowed }]);
     }
-    if (!batch.counts) {
-      throw new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
-        code: "BATCH_VOID",
-      });
-    }
+    if (!batch.counts) throw timeIsOver();
     const from = performance.now();
     await Promise.all(
       batch.unclaimed().map(async (at) => {
@@ -133,6 +129,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
         delivery.receipt = await this.#context.client.changeInvisibleTime(ackOf(delivery), ms);
       }),
     );
+    if (!batch.counts) throw timeIsOver(); // meanwhile
     batch.deadline = from + ms;
     this.#watch(batch.deadline);
   }
@@ -245,10 +242,10 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
 
   /** Keeps a request until it has ended: closing waits for it. */
   #work(work: Promise<unknown>): Promise<void> {
-    const sending = work.then(() => {}).finally(() => this.#sending.delete(sending));
-    this.#sending.add(sending);
-    sending.catch(() => {}); // the caller hears of it
-    return sending;
+    const done = work.then(() => {});
+    const ended = done.catch(() => {}).then(() => void this.#sending.delete(ended)); // the caller hears of a failure
+    this.#sending.add(ended);
+    return done;
   }
 
   /** One timer for all batches. */
@@ -282,6 +279,12 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     batch.abort(reason);
     this.#settled(batch, batch.claim().length);
   }
+}
+
+function timeIsOver(): ConsumerStateError {
+  return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
+    code: "BATCH_VOID",
+  });
 }
 
 function ackOf<T>({ message: { topic }, receipt }: Delivery<T>): PopAck {
