@@ -16,6 +16,8 @@ const TICKS = 100;
 export interface Usage {
   /** Processor time of all its threads, in seconds. */
   readonly cpu: number;
+  /** The same of the threads that it has now, counted exactly. */
+  readonly threads: number;
   /** The most memory that it had at a time, in bytes. */
   readonly peak: number;
   /** The memory that it has now, in bytes. */
@@ -83,12 +85,22 @@ async function readOutcome(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Pro
 }
 
 async function usageOf(pid: number): Promise<Usage> {
-  if (Deno.build.os !== "linux") return { cpu: 0, peak: 0, resident: 0 };
+  if (Deno.build.os !== "linux") return { cpu: 0, threads: 0, peak: 0, resident: 0 };
   const [stat, status] = await Promise.all([
     Deno.readTextFile(`/proc/${pid}/stat`),
     Deno.readTextFile(`/proc/${pid}/status`),
   ]);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const size = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1_024;
-  return { cpu: (Number(fields[11]) + Number(fields[12])) / TICKS, peak: size("VmHWM"), resident: size("VmRSS") };
+  const cpu = (Number(fields[11]) + Number(fields[12])) / TICKS;
+  return { cpu, threads: await threadSeconds(pid), peak: size("VmHWM"), resident: size("VmRSS") };
+}
+
+/** Processor time of all threads that are there; one that ends meanwhile counts for nothing. */
+async function threadSeconds(pid: number): Promise<number> {
+  const threads = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) =>
+    Deno.readTextFile(`/proc/${pid}/task/${name}/schedstat`).catch(() => "0")
+  );
+  const nanoseconds = (await Promise.all(threads)).map((text) => Number(text.split(" ")[0]));
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9;
 }

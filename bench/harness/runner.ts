@@ -138,7 +138,7 @@ export class Runner {
       await sleep(seconds * 1_000);
       return await Promise.all(running.map(async ([peer, { outcome, usage }], i): Promise<[Peer, Sample]> => {
         const after = await usage();
-        const idleShare = (after.cpu - before[i]!.cpu) / seconds;
+        const idleShare = (after.threads - before[i]!.threads) / seconds;
         return [peer, { outcome, usage: after, idleShare, storedSeconds: NaN }];
       }));
     } finally {
@@ -154,7 +154,7 @@ interface Stored {
 /** The outcome of a program that has told none. */
 const noOutcome: Outcome = { count: 0, distinct: 0, seconds: 0, cpu: 0 };
 
-const nothing = { usage: { cpu: 0, peak: 0, resident: 0 }, storedSeconds: NaN, idleShare: NaN };
+const nothing = { usage: { cpu: 0, threads: 0, peak: 0, resident: 0 }, storedSeconds: NaN, idleShare: NaN };
 
 /** Whether a client gathers single sends: ours is told to, Java's if it is tuned. */
 function gathers({ id }: Peer): boolean {

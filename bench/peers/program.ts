@@ -115,11 +115,13 @@ async function sendSome(work: Work, count: number, send: Send, times: Float64Arr
   await Promise.all(Array.from({ length: work.inFlight }, worker));
 }
 
-/** Messages that are sent at a rate and come back; those before `warmUp` are not counted as late or early. */
+/** Messages that are sent at a rate and come back; the time of those before `warmUp` is not taken. */
 export class RoundTrips {
   readonly #work: Work;
   readonly #sentAt: Float64Array;
   readonly #took: number[] = [];
+  #arrivedEarly = 0;
+  #onWarm = (): void => {};
 
   /** Makes one for the messages of an order. */
   constructor(work: Work) {
@@ -130,18 +132,27 @@ export class RoundTrips {
   /** Takes the time of a message that has come back. */
   arrived(number: number): void {
     if (number >= this.#work.warmUp) this.#took.push(performance.now() - this.#sentAt[number]!);
+    else if (++this.#arrivedEarly === this.#work.warmUp) this.#onWarm();
   }
 
-  /** Sends all messages at the rate of the order, without waiting for their answers. */
+  /** Sends all messages at the rate of the order, without waiting for answers; the warm-up has to be back first. */
   async sendAll(send: (body: Uint8Array) => Promise<unknown>): Promise<void> {
-    const { count, rate, bytes } = this.#work;
+    const { warmUp, count } = this.#work;
+    const isWarm = new Promise<void>((resolve) => this.#onWarm = resolve);
+    await this.#sendSome(0, warmUp, send);
+    if (warmUp > 0) await isWarm;
+    await this.#sendSome(warmUp, count, send);
+  }
+
+  async #sendSome(from: number, to: number, send: (body: Uint8Array) => Promise<unknown>): Promise<void> {
+    const { rate, bytes } = this.#work;
     const begun = performance.now();
     const sends: Promise<unknown>[] = [];
-    while (sends.length < count) {
-      const due = Math.min(count, Math.ceil((performance.now() - begun) * rate / 1_000));
-      while (sends.length < due) {
-        const body = bodyOf(sends.length, bytes);
-        this.#sentAt[sends.length] = performance.now();
+    for (let next = from; next < to;) {
+      const due = Math.min(to, from + Math.ceil((performance.now() - begun) * rate / 1_000));
+      for (; next < due; next++) {
+        const body = bodyOf(next, bytes);
+        this.#sentAt[next] = performance.now();
         sends.push(send(body));
       }
       await new Promise((resolve) => setTimeout(resolve, 1));

@@ -119,31 +119,34 @@ func newProducer() rocketmq.Producer {
 func send() {
 	producer := newProducer()
 	warmUp, count, batch := number("warmUp"), number("count"), number("batch")
-	sendSome(producer, warmUp, make([]float64, warmUp))
+	// The client looks a topic up for each of its first callers at once, and fails some of them.
+	sendSome(producer, 0, batch, 1, make([]float64, warmUp))
+	sendSome(producer, batch, warmUp, number("inFlight"), make([]float64, warmUp))
 	times := make([]float64, (count+batch-1)/batch)
 	span := newSpan()
 	startedAt := time.Now().UnixMilli()
-	sendSome(producer, count, times)
+	sendSome(producer, 0, count, number("inFlight"), times)
 	span.end()
 	p50, p99 := percentiles(times)
 	write(outcome{int64(count), int64(count), span.seconds, span.cpu, 0, startedAt, p50, p99})
 }
 
-func sendSome(producer rocketmq.Producer, total int, times []float64) {
+func sendSome(producer rocketmq.Producer, from int, to int, callers int, times []float64) {
 	batch, bytes, topic := number("batch"), number("bytes"), text("topic")
 	oneway := text("oneway") == "true"
 	var next atomic.Int64
+	next.Store(int64(from))
 	var workers sync.WaitGroup
-	for range number("inFlight") {
+	for range callers {
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
 			for {
 				first := int(next.Add(int64(batch))) - batch
-				if first >= total {
+				if first >= to {
 					return
 				}
-				messages := make([]*primitive.Message, min(batch, total-first))
+				messages := make([]*primitive.Message, min(batch, to-first))
 				for i := range messages {
 					messages[i] = primitive.NewMessage(topic, bodyOf(first+i, bytes))
 				}
@@ -167,28 +170,40 @@ func endToEnd() {
 	count, bytes, topic := number("count"), number("bytes"), text("topic")
 	sentAt := make([]time.Time, count)
 	took := make([]float64, count)
+	warmUp := number("warmUp")
+	warm := make(chan struct{}, warmUp)
 	producer := newProducer()
 	check(newConsumer(func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		for _, message := range messages {
 			number := reception.add(string(message.Body))
 			took[number] = milliseconds(time.Since(sentAt[number]))
+			if number < warmUp {
+				warm <- struct{}{}
+			}
 		}
 		return consumer.ConsumeSuccess, nil
 	}).Start())
-	begun := time.Now()
-	pause := time.Second / time.Duration(number("rate"))
-	for i := range count {
-		time.Sleep(time.Until(begun.Add(time.Duration(i) * pause)))
-		message := primitive.NewMessage(topic, bodyOf(i, bytes))
-		sentAt[i] = time.Now()
-		check(producer.SendAsync(context.Background(), func(_ context.Context, _ *primitive.SendResult, err error) {
-			check(err)
-		}, message))
+	sendAtRate := func(from int, to int) {
+		begun := time.Now()
+		pause := time.Second / time.Duration(number("rate"))
+		for i := from; i < to; i++ {
+			time.Sleep(time.Until(begun.Add(time.Duration(i-from) * pause)))
+			message := primitive.NewMessage(topic, bodyOf(i, bytes))
+			sentAt[i] = time.Now()
+			check(producer.SendAsync(context.Background(), func(_ context.Context, _ *primitive.SendResult, err error) {
+				check(err)
+			}, message))
+		}
 	}
+	sendAtRate(0, warmUp)
+	for range warmUp {
+		<-warm
+	}
+	sendAtRate(warmUp, count)
 	<-reception.done
 	time.Sleep(100 * time.Millisecond) // the last message's time is written after it was entered
 	result := reception.outcome()
-	result.P50, result.P99 = percentiles(took[number("warmUp"):])
+	result.P50, result.P99 = percentiles(took[warmUp:])
 	write(result)
 }
 

@@ -199,19 +199,30 @@ public class BenchPeer {
         Reception reception = new Reception();
         long[] sentAt = new long[count];
         long[] took = new long[count];
+        CountDownLatch warm = new CountDownLatch(number("warmUp"));
         DefaultMQProducer producer = producer();
         producer.start();
         consumer((messages, context) -> {
             for (MessageExt message : messages) {
                 int number = reception.add(new String(message.getBody(), StandardCharsets.UTF_8));
                 took[number] = System.nanoTime() - sentAt[number];
+                if (number < number("warmUp")) warm.countDown();
             }
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         }).start();
+        sendAtRate(producer, 0, number("warmUp"), sentAt);
+        warm.await();
+        sendAtRate(producer, number("warmUp"), count, sentAt);
+        reception.done.await();
+        Thread.sleep(100); // the last message's time is written after it was entered
+        reception.print(percentiles(Arrays.copyOfRange(took, number("warmUp"), count)));
+    }
+
+    static void sendAtRate(DefaultMQProducer producer, int from, int to, long[] sentAt) throws Exception {
         long begun = System.nanoTime();
         long pause = 1_000_000_000L / number("rate");
-        for (int number = 0; number < count; number++) {
-            for (long left; (left = begun + number * pause - System.nanoTime()) > 0;) LockSupport.parkNanos(left);
+        for (int number = from; number < to; number++) {
+            for (long left; (left = begun + (number - from) * pause - System.nanoTime()) > 0;) LockSupport.parkNanos(left);
             Message message = message(number);
             sentAt[number] = System.nanoTime();
             producer.send(message, new SendCallback() {
@@ -225,9 +236,6 @@ public class BenchPeer {
                 }
             });
         }
-        reception.done.await();
-        Thread.sleep(100); // the last message's time is written after it was entered
-        reception.print(percentiles(Arrays.copyOfRange(took, number("warmUp"), count)));
     }
 
     static DefaultMQProducer producer() {
