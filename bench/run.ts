@@ -23,7 +23,7 @@ import { type Job, JOBS } from "./harness/jobs.ts";
 import { markdown, type Report, reportOf, rowText, settingOf, settingText } from "./harness/report.ts";
 import { Runner, type Samples } from "./harness/runner.ts";
 import { svg } from "./harness/svg.ts";
-import { buildPeers, PEER_IDS, type PeerId } from "./peers/peers.ts";
+import { buildPeers, denoPeer, PEER_IDS, type PeerId } from "./peers/peers.ts";
 
 const RESULTS = join(dirname(fromFileUrl(import.meta.url)), "results");
 const QUICK_SCALE = 0.1;
@@ -82,12 +82,11 @@ function choiceOf(args: string[]): Choice {
 async function measure({ jobs, peers: ids, rounds, scale }: Choice): Promise<Report> {
   console.log("building the clients");
   const { peers, versions } = await buildPeers(ids);
-  const [ceiling] = (await buildPeers(["ceiling"])).peers;
   console.log("starting the broker");
   const broker = await BenchBroker.start();
   try {
     const runner = new Runner(broker, { rounds, scale }, console.log);
-    await runner.warmUp(ceiling!, jobs);
+    await runner.warmUp(denoPeer("ceiling"), jobs);
     const measured: [Job, Samples][] = [];
     for (const job of jobs) {
       const since = performance.now();

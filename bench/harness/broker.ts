@@ -101,6 +101,11 @@ export class BenchBroker {
     if (code !== 0) throw new Error(`Cannot change the broker's settings: ${remark}`);
   }
 
+  /** Whether the name server knows a topic. */
+  async has(topic: string): Promise<boolean> {
+    return await call(this.#nameServer, getRoute, { topic }).then(() => true, () => false);
+  }
+
   /** Makes a topic, and waits until the name server knows it. */
   async createTopic(topic: string, queues: number): Promise<void> {
     await call(this.#broker, createTopic, {
@@ -113,10 +118,9 @@ export class BenchBroker {
       order: false,
     });
     const deadline = Date.now() + PATIENCE;
-    const isKnown = () => call(this.#nameServer, getRoute, { topic }).then(() => true, () => false);
-    while (!await isKnown()) {
+    while (!await this.has(topic)) {
       if (Date.now() > deadline) throw new Error(`Cannot find the topic "${topic}" on the name server`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
@@ -172,10 +176,10 @@ export class BenchBroker {
     return (await Promise.all(offsets)).reduce((sum, offset) => sum + offset, 0);
   }
 
-  /** Waits until a topic has so many messages, or no more come for two seconds; returns how many there are. */
+  /** Waits until a topic has so many messages, or no more come for ten seconds; returns how many there are. */
   async untilStored(topic: string, queues: number, expected: number): Promise<number> {
     let stored = -1;
-    for (let since = Date.now(); stored < expected && Date.now() - since < 2_000;) {
+    for (let since = Date.now(); stored < expected && Date.now() - since < 10_000;) {
       const before = stored;
       stored = await this.stored(topic, queues);
       if (stored !== before) since = Date.now();

@@ -10,7 +10,7 @@
 import { Buffer } from "node:buffer";
 import { createRequire } from "node:module";
 import { bodyOf } from "./bodies.ts";
-import { idle, Reception, RoundTrips, runProgram, sendAll, Span, unsupported } from "./program.ts";
+import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span, unsupported } from "./program.ts";
 import type { Outcome, Work } from "./work.ts";
 
 /** The part of the package that is used here. */
@@ -66,8 +66,13 @@ async function send(work: Work): Promise<Outcome> {
 }
 
 async function connect({ nameServer }: Work): Promise<InstanceType<AliOns["Producer"]>> {
-  const options = { httpclient: {}, logger: silent, nameSrv: nameServer, producerGroup: "bench-ali-ons" };
-  const producer = new Producer(options);
+  const producer = new Producer({
+    httpclient: {},
+    logger: silent,
+    nameSrv: nameServer,
+    producerGroup: "bench-ali-ons",
+    sendMsgTimeout: SEND_TIMEOUT,
+  });
   await producer.ready();
   return producer;
 }

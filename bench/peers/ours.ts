@@ -7,7 +7,7 @@
 import { type Client, connect, type Consumer, type ConsumerOptions, type OutgoingMessage } from "../../mod.ts";
 import type { Producer, ProducerOptions } from "../../mod.ts";
 import { bodyOf } from "./bodies.ts";
-import { idle, Reception, RoundTrips, runProgram, sendAll, Span, unsupported } from "./program.ts";
+import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span, unsupported } from "./program.ts";
 import { type Outcome, topicsOf, type Work } from "./work.ts";
 
 /** What producers are learning. */
@@ -97,7 +97,7 @@ async function send(work: Work): Promise<Outcome> {
   const mq = await connect(work.nameServer);
   let producer: Producer;
   try {
-    const options: LingerOptions = linger > 0 ? { linger } : {};
+    const options: LingerOptions = { sendTimeout: SEND_TIMEOUT, ...(linger > 0 ? { linger } : {}) };
     producer = await mq.producer(options);
   } catch (error) {
     if (linger > 0) return unsupported(`linger: ${error}`);
@@ -135,10 +135,10 @@ async function endToEnd(work: Work): Promise<Outcome> {
   return { ...reception.outcome(), ...trips.figures };
 }
 
-async function wait({ nameServer, topic, group }: Work): Promise<Outcome> {
+async function wait(work: Work): Promise<Outcome> {
   const span = new Span();
-  const mq = await connect(nameServer);
-  const consumer = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
+  const mq = await connect(work.nameServer);
+  const consumer = await mq.consumer(consumerOptions(work));
   consumer.batches().next(); // a loop that waits
   span.end();
   return { ...idle, ...span.figures };

@@ -59,8 +59,19 @@ const JAVA_ARGS = (folder: string, release: string) => [
   `${folder}:${join(release, "lib", "*")}`,
 ];
 
-/** A fixed heap, the collector that costs least, and binary headers, which the broker reads with less work. */
-const JAVA_TUNED = ["-Xms512m", "-Xmx512m", "-XX:+UseParallelGC", "-Drocketmq.serialize.type=ROCKETMQ"];
+/** A fixed heap, the collector that costs least, binary headers, and as many oneway sends under way as one likes. */
+const JAVA_TUNED = [
+  "-Xms512m",
+  "-Xmx512m",
+  "-XX:+UseParallelGC",
+  "-Drocketmq.serialize.type=ROCKETMQ",
+  "-Dcom.rocketmq.remoting.clientOnewaySemaphoreValue=10000000",
+];
+
+/** A peer that runs as it stands. */
+export function denoPeer(id: "ceiling" | "bare" | "ours"): Peer {
+  return peerOf(id, inDeno[id]);
+}
 
 /** Builds what the chosen peers need; a peer whose tools are missing is told, and left out. */
 export async function buildPeers(ids: readonly PeerId[]): Promise<{ peers: Peer[]; versions: Versions }> {
@@ -102,10 +113,16 @@ function peerOf(id: PeerId, built: Built): Peer {
   };
 }
 
+const inDeno = {
+  ceiling: { label: "ceiling", command: denoCommand("ceiling.ts") },
+  bare: { label: "bare Deno loop", command: denoCommand("bare.ts") },
+  ours: { label: "denorocket", command: denoCommand("ours.ts") },
+} as const satisfies Record<string, Built>;
+
 const builders: Readonly<Record<string, (folder: string) => Promise<Built>>> = {
-  ceiling: () => Promise.resolve({ label: "ceiling", command: denoCommand("ceiling.ts") }),
-  bare: () => Promise.resolve({ label: "bare Deno loop", command: denoCommand("bare.ts") }),
-  ours: () => Promise.resolve({ label: "denorocket", command: denoCommand("ours.ts") }),
+  ceiling: () => Promise.resolve(inDeno.ceiling),
+  bare: () => Promise.resolve(inDeno.bare),
+  ours: () => Promise.resolve(inDeno.ours),
   "ours-bun": buildBun,
   "ours-node": buildNode,
   java: buildJava,

@@ -8,6 +8,9 @@ import process from "node:process";
 import { bodyOf, Ledger } from "./bodies.ts";
 import { type Outcome, parseWork, type Work, type WorkKind } from "./work.ts";
 
+/** How long a send may take, in milliseconds: a busy machine is no failure. */
+export const SEND_TIMEOUT = 30_000;
+
 /** How a program does the kinds of work that it can do. */
 export type Program = Partial<Record<WorkKind, (work: Work) => Promise<Outcome>>>;
 

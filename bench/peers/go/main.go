@@ -110,6 +110,7 @@ func newProducer() rocketmq.Producer {
 	result, err := rocketmq.NewProducer(
 		producer.WithNameServer([]string{text("nameServer")}),
 		producer.WithGroupName("bench-go"),
+		producer.WithSendMsgTimeout(30*time.Second), // a busy machine is no failure
 	)
 	check(err)
 	check(result.Start())

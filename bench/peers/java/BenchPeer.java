@@ -241,6 +241,7 @@ public class BenchPeer {
     static DefaultMQProducer producer() {
         DefaultMQProducer producer = new DefaultMQProducer("bench-java");
         producer.setNamesrvAddr(text("nameServer"));
+        producer.setSendMsgTimeout(30_000); // a busy machine is no failure
         return producer;
     }
 
