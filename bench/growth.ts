@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   if (series.length < SERIES.length) return;
   const data = { setting, series: measured.map(([{ id, title, columns }, rows]) => ({ id, title, columns, rows })) };
   await Deno.mkdir(RESULTS, { recursive: true });
-  await Deno.writeTextFile(join(RESULTS, "growth.json"), `${JSON.stringify(data, null, 2)}\n`);
+  await Deno.writeTextFile(join(RESULTS, "growth.json"), `${JSON.stringify(data, rounded, 2)}\n`);
   console.log("\nwritten: bench/results/growth.json");
 }
 
@@ -60,4 +60,9 @@ async function measure(series: readonly Series[], rounds: number) {
     await broker.stop();
   }
   return measured;
+}
+
+/** Four digits behind the point are more than enough. */
+function rounded(_name: string, value: unknown): unknown {
+  return typeof value === "number" ? Number(value.toFixed(4)) : value;
 }

@@ -6,7 +6,7 @@
  * deno task bench --quick                           # one round of few messages, to see that all of it works
  * deno task bench --rows backlog,send --rounds 5    # some jobs
  * deno task bench --peers ours,java-tuned,go        # some clients
- * deno task bench --messages 1000000                # of the 256-byte backlog; the other jobs grow alike
+ * deno task bench --messages 2000000                # of the 256-byte backlog; the other jobs grow alike
  * ```
  *
  * Needs Java and Maven for the broker; Go, Node with npm, and Bun for their clients: without them those are left out.
@@ -19,15 +19,14 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { BenchBroker } from "./harness/broker.ts";
-import { type Job, JOBS } from "./harness/jobs.ts";
+import { BACKLOG, type Job, JOBS } from "./harness/jobs.ts";
 import { markdown, type Report, reportOf, rowText, settingOf, settingText } from "./harness/report.ts";
 import { Runner, type Samples } from "./harness/runner.ts";
 import { svg } from "./harness/svg.ts";
 import { buildPeers, denoPeer, PEER_IDS, type PeerId } from "./peers/peers.ts";
 
 const RESULTS = join(dirname(fromFileUrl(import.meta.url)), "results");
-const QUICK_SCALE = 0.1;
-const FULL_BACKLOG = 393_216;
+const QUICK_SCALE = 0.05;
 
 /** What is to be measured, and how much. */
 interface Choice {
@@ -72,7 +71,7 @@ function choiceOf(args: string[]): Choice {
   const rows = named(values.rows, JOBS.map(({ id }) => id));
   const peers = named(values.peers, PEER_IDS);
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-  const scale = values.messages === undefined ? values.quick ? QUICK_SCALE : 1 : Number(values.messages) / FULL_BACKLOG;
+  const scale = values.messages === undefined ? values.quick ? QUICK_SCALE : 1 : Number(values.messages) / BACKLOG;
   if (!(rounds >= 1) || !(scale > 0)) throw new TypeError("Cannot measure: rounds and messages have to be above 0");
   const isWhole = rows.length === JOBS.length && peers.length === PEER_IDS.length && rounds >= 3 && scale >= 1;
   const save = values.save ?? (isWhole ? "bench" : undefined);

@@ -77,10 +77,11 @@ export class Runner {
       topic: job.backlog ?? `bench-${job.work.kind}`,
     };
     const { topic, queues, bytes, kind } = work;
-    const scaled = (count: number) => Math.ceil(count * this.#extent.scale / work.batch) * work.batch;
     if (job.backlog === undefined) {
       if (kind !== "endToEnd") await this.#createTopic(topic, queues);
-      return kind === "endToEnd" ? work : { ...work, count: scaled(work.count) };
+      const share = kind === "endToEnd" ? Math.max(0.25, Math.min(1, this.#extent.scale)) : this.#extent.scale;
+      const scaled = (count: number) => Math.ceil(count * share / work.batch) * work.batch;
+      return { ...work, count: scaled(work.count), warmUp: scaled(work.warmUp) };
     }
     const perQueue = Math.max(1, Math.round(work.count * this.#extent.scale / queues / PULL)) * PULL;
     const recordBytes = this.#backlogs.get(topic) ?? await this.#broker.fill({ topic, queues, perQueue, bytes });

@@ -59,8 +59,8 @@ export function svg(report: Report): string {
   );
   const height = MARGIN + Math.ceil(panels.length / 2) * PANEL + 20;
   const { machine, date, rounds } = report.setting;
-  const note = `${machine}; one real broker, RocketMQ 5.3.3; medians of ${rounds} rounds; each client's better ` +
-    `settings; ${date}`;
+  const turns = rounds === 1 ? "one round" : `medians of ${rounds} rounds`;
+  const note = `${machine}; one real broker, RocketMQ 5.3.3; ${turns}; each client's better settings; ${date}`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
 <title>denorocket beside other RocketMQ clients</title>
 <style>

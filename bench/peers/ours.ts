@@ -100,7 +100,7 @@ async function send(work: Work): Promise<Outcome> {
     const options: LingerOptions = { sendTimeout: SEND_TIMEOUT, ...(linger > 0 ? { linger } : {}) };
     producer = await mq.producer(options);
   } catch (error) {
-    if (linger > 0) return unsupported(`linger: ${error}`);
+    if (linger > 0) return unsupported("linger");
     throw error;
   }
   const messageOf = (number: number) => ({ topic, body: bodyOf(number, bytes) });
