@@ -20,7 +20,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { BenchBroker } from "./harness/broker.ts";
 import { BACKLOG, type Job, JOBS } from "./harness/jobs.ts";
-import { markdown, type Report, reportOf, rowText, settingOf, settingText } from "./harness/report.ts";
+import { markdown, processesText, type Report, reportOf, rowText, settingOf, settingText } from "./harness/report.ts";
 import { Runner, type Samples } from "./harness/runner.ts";
 import { svg } from "./harness/svg.ts";
 import { buildPeers, denoPeer, PEER_IDS, type PeerId } from "./peers/peers.ts";
@@ -44,6 +44,7 @@ async function main(): Promise<void> {
   const choice = choiceOf(Deno.args);
   const report = await measure(choice);
   for (const row of report.rows) console.log(rowText(row, report.peers));
+  console.log(processesText(report));
   console.log(`\n${settingText(report.setting)}`);
   for (const problem of report.problems) console.log(`NOT COUNTED: ${problem}`);
   if (choice.save !== undefined) await write(choice.save, report);

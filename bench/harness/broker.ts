@@ -4,11 +4,12 @@
  * @module
  */
 
-import { Connection } from "../../src/transport/connection.ts";
+import { Connection, type OutgoingRequest } from "../../src/transport/connection.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import { parseAddress } from "../../src/transport/transport.ts";
 import { encodeBatch } from "../../src/wire/batch.ts";
 import { decodeHeader, encodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
+import type { Command } from "../../src/wire/frame.ts";
 import {
   createTopic,
   getMaxOffset,
@@ -62,25 +63,19 @@ export interface Backlog {
 /** One broker with its name server. */
 export class BenchBroker {
   readonly #rocketmq: RealRocketMQ;
-  readonly #broker: Connection;
-  readonly #nameServer: Connection;
+  readonly #broker: Link;
+  readonly #nameServer: Link;
 
-  private constructor(rocketmq: RealRocketMQ, broker: Connection, nameServer: Connection) {
+  private constructor(rocketmq: RealRocketMQ) {
     this.#rocketmq = rocketmq;
-    this.#broker = broker;
-    this.#nameServer = nameServer;
+    this.#broker = new Link(rocketmq.brokers[0]!.address);
+    this.#nameServer = new Link(rocketmq.nameServer);
   }
 
   /** Starts it; `config` goes on top of its settings. */
   static async start(config: Record<string, string> = {}): Promise<BenchBroker> {
     const brokerConfig = { ...BROKER_CONFIG, ...config };
-    const rocketmq = await startRocketMQ({ version: BROKER_VERSION, javaOptions: JAVA_OPTIONS, brokerConfig });
-    try {
-      return new BenchBroker(rocketmq, await open(rocketmq.brokers[0]!.address), await open(rocketmq.nameServer));
-    } catch (error) {
-      await rocketmq.stop();
-      throw error;
-    }
+    return new BenchBroker(await startRocketMQ({ version: BROKER_VERSION, javaOptions: JAVA_OPTIONS, brokerConfig }));
   }
 
   /** The name server's `host:port`. */
@@ -97,7 +92,7 @@ export class BenchBroker {
   async configure(settings: Record<string, string>): Promise<void> {
     const body = new TextEncoder().encode(Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(""));
     const request = { name: "UpdateBrokerConfig", code: UPDATE_BROKER_CONFIG, fields: {}, body };
-    const { code, remark } = await this.#broker.request(request, { timeout: PATIENCE });
+    const { code, remark } = await this.#broker.request(request);
     if (code !== 0) throw new Error(`Cannot change the broker's settings: ${remark}`);
   }
 
@@ -190,9 +185,30 @@ export class BenchBroker {
 
   /** Kills everything. */
   async stop(): Promise<void> {
-    this.#broker.close();
-    this.#nameServer.close();
+    await this.#broker.close();
+    await this.#nameServer.close();
     await this.#rocketmq.stop();
+  }
+}
+
+/** A connection that is opened when it is needed: servers close those on which nothing is said for two minutes. */
+class Link {
+  readonly #address: string;
+  #connection: Promise<Connection> | undefined;
+
+  constructor(address: string) {
+    this.#address = address;
+  }
+
+  async request(request: OutgoingRequest): Promise<Command> {
+    const last = this.#connection;
+    const isOpen = (await last)?.isOpen === true;
+    if (!isOpen && this.#connection === last) this.#connection = open(this.#address); // else another caller has
+    return await (await this.#connection!).request(request, { timeout: PATIENCE });
+  }
+
+  async close(): Promise<void> {
+    (await this.#connection)?.close();
   }
 }
 
@@ -202,13 +218,12 @@ async function open(address: string): Promise<Connection> {
 }
 
 async function call<S extends RequestSpec>(
-  connection: Connection,
+  link: Link,
   { name, code, header }: S,
   values: HeaderOf<S["header"]>,
   body?: Uint8Array,
-) {
-  const request = { name, code, fields: encodeHeader(header, values), body };
-  const answer = await connection.request(request, { timeout: PATIENCE });
+): Promise<Command> {
+  const answer = await link.request({ name, code, fields: encodeHeader(header, values), body });
   if (answer.code !== 0) throw new Error(`Cannot complete ${name}: the answer is ${answer.code} "${answer.remark}"`);
   return answer;
 }

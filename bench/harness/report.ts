@@ -101,6 +101,21 @@ export function rowText({ title, unit, figures }: ReportRow, peers: Report["peer
   return `\n${title} (${unit})\n${lines.join("\n")}`;
 }
 
+/** What whole processes have spent, by job. */
+export function processesText({ processes, peers }: Report): string {
+  const jobs = Object.entries(processes).map(([job, spent]) => {
+    const lines = Object.entries(spent).map(([id, usage]) =>
+      `  ${peers[id as PeerId]!.padEnd(22)} ${spentText(usage)}`
+    );
+    return `\n${job}: processor time and peak memory of the whole process\n${lines.join("\n")}`;
+  });
+  return jobs.join("\n");
+}
+
+function spentText({ cpuSeconds, peakBytes }: { cpuSeconds: number; peakBytes: number }): string {
+  return `${format(cpuSeconds)} s, ${format(peakBytes / 1_000_000)} MB`;
+}
+
 /** One line that says what was measured on what. */
 export function settingText({ date, machine, versions, rounds, scale }: Setting): string {
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
@@ -108,15 +123,25 @@ export function settingText({ date, machine, versions, rounds, scale }: Setting)
   return `${date}, ${machine}; ${names}; medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}${extent}`;
 }
 
-/** The table of a report for a page: a row for each figure, a column for each peer. */
+/** The tables of a report for a page: a row for each figure or job, a column for each peer. */
 export function markdown(report: Report): string {
   const ids = Object.keys(report.peers) as PeerId[];
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rows = report.rows.map(({ title, unit, figures }) => {
-    const cells = ids.map((id) => figures[id] === undefined ? "–" : format(figures[id].median));
-    return line([`${title}, ${unit}`, ...cells]);
-  });
-  const head = line(["", ...ids.map((id) => report.peers[id] ?? id)]);
-  const rule = line(["---", ...ids.map(() => "---:")]);
-  return `# What was measured\n\n${settingText(report.setting)}.\n\n${[head, rule, ...rows].join("\n")}\n`;
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;
+  const head = line(["", ...ids.map((id) => report.peers[id] ?? id)]) + line(["---", ...ids.map(() => "---:")]);
+  const rows = report.rows.map(({ title, unit, figures }) =>
+    line([`${title}, ${unit}`, ...ids.map((id) => figures[id] === undefined ? "–" : format(figures[id].median))])
+  );
+  const jobs = Object.entries(report.processes).map(([job, spent]) =>
+    line([job, ...ids.map((id) => spent[id] === undefined ? "–" : spentText(spent[id]))])
+  );
+  const problems = report.problems.map((problem) => `- Not counted: ${problem.split("\n")[0]}\n`);
+  return `# What was measured
+
+${settingText(report.setting)}. README.md tells of the settings.
+
+${head}${rows.join("")}
+Processor time and peak memory of whole processes, from their start on:
+
+${head}${jobs.join("")}
+${problems.join("")}`;
 }

@@ -6,8 +6,7 @@
  * @module
  */
 
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import type { Message } from "../../src/message.ts";
+import { type HeldMessage, ProcessQueue } from "../../src/consumer/process_queue.ts";
 import { decodeRecords, encodeRecord, type StoredRecordFields } from "../../src/wire/record.ts";
 
 const ANSWERS = 32;
@@ -28,7 +27,7 @@ const fields: StoredRecordFields = {
   reconsumeTimes: 0,
 };
 /** Answers of 32 messages, one after the other. */
-const answers: readonly (readonly Message[])[] = Array.from(
+const answers: readonly (readonly HeldMessage[])[] = Array.from(
   { length: ANSWERS },
   (_, answer) =>
     Array.from({ length: 32 }, (_, i) => {
@@ -68,4 +67,13 @@ Deno.bench("1 024 messages: put all, take, put back, wake up, take, settle", { g
     held.take(1);
     held.settle(taken.first);
   }
+});
+
+Deno.bench("1 024 messages, each with a key of its own: put 32, take 32, settle 32", { group: "process queue" }, () => {
+  const held = new ProcessQueue(0, ({ queueOffset }) => String(queueOffset));
+  answers.forEach((messages, i) => {
+    held.put(messages, (i + 1) * 32);
+    const { first } = held.take(32)!;
+    held.settleRange(first, 32);
+  });
 });

@@ -50,14 +50,16 @@ const JAVA_CLIENT = "5.3.3";
 const here = dirname(fromFileUrl(import.meta.url));
 
 /** What Java 17 needs to let the client's Netty work, and a client that writes no logs. */
-const JAVA_ARGS = (folder: string, release: string) => [
-  "--add-opens=java.base/java.nio=ALL-UNNAMED",
-  "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-  `-Drmq.logback.configurationFile=${join(folder, "logback.xml")}`,
-  `-Duser.home=${folder}`,
-  "-cp",
-  `${folder}:${join(release, "lib", "*")}`,
-];
+function javaArgs(folder: string, release: string): string[] {
+  return [
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    `-Drmq.logback.configurationFile=${join(folder, "logback.xml")}`,
+    `-Duser.home=${folder}`,
+    "-cp",
+    `${folder}:${join(release, "lib", "*")}`,
+  ];
+}
 
 /** A fixed heap, the collector that costs least, binary headers, and as many oneway sends under way as one likes. */
 const JAVA_TUNED = [
@@ -152,7 +154,7 @@ async function buildJava(folder: string): Promise<Built> {
   await Deno.mkdir(classes, { recursive: true });
   await Deno.writeTextFile(join(classes, "logback.xml"), `<configuration><root level="OFF"/></configuration>\n`);
   await output(["javac", "-cp", join(release, "lib", "*"), "-d", classes, join(here, "java", "BenchPeer.java")]);
-  const args = [...JAVA_ARGS(classes, release), "BenchPeer"];
+  const args = [...javaArgs(classes, release), "BenchPeer"];
   const [version = ""] = (await output(["java", "--version"])).split("\n");
   return {
     label: "Java",
