@@ -42,7 +42,8 @@ async function announce(...items: string[]): Promise<void> {
   for (const item of items) {
     const price = Math.round(Math.random() * 100_000) / 100;
     prices.set(item, price);
-    await producer.send({ topic: "prices", keys: item, body: json({ item, price }) });
+    // One item, one queue: the newest price of an item comes last.
+    await producer.send({ topic: "prices", keys: item, body: json({ item, price }) }, { orderingKey: item });
   }
 }
 
