@@ -44,7 +44,10 @@ export interface WaitForOptions {
 /** Gives what work gives that belongs to others: giving up does not end it. */
 export async function waitFor<T>(work: Promise<T>, options: WaitForOptions): Promise<T> {
   const { ms, late, signal } = options;
-  if (signal?.aborted) throw signal.reason;
+  if (signal?.aborted) {
+    work.catch(() => {}); // nobody waits for it
+    throw signal.reason;
+  }
   let giveUp!: (reason: unknown) => void;
   const gaveUp = new Promise<never>((_, reject) => giveUp = reject);
   const timer = ms === undefined ? undefined : setTimeout(() => giveUp(late?.()), Math.max(0, ms));

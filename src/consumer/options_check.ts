@@ -5,6 +5,7 @@
  */
 
 import type { Message } from "../message.ts";
+import { MAX_INSTANCE_LENGTH } from "../offsets/options.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
 import { PropertyName, TRACE_TOPIC } from "../wire/codes.ts";
@@ -121,7 +122,7 @@ export function checkConsumerOptions(options: ConsumerOptions): CheckedConsumerO
     rebalanceInterval: check.integer("rebalanceInterval", options.rebalanceInterval, 20_000, 1_000, 60_000, "ms"),
     persistInterval: check.integer("persistInterval", options.persistInterval, 5_000, 100, 60_000, "ms"),
     offsetStore: checkStore(check, options.offsetStore),
-    instance: checkInstance(check, options.instance, model),
+    instance: checkInstance(check, options, model),
     trace: checkTrace(check, options.trace),
     closeTimeout: check.integer("closeTimeout", options.closeTimeout, 20_000, 0, 600_000, "ms"),
   };
@@ -166,10 +167,13 @@ function checkStore(check: OptionsCheck, value: unknown): OffsetStore | undefine
   return value as OffsetStore | undefined;
 }
 
-function checkInstance(check: OptionsCheck, value: unknown, model: string): string {
-  if (value === undefined) return "default";
-  if (model === "broadcasting") return check.name("instance", value, MAX_GROUP_LENGTH);
-  check.add("instance", value, `nothing, unless with model: "broadcasting"`);
+function checkInstance(check: OptionsCheck, { instance, offsetStore }: ConsumerOptions, model: string): string {
+  if (instance === undefined) return "default";
+  if (model === "broadcasting" && offsetStore === undefined) {
+    return check.name("instance", instance, MAX_INSTANCE_LENGTH);
+  }
+  const allowed = `nothing, unless with model: "broadcasting", and without an offsetStore, which has its own`;
+  check.add("instance", instance, allowed);
   return "default";
 }
 

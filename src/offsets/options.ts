@@ -8,7 +8,7 @@ import { MAX_GROUP_LENGTH, type OptionsCheck } from "../options.ts";
 import { LEASE_TIMEOUT, MAX_LEASE_TIMEOUT } from "./lease.ts";
 
 /** The longest name of an instance: it becomes the name of a file. */
-const MAX_INSTANCE_LENGTH = 127;
+export const MAX_INSTANCE_LENGTH = 127;
 
 /** Options of every store that outlives its program. Unknown names are errors. */
 export interface LocalStoreOptions {

@@ -131,7 +131,11 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
     this.#checkOpen("pop");
     const call = checkPopCall(options, this.#options.batchSize);
-    const popped = await popOnce(this.#receiver, this.#places.places(call.topic), call);
+    const popped = await popOnce(this.#receiver, this.#places.places(call.topic), call, this.closing)
+      .catch((error) => {
+        this.#checkOpen("pop");
+        throw error;
+      });
     const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
     return this.#settlement.handOut(topic, popped?.deliveries ?? [], performance.now() + this.#options.invisibleTime);
   }
@@ -144,6 +148,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#checkOpen("resume");
     this.#isPaused = false;
     this.#wake();
+    for (const source of this.#sources.values()) this.#dispatcher.offer(source); // what has come meanwhile
   }
 
   stats(): PopConsumerStats {

@@ -37,33 +37,35 @@ export function checkPopCall(options: PopOptions, batchSize: number): PopCall {
  * Asks one place after the other, in an order by chance: of what two answered at once, only one could be handed out.
  * Gives what the first that has something gives; undefined if nothing came within `wait`.
  *
- * @throws {MessagePullError} if no broker could be asked
+ * @throws {MessagePullError} if no broker could be asked; the reason of `signal` or `closing` when it aborts
  */
 export async function popOnce<T>(
   receiver: Pick<PopReceiver<T>, "pop">,
   places: readonly PopPlace[],
   { max, wait, signal }: PopCall,
+  closing: AbortSignal,
 ): Promise<{ readonly place: PopPlace; readonly deliveries: readonly Delivery<T>[] } | undefined> {
+  /** What comes after a signal has aborted comes again when its invisible time ends. */
+  const whileWanted = <V>(work: Promise<V>) => waitFor(waitFor(work, { signal }), { signal: closing });
   const end = performance.now() + wait;
   const order = places.map((place) => ({ place, at: Math.random() })).sort((a, b) => a.at - b.at);
   for (let hold = 0;; hold = places.length === 1 ? wait : SLICE) {
     let failure: unknown;
     let failures = 0;
     for (const { place } of order) {
-      signal?.throwIfAborted();
+      for (const each of [closing, signal]) each?.throwIfAborted();
       const left = Math.max(0, Math.floor(end - performance.now()));
       try {
-        // What comes after the signal has aborted comes again when its invisible time ends.
-        const { deliveries } = await waitFor(receiver.pop(place, max, Math.min(left, hold)), { signal });
+        const { deliveries } = await whileWanted(receiver.pop(place, max, Math.min(left, hold)));
         if (deliveries.length > 0) return { place, deliveries };
       } catch (error) {
-        signal?.throwIfAborted();
+        for (const each of [closing, signal]) each?.throwIfAborted();
         failures++;
         failure = new MessagePullError(place, error);
       }
     }
     if (failures > 0 && failures === order.length) throw failure;
     if (performance.now() >= end) return undefined;
-    if (order.length === 0) await delay(Math.min(SLICE, end - performance.now()), { signal });
+    if (order.length === 0) await whileWanted(delay(Math.min(SLICE, end - performance.now())));
   }
 }

@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { PopAnswer } from "../../../src/cluster/pop_client.ts";
 import { Dispatcher } from "../../../src/consumer/dispatcher.ts";
+import type { Received } from "../../../src/consumer/pop/receiver.ts";
 import { PopSource } from "../../../src/consumer/pop/source.ts";
 import { NetworkError, ResponseError } from "../../../src/errors.ts";
 import { settleMicrotasks } from "../fakes.ts";
@@ -16,7 +16,7 @@ class Bench {
   readonly source: PopSource;
   readonly log: string[] = [];
   room = true;
-  #answers: ((answer: PopAnswer | Error) => void)[] = [];
+  #answers: ((answer: Received<unknown> | Error) => void)[] = [];
   #next = 0;
 
   constructor(ahead = 4) {
@@ -29,7 +29,6 @@ class Bench {
       mayPop: () => this.room,
       ahead,
       invisibleTime: INVISIBLE,
-      receive: ({ popped }) => popped.map(() => delivery(this.#next++)),
       onMessages: ({ count }) => this.log.push(`has ${count}`),
       onError: (error) => this.log.push(`failed ${(error as Error).message}`),
       onExpired: (count) => this.log.push(`expired ${count}`),
@@ -41,10 +40,11 @@ class Bench {
   }
 
   /** Answers the oldest pop that waits. */
-  async answer(answer: number | PopAnswer["kind"] | Error): Promise<void> {
-    const popped = typeof answer === "number" ? Array(answer).fill(undefined) : [];
+  async answer(answer: number | Received<unknown>["kind"] | Error): Promise<void> {
+    const count = typeof answer === "number" ? answer : 0;
+    const deliveries = Array.from({ length: count }, () => delivery(this.#next++));
     const kind = typeof answer === "number" ? "found" : answer;
-    this.#answers.shift()!(kind instanceof Error ? kind : { kind: kind as PopAnswer["kind"], popped, broken: [] });
+    this.#answers.shift()!(kind instanceof Error ? kind : { kind, deliveries });
     await settleMicrotasks();
   }
 
@@ -155,7 +155,7 @@ Deno.test("PopSource waits after errors, tells of the first in a row, and waits 
   const bench = new Bench();
   bench.source.wake();
   /** After an answer, how long the next pop takes to leave. */
-  const pauseAfter = async (answer: number | PopAnswer["kind"] | Error): Promise<number> => {
+  const pauseAfter = async (answer: number | Received<unknown>["kind"] | Error): Promise<number> => {
     await bench.answer(answer);
     const [pops, from] = [bench.pops, Date.now()];
     for (let waited = 0; bench.pops === pops && waited < 5_000; waited++) {

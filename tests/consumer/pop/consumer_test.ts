@@ -1,0 +1,73 @@
+/** A POP consumer as a whole, on an embedded broker. */
+
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { type Client, connect, ConsumerStateError, type PopConsumerOptions } from "../../../mod.ts";
+import { EmbeddedBroker } from "../../../src/embedded/mod.ts";
+import { waitUntil, within } from "../../behaviour/harness.ts";
+
+const topic = "orders";
+
+async function withBroker(body: (broker: EmbeddedBroker, mq: Client) => Promise<void>): Promise<void> {
+  const broker = await EmbeddedBroker.start({ topics: { [topic]: { queues: 1 } } });
+  const mq = await connect({ nameServers: broker.nameServer, logger: false });
+  try {
+    await body(broker, mq);
+  } finally {
+    broker.faults.clear();
+    await mq.close();
+    await broker.close();
+  }
+}
+
+function options(some: Partial<PopConsumerOptions> = {}): PopConsumerOptions {
+  return { group: "billing", topics: topic, consumeFrom: "first", batchSize: 2, ...some };
+}
+
+Deno.test("PopConsumer.resume() hands out what has come during the pause", async () => {
+  await withBroker(async (broker, mq) => {
+    const consumer = await mq.popConsumer(options());
+    const next = consumer.batches().next();
+    await broker.faults.whenReceived("PopMessage", 1);
+    consumer.pause();
+    await broker.publish(topic, ["a", "b", "c"]);
+    await waitUntil(() => consumer.stats().ready > 0, { what: "the answer to the pop that was on its way" });
+    consumer.resume();
+    const { value } = await within(next, "a batch after the pause", 5_000);
+    assert(value !== undefined && value.length > 0);
+    await value.ack();
+  });
+});
+
+Deno.test("PopConsumer.pop() ends when the consumer closes", async () => {
+  await withBroker(async (broker, mq) => {
+    const consumer = await mq.popConsumer(options());
+    const popped = assertRejects(() => consumer.pop({ wait: 60_000 }), ConsumerStateError, "closed");
+    await broker.faults.whenReceived("PopMessage", 2); // the second one is held
+    const started = performance.now();
+    await consumer.close();
+    await within(popped, "the end of pop()", 5_000);
+    assertLess(performance.now() - started, 5_000);
+    assertEquals(consumer.stats().inHand, 0);
+  });
+});
+
+Deno.test("PopConsumer.pop() ends by its signal while the broker holds it", async () => {
+  await withBroker(async (broker, mq) => {
+    const consumer = await mq.popConsumer(options());
+    const stop = new AbortController();
+    const popped = assertRejects(() => consumer.pop({ wait: 60_000, signal: stop.signal }), RangeError, "enough");
+    await broker.faults.whenReceived("PopMessage", 2);
+    stop.abort(new RangeError("enough"));
+    await within(popped, "the end of pop()", 5_000);
+  });
+});
+
+Deno.test("PopConsumer.pop() of a topic that has no broker yet waits, and ends when the consumer closes", async () => {
+  await withBroker(async (_broker, mq) => {
+    const consumer = await mq.popConsumer(options({ topics: "later", missingTopic: "wait" }));
+    assertEquals((await consumer.pop()).length, 0);
+    const popped = assertRejects(() => consumer.pop({ wait: 60_000 }), ConsumerStateError, "closed");
+    await consumer.close();
+    await within(popped, "the end of pop()", 5_000);
+  });
+});
