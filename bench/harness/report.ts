@@ -66,7 +66,7 @@ export function reportOf(
     processes: Object.fromEntries(measured.map(([job, samples]) => [job.id, processesOf(samples)])),
     problems: measured.flatMap(([job, samples]) =>
       [...samples].flatMap(([peer, list]) =>
-        list.flatMap(({ problem }) => problem === undefined ? [] : [`${job.id}, ${peer}: ${problem}`])
+        list.flatMap(({ problem }) => problem === undefined ? [] : [`${job.id}, ${peer}: ${problem.split("\n")[0]}`])
       )
     ),
   };
@@ -134,7 +134,7 @@ export function markdown(report: Report): string {
   const jobs = Object.entries(report.processes).map(([job, spent]) =>
     line([job, ...ids.map((id) => spent[id] === undefined ? "–" : spentText(spent[id]))])
   );
-  const problems = report.problems.map((problem) => `- Not counted: ${problem.split("\n")[0]}\n`);
+  const problems = report.problems.map((problem) => `- Not counted: ${problem}\n`);
   return `# What was measured
 
 ${settingText(report.setting)}. README.md tells of the settings.
