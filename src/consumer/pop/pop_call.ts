@@ -66,6 +66,9 @@ export async function popOnce<T>(
     }
     if (failures > 0 && failures === order.length) throw failure;
     if (performance.now() >= end) return undefined;
-    if (order.length === 0) await whileWanted(delay(Math.min(SLICE, end - performance.now())));
+    if (order.length > 0) continue;
+    const enough = new AbortController();
+    const rest = delay(Math.min(SLICE, end - performance.now()), { signal: enough.signal });
+    await whileWanted(rest).finally(() => enough.abort());
   }
 }

@@ -152,7 +152,7 @@ Deno.test("PopPlaces has one look at a time, and looks again for who asked meanw
   assertEquals(bench.looks, 1);
   resolve();
   await Promise.all(looks);
-  assertEquals([bench.looks, bench.told.length], [2, 1]);
+  assertEquals([bench.looks, bench.told.length], [2, 2]);
   await bench.places.stop();
   time.tick(60_000);
   await settleMicrotasks();
