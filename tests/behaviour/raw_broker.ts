@@ -30,6 +30,9 @@ import { RawPeer } from "./raw_peer.ts";
 const BATCH_COUNT = 500;
 const BATCH_BYTES = 512 * 1024;
 
+/** How long a topic may take to show, in milliseconds: brokers that were not heard register again after ten seconds. */
+const REGISTER_PATIENCE = 40_000;
+
 /** The group that messages are published under. */
 const PRODUCER_GROUP = "behaviour";
 
@@ -93,6 +96,7 @@ export class RawBroker {
     this.#queues.set(topic, queues);
     await waitUntil(async () => await this.#routedQueues(topic) === queues, {
       what: `${queues} queues of ${topic} at the name server`,
+      timeout: REGISTER_PATIENCE,
     });
   }
 
