@@ -82,6 +82,13 @@ export const SERIES: readonly Series[] = [
     ),
   },
   {
+    id: "ordering",
+    title: "what is kept in order, 8 queues, 8 loops",
+    columns: ["case", "msg/s", "µs a message"],
+    cases: [["concurrent", "nothing"], ["byKey", "each message has a key of its own"], ["orderly", "whole queues"]]
+      .map(([ordering = "", label = ""]) => ({ label, work: { ordering, loops: 8, count: LARGE } })),
+  },
+  {
     id: "each",
     title: "runEach, by the time that a handler takes for a message",
     columns: ["case", "msg/s", "µs a message", "latest turn, ms"],

@@ -4,21 +4,10 @@
  * @module
  */
 
-import { type Client, connect, type Consumer, type ConsumerOptions, type OutgoingMessage } from "../../mod.ts";
-import type { Producer, ProducerOptions } from "../../mod.ts";
+import { type Client, connect, type Consumer, type ConsumerOptions, type Message } from "../../mod.ts";
 import { bodyOf } from "./bodies.ts";
-import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span, unsupported } from "./program.ts";
+import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span } from "./program.ts";
 import { type Outcome, topicsOf, type Work } from "./work.ts";
-
-/** What producers are learning. */
-interface OnewayProducer extends Producer {
-  sendOneway(message: OutgoingMessage): Promise<void>;
-}
-
-/** What producers can be told besides, once they gather single sends. */
-interface LingerOptions extends ProducerOptions {
-  linger?: number;
-}
 
 async function consume(work: Work): Promise<Outcome> {
   const reception = new Reception(work);
@@ -31,9 +20,16 @@ async function consume(work: Work): Promise<Outcome> {
 
 function consumerOptions(work: Work): ConsumerOptions {
   const { group, pullBatch } = work;
-  const options: ConsumerOptions = { group, topics: topicsOf(work), consumeFrom: "first" };
+  const ordering = work.ordering as NonNullable<ConsumerOptions["ordering"]>;
+  const options: ConsumerOptions = { group, topics: topicsOf(work), consumeFrom: "first", ordering };
+  // The backlog has no sharding keys: looking for one costs the same.
+  if (ordering === "byKey") options.orderingKey = (message) => message.property("__SHARDINGKEY") ?? numberOf(message);
   // Nothing else is raised for larger pulls.
   return pullBatch === 32 ? options : { ...options, pullBatchSize: pullBatch, pullBatchBytes: 4 * 1024 * 1024 };
+}
+
+function numberOf({ queue, queueOffset }: Message): string {
+  return `${queue.queueId}:${queueOffset}`;
 }
 
 async function runLoops(work: Work, consumer: Consumer, { ledger, done }: Reception): Promise<void> {
@@ -95,26 +91,12 @@ class Turns {
 async function send(work: Work): Promise<Outcome> {
   const { topic, bytes, linger, oneway, batch } = work;
   const mq = await connect(work.nameServer);
-  let producer: Producer;
-  try {
-    const options: LingerOptions = { sendTimeout: SEND_TIMEOUT, ...(linger > 0 ? { linger } : {}) };
-    producer = await mq.producer(options);
-  } catch (error) {
-    if (linger > 0) return unsupported("linger");
-    throw error;
-  }
+  const producer = await mq.producer({ sendTimeout: SEND_TIMEOUT, linger });
   const messageOf = (number: number) => ({ topic, body: bodyOf(number, bytes) });
-  if (!oneway) {
-    if (batch === 1) return await sendAll(work, (number) => producer.send(messageOf(number)));
-    const batchOf = (number: number, length: number) => Array.from({ length }, (_, i) => messageOf(number + i));
-    return await sendAll(work, (number, length) => producer.sendBatch(batchOf(number, length)));
-  }
-  if (!isOneway(producer)) return unsupported("oneway");
-  return await sendAll(work, (number) => producer.sendOneway(messageOf(number)));
-}
-
-function isOneway(producer: Producer): producer is OnewayProducer {
-  return "sendOneway" in producer;
+  if (oneway) return await sendAll(work, (number) => producer.sendOneway(messageOf(number)));
+  if (batch === 1) return await sendAll(work, (number) => producer.send(messageOf(number)));
+  const batchOf = (number: number, length: number) => Array.from({ length }, (_, i) => messageOf(number + i));
+  return await sendAll(work, (number, length) => producer.sendBatch(batchOf(number, length)));
 }
 
 async function endToEnd(work: Work): Promise<Outcome> {

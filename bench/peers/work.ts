@@ -44,6 +44,8 @@ export interface Work {
   readonly tuned: boolean;
   /** Loops over one consumer. */
   readonly loops: number;
+  /** What is kept in order: `concurrent`, `orderly`, or `byKey`, where each message has a key of its own. */
+  readonly ordering: string;
   /** Whether messages are taken by `runEach` instead. */
   readonly each: boolean;
   /** How long a handler takes, in milliseconds. */
@@ -73,6 +75,7 @@ export const defaultWork: Work = {
   rate: 0,
   tuned: false,
   loops: 1,
+  ordering: "concurrent",
   each: false,
   handler: 0,
   blocking: false,

@@ -84,7 +84,7 @@ export class Batch<T = unknown> extends HandedOut<T, HeldMessage<T>> implements 
   }
 
   /** What its messages are ordered by; undefined where there is no order. */
-  keyAt(at: number): string | undefined {
+  keyAt(at: number): number | undefined {
     return this.owner.process.keyAt(this.numberAt(at));
   }
 

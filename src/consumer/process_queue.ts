@@ -48,9 +48,10 @@ export class ProcessQueue<T = unknown> {
   #messages: (HeldMessage<T> | undefined)[] = new Array(FIRST_CAPACITY);
   #states = new Uint8Array(FIRST_CAPACITY);
   #keyOf: KeyOf<T> | undefined;
-  #keys: string[] = [];
+  /** The hash codes of the messages' keys, by slot: two keys that share one are ordered as if they were one. */
+  #keys = new Int32Array(0);
   /** How many messages of a key are in hand or rest; keys without any are not in it. */
-  #held = new Map<string, number>();
+  #held = new Map<number, number>();
   /** Nothing from this number on was ever handed out. */
   #frontier = 0;
   #mask = FIRST_CAPACITY - 1;
@@ -69,6 +70,7 @@ export class ProcessQueue<T = unknown> {
   constructor(start: number, keyOf?: KeyOf<T>) {
     this.#position = start;
     this.#keyOf = keyOf;
+    if (keyOf !== undefined) this.#keys = new Int32Array(FIRST_CAPACITY);
   }
 
   /** The offset of the next pull: everything below was received, or is not for this group. */
@@ -134,7 +136,7 @@ export class ProcessQueue<T = unknown> {
       const slot = this.#tail++ & this.#mask;
       this.#messages[slot] = message;
       this.#states[slot] = READY;
-      if (this.#keyOf !== undefined) this.#keys[slot] = this.#keyOf(message);
+      if (this.#keyOf !== undefined) this.#keys[slot] = hashOf(this.#keyOf(message));
       this.#readyCount++;
       this.#count++;
       this.#bytes += message.size;
@@ -182,8 +184,8 @@ export class ProcessQueue<T = unknown> {
     this.#dropSettled();
   }
 
-  /** What a message is ordered by; undefined without keys. */
-  keyAt(number: number): string | undefined {
+  /** What a message is ordered by, as a hash code; undefined without keys. */
+  keyAt(number: number): number | undefined {
     return this.#keyOf === undefined ? undefined : this.#keys[number & this.#mask];
   }
 
@@ -196,7 +198,7 @@ export class ProcessQueue<T = unknown> {
   /** Ends the rest of a message that was put back: it is the next to be handed out. */
   wakeUp(number: number): void {
     this.#states[number & this.#mask] = READY;
-    this.#letGo(number);
+    this.#letGo(number & this.#mask);
     this.#readyCount++;
     this.#firstReady = Math.min(this.#firstReady, number);
   }
@@ -204,14 +206,18 @@ export class ProcessQueue<T = unknown> {
   #takeFree(max: number, topic: string | undefined, end: number): Taken<T> | undefined {
     const numbers: number[] = [];
     const messages: HeldMessage<T>[] = [];
-    const ours = new Set<string>();
     let wanted = topic;
+    let ours: Set<number> | undefined;
     for (let at = this.#firstReady; at < end && messages.length < max; at++) {
       const slot = at & this.#mask;
       if (this.#states[slot] !== READY) continue;
       const key = this.#keys[slot]!;
       const held = this.#held.get(key);
-      if (held !== undefined && !ours.has(key)) continue;
+      if (held !== undefined) {
+        // Held by whom? Where all keys are different, nobody has to ask.
+        ours ??= new Set(numbers.map((number) => this.#keys[number & this.#mask]!));
+        if (!ours.has(key)) continue;
+      }
       const message = this.#messages[slot]!;
       if (message.topic !== (wanted ??= message.topic)) {
         if (messages.length > 0) break;
@@ -219,7 +225,7 @@ export class ProcessQueue<T = unknown> {
       }
       this.#states[slot] = IN_HAND;
       this.#held.set(key, (held ?? 0) + 1);
-      ours.add(key);
+      ours?.add(key);
       numbers.push(at);
       messages.push(message);
     }
@@ -232,9 +238,9 @@ export class ProcessQueue<T = unknown> {
   }
 
   /** A message is neither in hand nor resting any more. */
-  #letGo(number: number): void {
+  #letGo(slot: number): void {
     if (this.#keyOf === undefined) return;
-    const key = this.#keys[number & this.#mask]!;
+    const key = this.#keys[slot]!;
     const left = this.#held.get(key)! - 1;
     if (left === 0) this.#held.delete(key);
     else this.#held.set(key, left);
@@ -247,7 +253,7 @@ export class ProcessQueue<T = unknown> {
   #mark(number: number): void {
     const slot = number & this.#mask;
     this.#states[slot] = SETTLED;
-    this.#letGo(number);
+    this.#letGo(slot);
     this.#inHandCount--;
     this.#count--;
     this.#bytes -= this.#messages[slot]!.size;
@@ -263,7 +269,7 @@ export class ProcessQueue<T = unknown> {
     const capacity = (this.#mask + 1) * 2;
     const messages = new Array<HeldMessage<T> | undefined>(capacity);
     const states = new Uint8Array(capacity);
-    const keys: string[] = [];
+    const keys = new Int32Array(this.#keyOf === undefined ? 0 : capacity);
     for (let number = this.#head; number < this.#tail; number++) {
       const [from, to] = [number & this.#mask, number & (capacity - 1)];
       messages[to] = this.#messages[from];
@@ -275,4 +281,11 @@ export class ProcessQueue<T = unknown> {
     this.#keys = keys;
     this.#mask = capacity - 1;
   }
+}
+
+/** The hash code of a key, in 30 bits: small integers are what engines keep without an object. Source: FNV-1a. */
+function hashOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 30)) & 0x3fffffff;
 }

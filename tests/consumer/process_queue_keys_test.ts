@@ -37,7 +37,8 @@ Deno.test("ProcessQueue tells the numbers of a batch only where they do not foll
   const queue = keyed("a0", "b0", "a1", "a2");
   assertEquals(queue.take(1)!.numbers, undefined);
   assertEquals(queue.take(1)!.numbers, undefined);
-  assertEquals([queue.keyAt(0), queue.keyAt(1), new ProcessQueue(0).keyAt(0)], ["a", "b", undefined]);
+  assert(queue.keyAt(0) !== queue.keyAt(1));
+  assertEquals(new ProcessQueue(0).keyAt(0), undefined);
   queue.settle(0);
   const { first, numbers } = queue.take(2)!;
   assertEquals([first, numbers], [2, undefined]);
@@ -229,7 +230,9 @@ class KeyedRun {
     const waiting = this.#all.findIndex(({ state }) => state === "ready");
     const gone = this.#all.findLastIndex(({ state }) => state === "hand" || state === "settled");
     assertEquals(queue.hasHoles, waiting >= 0 && waiting < gone);
-    for (const { number, key } of unsettled) assertEquals(queue.keyAt(number), key);
+    const codes = new Map(unsettled.map(({ number, key }) => [key, queue.keyAt(number)]));
+    assertEquals(new Set(codes.values()).size, codes.size);
+    for (const { number, key } of unsettled) assertEquals(queue.keyAt(number), codes.get(key));
   }
 
   /** In the end all comes out: no key is held for ever. */
