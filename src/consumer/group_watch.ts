@@ -32,6 +32,8 @@ export interface GroupWatchContext {
 export class GroupWatch {
   #context: GroupWatchContext;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #isLooking = false;
+  #isStopped = false;
   /** What was told, until it is over. */
   #told = new Set<string>();
   /** Whether our id was there twice at the last look: a connection that has just been lost may be listed still. */
@@ -44,19 +46,23 @@ export class GroupWatch {
 
   /** Looks every `interval` milliseconds until {@linkcode GroupWatch.stop}. */
   start(interval: number): void {
-    this.#timer = setInterval(() => this.check(), interval);
+    this.#timer = setInterval(() => this.#isLooking || this.check(), interval);
   }
 
   /** Ends the watch. */
   stop(): void {
+    this.#isStopped = true;
     clearInterval(this.#timer);
   }
 
   /** Looks once; brokers that do not answer are left out. */
   async check(): Promise<void> {
     const { brokers, connections } = this.#context;
+    this.#isLooking = true;
     const views = await Promise.all(brokers().map((broker) => connections(broker).catch(() => undefined)));
+    this.#isLooking = false;
     const known = views.filter((view) => view !== undefined);
+    if (known.length === 0 || this.#isStopped) return;
     this.#tell("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
     const isTwice = known.some((view) => this.#count(view) > 1);
     const text = `another client has the id of this one: they count as one member of group "${this.#context.group}"`;
