@@ -36,6 +36,14 @@ export interface DirectShelf<B> {
   withdraw(batch: B): boolean;
 }
 
+/** A batch as far as its way to a loop is concerned. */
+export interface Dispatchable {
+  /** The topic of its messages. */
+  readonly topic: string;
+  /** Gives it up. */
+  release(): void;
+}
+
 /** A loop that waits for its next batch. */
 interface Waiter<B> {
   readonly ask: TakeOptions;
@@ -43,7 +51,7 @@ interface Waiter<B> {
 }
 
 /** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
-export class Dispatcher<Q extends Shelf, B extends { readonly topic: string }> implements DirectShelf<B> {
+export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements DirectShelf<B> {
   #batchSize: number;
   #cut: (from: Q, max: number, topic: string | undefined) => B | undefined;
   /** Queues with something to hand out, in the order of their turns. */
@@ -90,8 +98,12 @@ export class Dispatcher<Q extends Shelf, B extends { readonly topic: string }> i
     this.#serve(); // a queue in the round may hold only what no loop has wanted so far
   }
 
-  /** Hands a batch out that is of none of our queues, to whoever asks next. */
+  /** Hands a batch out that is of none of our queues, to whoever asks next; after the end it is given up. */
   offerDirect(batch: B): void {
+    if (this.#closed) {
+      batch.release();
+      return;
+    }
     this.#direct.push(batch);
     this.#serve();
   }
@@ -124,6 +136,7 @@ export class Dispatcher<Q extends Shelf, B extends { readonly topic: string }> i
    */
   close(): void {
     this.#closed = true;
+    for (const batch of this.#direct.splice(0)) batch.release();
     this.#serve();
     this.#end(() => true);
     this.#forgetSignals();
@@ -131,7 +144,7 @@ export class Dispatcher<Q extends Shelf, B extends { readonly topic: string }> i
 
   #next(ask: TakeOptions): B | undefined {
     const direct = this.#direct.findIndex(({ topic }) => ask.topic === undefined || ask.topic === topic);
-    if (direct >= 0 && !this.#closed) return this.#direct.splice(direct, 1)[0];
+    if (direct >= 0) return this.#direct.splice(direct, 1)[0];
     for (let turns = this.#round.length; turns > 0; turns--) {
       const queue = this.#round.shift()!;
       queue.listed = false;
