@@ -66,6 +66,21 @@ const names: readonly (keyof ConsumerOptions)[] = [
   "closeTimeout",
 ];
 
+/** What a consumer calls of an offset store. */
+const storeMethods: readonly (keyof OffsetStore)[] = [
+  "open",
+  "read",
+  "update",
+  "reset",
+  "persist",
+  "distrust",
+  "forget",
+  "close",
+];
+
+/** Dates as JSON has them. Anything else `Date` would read somehow: "first1" as the year 2001. */
+const ISO_TEXT = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/;
+
 /** The strategies that need no arguments, by their names in options that come from JSON. */
 const allocations: Readonly<Record<string, () => AllocationStrategy>> = { average, averageByCircle, consistentHash };
 
@@ -80,13 +95,14 @@ export function checkConsumerOptions(options: ConsumerOptions): CheckedConsumerO
   check.known(options, names);
   const model = check.oneOf("model", options.model, "clustering", ["clustering", "broadcasting"]);
   const ordering = check.oneOf("ordering", options.ordering, "concurrent", ["concurrent", "orderly", "byKey"]);
+  const maxSubscriptions = checkMaxSubscriptions(check, options.maxSubscriptions);
   const checked: CheckedConsumerOptions = {
     group: checkGroup(check, options.group),
     model,
     ordering,
     orderingKey: checkOrderingKey(check, options.orderingKey, ordering),
-    topics: checkTopics(check, options.topics, options.maxSubscriptions ?? MAX_SUBSCRIPTIONS),
-    maxSubscriptions: check.integer("maxSubscriptions", options.maxSubscriptions, MAX_SUBSCRIPTIONS, 1, 1_000_000),
+    topics: checkTopics(check, options.topics, maxSubscriptions),
+    maxSubscriptions,
     consumeFrom: checkConsumeFrom(check, options.consumeFrom),
     missingTopic: check.oneOf("missingTopic", options.missingTopic, "error", ["error", "wait"]),
     allocation: checkAllocation(check, options.allocation),
@@ -153,6 +169,11 @@ function shardingKeyOf(message: Message): string | undefined {
   return message.property(PropertyName.SHARDING_KEY);
 }
 
+/** Checks `maxSubscriptions`. */
+export function checkMaxSubscriptions(check: OptionsCheck, value: unknown): number {
+  return check.integer("maxSubscriptions", value, MAX_SUBSCRIPTIONS, 1, 1_000_000);
+}
+
 /** Checks `maxReconsumeTimes`. */
 export function checkTimes(check: OptionsCheck, value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
@@ -162,7 +183,8 @@ export function checkTimes(check: OptionsCheck, value: unknown, fallback: number
 
 function checkStore(check: OptionsCheck, value: unknown): OffsetStore | undefined {
   const isStore = (store: unknown) =>
-    typeof store === "object" && store !== null && "read" in store && "persist" in store && "reset" in store;
+    typeof store === "object" && store !== null &&
+    storeMethods.every((name) => typeof (store as Record<string, unknown>)[name] === "function");
   check.shape("offsetStore", value, "an OffsetStore, as of @denorocket/rocketmq/consumer", isStore);
   return value as OffsetStore | undefined;
 }
@@ -181,11 +203,14 @@ function checkInstance(check: OptionsCheck, { instance, offsetStore }: ConsumerO
 export function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return TRACE_TOPIC;
-  if (typeof value === "object" && value !== null && Object.keys(value).every((name) => name === "topic")) {
-    return check.name("trace.topic", (value as TraceOptions).topic ?? TRACE_TOPIC, MAX_TOPIC_LENGTH);
-  }
+  if (isTraceOptions(value)) return check.name("trace.topic", value.topic ?? TRACE_TOPIC, MAX_TOPIC_LENGTH);
   check.add("trace", value, "true, false or { topic }");
   return undefined;
+}
+
+function isTraceOptions(value: unknown): value is TraceOptions {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Date) return false;
+  return Object.keys(value).every((name) => name === "topic");
 }
 
 /** Checks `topics`, of which there may be `max`. */
@@ -227,7 +252,8 @@ function readSelector(value: string | Selector): Selector {
 function checkConsumeFrom(check: OptionsCheck, value: unknown): ConsumeFrom {
   if (value === undefined) return "last";
   if (value === "last" || value === "first") return value;
-  const date = value instanceof Date ? value : typeof value === "string" ? new Date(value) : undefined;
+  const isText = typeof value === "string" && ISO_TEXT.test(value);
+  const date = value instanceof Date ? value : isText ? new Date(value) : undefined;
   if (date !== undefined && !Number.isNaN(date.getTime())) return date;
   check.add("consumeFrom", value, `"last", "first", a Date or ISO text`);
   return "last";

@@ -6,9 +6,8 @@
 
 import { OptionsCheck } from "../../options.ts";
 import type { TopicsOption, TraceOptions } from "../options.ts";
-import { checkGroup, checkTimes, checkTopics, checkTrace } from "../options_check.ts";
+import { checkGroup, checkMaxSubscriptions, checkTimes, checkTopics, checkTrace } from "../options_check.ts";
 import type { Selector } from "../selector.ts";
-import { MAX_SUBSCRIPTIONS } from "../subscription_manager.ts";
 
 /** Options of `mq.popConsumer()`. Durations are milliseconds. Unknown names are errors. */
 export interface PopConsumerOptions {
@@ -128,11 +127,12 @@ export const [MIN_INVISIBLE, MAX_INVISIBLE]: readonly [number, number] = [5_000,
 export function checkPopOptions(options: PopConsumerOptions): CheckedPopOptions {
   const check = new OptionsCheck("create a POP consumer");
   check.known(options, names);
+  const maxSubscriptions = checkMaxSubscriptions(check, options.maxSubscriptions);
   const checked: CheckedPopOptions = {
     group: checkGroup(check, options.group),
     model: "clustering",
-    topics: checkTopics(check, options.topics, options.maxSubscriptions ?? MAX_SUBSCRIPTIONS),
-    maxSubscriptions: check.integer("maxSubscriptions", options.maxSubscriptions, MAX_SUBSCRIPTIONS, 1, 1_000_000),
+    topics: checkTopics(check, options.topics, maxSubscriptions),
+    maxSubscriptions,
     consumeFrom: check.oneOf("consumeFrom", options.consumeFrom, "last", ["last", "first"]),
     missingTopic: check.oneOf("missingTopic", options.missingTopic, "error", ["error", "wait"]),
     invisibleTime: check.integer("invisibleTime", options.invisibleTime, 60_000, MIN_INVISIBLE, MAX_INVISIBLE, "ms"),
