@@ -25,6 +25,7 @@ import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
 import { scenarios as start } from "./start.ts";
 import { scenarios as subscriptions } from "./subscriptions.ts";
+import { scenarios as trace } from "./trace.ts";
 
 /** Every scenario. Those that run alone keep this order: the broker is killed at the very end. */
 export const allScenarios: readonly Scenario[] = [
@@ -40,6 +41,7 @@ export const allScenarios: readonly Scenario[] = [
   ...run,
   ...start,
   ...subscriptions,
+  ...trace,
   ...flow,
   ...close,
   ...ack,
