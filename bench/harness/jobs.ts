@@ -65,7 +65,7 @@ const latency = (id: string, title: string, name: "p50" | "p99"): Row => ({
 });
 
 /** Messages of the small backlog: so many that virtual machines have compiled what they run most of the time. */
-export const BACKLOG = 655_360;
+export const BACKLOG = 524_288;
 
 /** All jobs, in their order. */
 export const JOBS: readonly Job[] = [
@@ -112,7 +112,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "send",
     peers: PRODUCERS,
-    work: { kind: "send", count: 40_000, warmUp: 8_000, inFlight: 128 },
+    work: { kind: "send", count: 32_000, warmUp: 8_000, inFlight: 128 },
     rows: [rate("send", "send, 128 in flight, 256 B")],
   },
   {
@@ -133,7 +133,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "batch-8",
     peers: ["ceiling", ...OURS, "java", "java-tuned", "go"],
-    work: { kind: "send", count: 128_000, warmUp: 32_000, inFlight: 8, batch: 32 },
+    work: { kind: "send", count: 96_000, warmUp: 32_000, inFlight: 8, batch: 32 },
     rows: [rate("batch-8", "batches of 32, 8 callers")],
   },
   {
