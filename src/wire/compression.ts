@@ -13,9 +13,11 @@
  */
 
 import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
-import { NetworkError, UnsupportedError } from "../errors.ts";
+import { UnsupportedError } from "../errors.ts";
 import { MessageSysFlag } from "./codes.ts";
+import { join } from "./join.ts";
 import { decompressLz4 } from "./lz4.ts";
+import { type PackedKind, tooLargeError, zlibError } from "./unpack_error.ts";
 import { zstdFrames } from "./zstd.ts";
 
 /** What we pack with: every broker version and every client reads it. */
@@ -62,36 +64,20 @@ function decompressZstd(body: Uint8Array, maxSize: number): Uint8Array {
   let size = 0;
   for (const frame of zstdFrames(body)) {
     const maxOutputLength = Math.max(1, maxSize - size); // 0 is not allowed there
-    const part = unpack("a Zstandard", maxSize, () => zlib.zstdDecompressSync(frame, { maxOutputLength }));
+    const part = unpack("a Zstandard", maxSize, () => zlib.zstdDecompressSync(frame.bytes, { maxOutputLength }));
     size += part.length;
-    if (size > maxSize) throw malformed("a Zstandard", `it has more than ${maxSize} bytes`);
+    if (size > maxSize) throw tooLargeError("a Zstandard", maxSize);
     parts.push(part);
   }
-  return parts.length === 1 ? parts[0]! : join(parts, size);
+  return parts.length === 1 ? parts[0]! : join(parts);
 }
 
-function join(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-function unpack(kind: string, maxSize: number, run: () => Uint8Array): Uint8Array {
+function unpack(kind: PackedKind, maxSize: number, run: () => Uint8Array): Uint8Array {
   try {
     return plain(run());
   } catch (cause) {
-    const tooLarge = (cause as { code?: unknown } | null)?.code === "ERR_BUFFER_TOO_LARGE";
-    const problem = tooLarge ? `it has more than ${maxSize} bytes` : String((cause as Error).message);
-    throw malformed(kind, problem, cause);
+    throw zlibError(kind, maxSize, cause);
   }
-}
-
-function malformed(kind: string, problem: string, cause?: unknown): NetworkError {
-  return new NetworkError(`Cannot unpack ${kind} body: ${problem}`, "", "MALFORMED_FRAME", { cause });
 }
 
 /** Takes the `Buffer` off the bytes: its `slice()` would be a view where a `Uint8Array`'s is a copy. */

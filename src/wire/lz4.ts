@@ -15,8 +15,10 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
-import { xxHash32 } from "./xxhash32.ts";
+import type { NetworkError } from "../errors.ts";
+import { join } from "./join.ts";
+import { tooLargeError, unpackError } from "./unpack_error.ts";
+import { XxHash32, xxHash32 } from "./xxhash32.ts";
 
 const MAGIC = 0x184d2204;
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -42,44 +44,86 @@ const SHORTEST_MATCH = 4;
 /** Up to this many bytes a loop copies faster than a call. */
 const SHORT_COPY = 24;
 
+/** What each block and frame costs beside its bytes, as a number of bytes: they may be many and empty. */
+const BLOCK_COST = 64;
+const FRAME_COST = 512;
+/** No packed block grows by more than this: a byte of a long length stands for 255. */
+const MOST_GROWTH = 255;
+/** A frame of more blocks than this is not looked through for what it may come to. */
+const MOST_BLOCKS = 65_536;
+/** Output beyond this size is not copied when it grows: it gets all the room that it may need. */
+const SMALL_OUTPUT = 1024 * 1024;
+
 /**
  * Unpacks frames that follow each other, checksums included.
  *
  * @throws {NetworkError} `MALFORMED_FRAME` if the input is cut off, is no LZ4, or unpacks to more than `maxSize` bytes
  */
 export function decompressLz4(input: Uint8Array, maxSize: number): Uint8Array {
-  return new FrameDecoder(input, maxSize).run();
+  const steps = decompressLz4InSteps(input, maxSize, Infinity);
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  return join(step.value);
+}
+
+/**
+ * Does the same in steps. Each unpacks, copies or hashes about `stepSize` bytes, at most two times as many, and yields
+ * how many it were. Gives the frames' contents, not joined.
+ *
+ * @throws {NetworkError} as {@linkcode decompressLz4}
+ */
+export function decompressLz4InSteps(
+  input: Uint8Array,
+  maxSize: number,
+  stepSize: number,
+): Generator<number, Uint8Array[], void> {
+  return new FrameDecoder(input, maxSize, stepSize).run();
 }
 
 class FrameDecoder {
   readonly #input: Uint8Array;
   readonly #view: DataView;
   readonly #maxSize: number;
+  readonly #stepSize: number;
   #at = 0;
-  /** What was unpacked until now: the first `#length` bytes. */
-  #output: Uint8Array;
+  /** The contents of the frames before this one, and their sizes together. */
+  #contents: Uint8Array[] = [];
+  #before = 0;
+  /** What was unpacked of this frame until now: the first `#length` bytes. */
+  #output = new Uint8Array(0);
   #length = 0;
+  /** The most that this frame's content can come to. */
+  #most = 0;
   /** Where `#length` may not go beyond: the end of the largest block that the frame allows. */
   #limit = 0;
+  /** What is done since the last step, in bytes. */
+  #work = 0;
+  /** What is left to be copied of a sequence that is too long for one step. */
+  #literals = 0;
+  #match = 0;
+  #distance = 0;
+  /** The token of a sequence whose literals are copied, and its match is not; else -1. */
+  #token = -1;
 
-  constructor(input: Uint8Array, maxSize: number) {
+  constructor(input: Uint8Array, maxSize: number, stepSize: number) {
     this.#input = input;
     this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
     this.#maxSize = maxSize;
-    this.#output = new Uint8Array(Math.min(maxSize, 4 * input.length));
+    this.#stepSize = stepSize;
   }
 
-  run(): Uint8Array {
+  *run(): Generator<number, Uint8Array[], void> {
     do {
       const magic = this.#uint32();
       if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) this.#take(this.#uint32());
-      else if (magic === MAGIC) this.#frame();
+      else if (magic === MAGIC) yield* this.#frame();
       else throw malformed(`its magic number is 0x${magic.toString(16)}`);
+      if (this.#isDue(FRAME_COST)) yield this.#step();
     } while (this.#at < this.#input.length);
-    return this.#length === this.#output.length ? this.#output : this.#output.slice(0, this.#length);
+    return this.#contents;
   }
 
-  #frame(): void {
+  *#frame(): Generator<number, void, void> {
     const descriptor = this.#at;
     const flags = this.#input[this.#take(1)]!;
     const sizes = this.#input[this.#take(1)]!;
@@ -92,35 +136,106 @@ class FrameDecoder {
     const checksum = (xxHash32(this.#input, descriptor, this.#at) >>> 8) & 0xff;
     if (this.#input[this.#take(1)] !== checksum) throw malformed("its header checksum is wrong");
 
-    const start = this.#length;
-    this.#blocks(flags, 1 << (8 + 2 * blockKind));
-    if (contentSize >= 0 && this.#length - start !== contentSize) {
-      throw malformed(`it has ${this.#length - start} bytes, its header says ${contentSize}`);
+    const maxBlock = 1 << (8 + 2 * blockKind);
+    this.#begin(flags, maxBlock);
+    yield* this.#blocks(flags, maxBlock);
+    if (contentSize >= 0 && this.#length !== contentSize) {
+      throw malformed(`it has ${this.#length} bytes, its header says ${contentSize}`);
     }
-    if ((flags & Flag.CONTENT_CHECKSUM) !== 0 && this.#uint32() !== xxHash32(this.#output, start, this.#length)) {
-      throw malformed("its content checksum is wrong");
+    if ((flags & Flag.CONTENT_CHECKSUM) !== 0) {
+      const checksum = this.#uint32();
+      if (checksum !== (yield* this.#hash(this.#output, 0, this.#length))) {
+        throw malformed("its content checksum is wrong");
+      }
     }
+    this.#before += this.#length;
+    if (this.#length > 0) this.#contents.push(this.#output.subarray(0, this.#length));
   }
 
-  #blocks(flags: number, maxBlock: number): void {
-    const frameStart = this.#length;
+  /** Makes room for a frame's content, in proportion to what is stored of it. */
+  #begin(flags: number, maxBlock: number): void {
+    const checksumSize = (flags & Flag.BLOCK_CHECKSUM) === 0 ? 0 : 4;
+    const start = this.#at;
+    let at = start;
+    let most = 0;
+    for (let blocks = 0; at + 4 <= this.#input.length; blocks++) {
+      const word = this.#view.getUint32(at, true);
+      if (word === 0) break;
+      const size = word & ~PLAIN_BLOCK;
+      at += 4 + size + checksumSize;
+      most += (word & PLAIN_BLOCK) !== 0 ? size : Math.min(maxBlock, MOST_GROWTH * size);
+      if (blocks === MOST_BLOCKS) most = Infinity;
+      if (most === Infinity) break;
+    }
+    this.#most = Math.min(most, this.#maxSize - this.#before);
+    this.#length = 0;
+    this.#output = new Uint8Array(this.#roomFor(4 * (at - start)));
+  }
+
+  /** How much room to make where `size` bytes are wanted. */
+  #roomFor(size: number): number {
+    return size > SMALL_OUTPUT ? this.#most : Math.min(size, this.#most);
+  }
+
+  *#blocks(flags: number, maxBlock: number): Generator<number, void, void> {
     for (let word = this.#uint32(); word !== 0; word = this.#uint32()) {
       const size = word & ~PLAIN_BLOCK;
       if (size > maxBlock) throw malformed(`a block has ${size} bytes, its header allows ${maxBlock}`);
       const start = this.#take(size);
-      if ((flags & Flag.BLOCK_CHECKSUM) !== 0 && this.#uint32() !== xxHash32(this.#input, start, start + size)) {
-        throw malformed("a block's checksum is wrong");
+      if ((flags & Flag.BLOCK_CHECKSUM) !== 0) {
+        const checksum = this.#uint32();
+        if (checksum !== (yield* this.#hash(this.#input, start, start + size))) {
+          throw malformed("a block's checksum is wrong");
+        }
       }
       const blockStart = this.#length;
-      this.#limit = Math.min(this.#maxSize, blockStart + maxBlock);
-      if ((word & PLAIN_BLOCK) !== 0) this.#copyInput(start, size);
-      else this.#block(start, start + size, (flags & Flag.INDEPENDENT_BLOCKS) === 0 ? frameStart : blockStart);
+      this.#limit = Math.min(this.#maxSize - this.#before, blockStart + maxBlock);
+      if ((word & PLAIN_BLOCK) !== 0) yield* this.#plain(start, size);
+      else yield* this.#packed(start, start + size, (flags & Flag.INDEPENDENT_BLOCKS) === 0 ? 0 : blockStart);
+      if (this.#isDue(BLOCK_COST)) yield this.#step();
+    }
+  }
+
+  *#plain(start: number, size: number): Generator<number, void, void> {
+    for (let done = 0; done < size;) {
+      const piece = Math.min(size - done, this.#stepSize);
+      this.#copyInput(start + done, piece);
+      done += piece;
+      if (this.#isDue(piece)) yield this.#step();
     }
   }
 
   /** Unpacks one block; its matches may reach back to `window`. */
-  #block(start: number, end: number, window: number): void {
+  *#packed(start: number, end: number, window: number): Generator<number, void, void> {
+    let at = start;
+    while (true) {
+      const before = this.#length;
+      at = this.#sequences(at, end, window, before + this.#stepSize - this.#work);
+      if (this.#isDue(this.#length - before)) yield this.#step();
+      if (at < 0) return;
+      while (this.#literals > 0) {
+        const piece = Math.min(this.#literals, this.#stepSize);
+        this.#copyInput(at, piece);
+        at += piece;
+        this.#literals -= piece;
+        if (this.#isDue(piece)) yield this.#step();
+      }
+      while (this.#match > 0) {
+        const piece = Math.min(this.#match, this.#stepSize);
+        this.#copyMatch(this.#distance, piece);
+        this.#match -= piece;
+        if (this.#isDue(piece)) yield this.#step();
+      }
+    }
+  }
+
+  /**
+   * Unpacks sequences until `#length` is at `stop`, or something long is to be copied. Gives where to go on, -1 at the
+   * end of the block.
+   */
+  #sequences(start: number, end: number, window: number, stop: number): number {
     const input = this.#input;
+    const longest = this.#stepSize / 2;
     let at = start;
     /** Reads on a length whose first part stood in the token. */
     const lengthFrom = (first: number): number => {
@@ -132,22 +247,39 @@ class FrameDecoder {
       }
       return length;
     };
-    while (true) {
-      if (at >= end) throw cutOff();
-      const token = input[at++]!;
-      const literals = lengthFrom(token >>> 4);
-      if (literals > end - at) throw cutOff();
-      this.#copyInput(at, literals);
-      at += literals;
-      if (at === end) return; // a block's last sequence has literals only
+    let token = this.#token;
+    this.#token = -1;
+    do {
+      if (token < 0) {
+        if (at >= end) throw cutOff();
+        token = input[at++]!;
+        const literals = lengthFrom(token >>> 4);
+        if (literals > end - at) throw cutOff();
+        if (literals > longest) {
+          this.#token = token;
+          this.#literals = literals;
+          return at;
+        }
+        this.#copyInput(at, literals);
+        at += literals;
+      }
+      if (at === end) return -1; // a block's last sequence has literals only
       if (end - at < 2) throw cutOff();
       const distance = input[at]! | (input[at + 1]! << 8);
       at += 2;
       if (distance === 0 || distance > this.#length - window) {
         throw malformed(`a match reaches ${distance} bytes back, ${this.#length - window} are there`);
       }
-      this.#copyMatch(distance, lengthFrom(token & LONG_LENGTH) + SHORTEST_MATCH);
-    }
+      const match = lengthFrom(token & LONG_LENGTH) + SHORTEST_MATCH;
+      token = -1;
+      if (match > longest) {
+        this.#distance = distance;
+        this.#match = match;
+        return at;
+      }
+      this.#copyMatch(distance, match);
+    } while (this.#length < stop);
+    return at;
   }
 
   #copyInput(start: number, size: number): void {
@@ -180,15 +312,37 @@ class FrameDecoder {
   #reserve(size: number): Uint8Array {
     const needed = this.#length + size;
     if (needed > this.#limit) {
-      const why = this.#limit === this.#maxSize ? `it has more than ${this.#maxSize} bytes` : "a block is too large";
-      throw malformed(why);
+      if (this.#limit === this.#maxSize - this.#before) throw tooLargeError("an LZ4", this.#maxSize);
+      throw malformed("a block is too large");
     }
     if (needed > this.#output.length) {
-      const larger = new Uint8Array(Math.min(this.#maxSize, Math.max(needed, 2 * this.#output.length)));
+      const larger = new Uint8Array(Math.max(needed, this.#roomFor(Math.max(needed, 2 * this.#output.length))));
       larger.set(this.#output.subarray(0, this.#length));
       this.#output = larger;
     }
     return this.#output;
+  }
+
+  *#hash(bytes: Uint8Array, start: number, end: number): Generator<number, number, void> {
+    const hash = new XxHash32(bytes, start, end);
+    for (let more = true, at = start; more; at += this.#stepSize) {
+      more = hash.advance(this.#stepSize);
+      if (this.#isDue(Math.min(this.#stepSize, end - at))) yield this.#step();
+    }
+    return hash.value;
+  }
+
+  /** Notes what was done; tells whether it is enough for one step. */
+  #isDue(bytes: number): boolean {
+    this.#work += bytes;
+    return this.#work >= this.#stepSize;
+  }
+
+  /** Ends a step; gives its size. */
+  #step(): number {
+    const work = this.#work;
+    this.#work = 0;
+    return work;
   }
 
   /** Steps over `size` bytes of input and tells where they begin. */
@@ -208,5 +362,5 @@ function cutOff(): NetworkError {
 }
 
 function malformed(problem: string): NetworkError {
-  return new NetworkError(`Cannot unpack an LZ4 body: ${problem}`, "", "MALFORMED_FRAME");
+  return unpackError("an LZ4", problem);
 }

@@ -19,7 +19,8 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
+import type { NetworkError } from "../errors.ts";
+import { unpackError } from "./unpack_error.ts";
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -27,15 +28,26 @@ const SKIPPABLE_MASK = 0xfffffff0;
 const DICTIONARY_SIZES = [0, 1, 2, 4];
 const CONTENT_SIZES = [0, 2, 4, 8];
 const REPEATED_BYTE = 1;
+const PACKED = 2;
+/** The most bytes that a packed block holds. */
+const MOST_BLOCK = 128 * 1024;
+
+/** One frame of a body. */
+export interface ZstdFrame {
+  /** The whole frame. */
+  readonly bytes: Uint8Array;
+  /** The most bytes that its blocks can hold. */
+  readonly mostSize: number;
+}
 
 /**
  * Cuts `input` into its frames; those to skip are left out.
  *
  * @throws {NetworkError} `MALFORMED_FRAME` if it is cut off, or is something else
  */
-export function zstdFrames(input: Uint8Array): Uint8Array[] {
+export function zstdFrames(input: Uint8Array): ZstdFrame[] {
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-  const frames: Uint8Array[] = [];
+  const frames: ZstdFrame[] = [];
   let at = 0;
   /** Steps over `size` bytes of input and tells where they begin. */
   const take = (size: number): number => {
@@ -56,17 +68,20 @@ export function zstdFrames(input: Uint8Array): Uint8Array[] {
     take(singleSegment ? 0 : 1);
     take(DICTIONARY_SIZES[descriptor & 3]!);
     take(singleSegment && descriptor >>> 6 === 0 ? 1 : CONTENT_SIZES[descriptor >>> 6]!);
+    let mostSize = 0;
     for (let last = false; !last;) {
       const header = view.getUint16(take(2), true) | (input[take(1)]! << 16);
       last = (header & 1) !== 0;
-      take(((header >>> 1) & 3) === REPEATED_BYTE ? 1 : header >>> 3);
+      const type = (header >>> 1) & 3;
+      take(type === REPEATED_BYTE ? 1 : header >>> 3);
+      mostSize += type === PACKED ? MOST_BLOCK : header >>> 3;
     }
     take((descriptor & 0x04) === 0 ? 0 : 4);
-    frames.push(input.subarray(start, at));
+    frames.push({ bytes: input.subarray(start, at), mostSize });
   } while (at < input.length);
   return frames;
 }
 
 function malformed(problem: string): NetworkError {
-  return new NetworkError(`Cannot unpack a Zstandard body: ${problem}`, "", "MALFORMED_FRAME");
+  return unpackError("a Zstandard", problem);
 }
