@@ -22,6 +22,7 @@ import {
   storeHostSize,
   storeTimestampAt,
 } from "./record_layout.ts";
+import { isLargePacked, unpackInBackground } from "./unpack.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 /** The most bytes to which a body may unpack: 64 MiB. A few kilobytes could claim a thousand times their size. */
@@ -62,6 +63,24 @@ export interface RecordSource {
   readonly topic: string | undefined;
 }
 
+/** What became of a body that was unpacked before it was asked for. */
+class UnpackedAhead {
+  readonly size: number;
+  #body: Uint8Array | undefined;
+  #error: unknown;
+
+  constructor(body: Uint8Array | undefined, error?: unknown) {
+    this.size = body?.length ?? 0;
+    this.#body = body;
+    this.#error = error;
+  }
+
+  get body(): Uint8Array {
+    if (this.#body === undefined) throw this.#error;
+    return this.#body;
+  }
+}
+
 /** A message as a view on its record. Every length in the record must be known to be right. */
 export class StoredMessage<T = unknown> implements Message<T> {
   /** Its offset in its queue. */
@@ -76,7 +95,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   readonly #bodyStart: number;
   /** Where the properties begin, behind their length. */
   readonly #propertiesStart: number;
-  #unpacked: Uint8Array | undefined;
+  #unpacked: Uint8Array | UnpackedAhead | undefined;
   #properties: ReadonlyMap<string, string> | undefined;
 
   /** Makes a view; callers use {@linkcode decodeRecords}, which checks the positions. */
@@ -204,6 +223,12 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return this.#source.view.getInt32(this.#entry);
   }
 
+  /** How much it holds in memory, in bytes: its record, and the body that {@linkcode StoredMessage.unpack} has made. */
+  get heldSize(): number {
+    const unpacked = this.#unpacked;
+    return unpacked instanceof UnpackedAhead ? this.size + unpacked.size : this.size;
+  }
+
   /**
    * The body, unpacked at the first call. A view on the received bytes if it was not packed.
    *
@@ -213,7 +238,32 @@ export class StoredMessage<T = unknown> implements Message<T> {
   get body(): Uint8Array {
     const { sysFlag } = this;
     if ((sysFlag & MessageSysFlag.COMPRESSED) === 0) return this.storedBody;
-    return this.#unpacked ??= decompress(this.storedBody, sysFlag, MAX_BODY_SIZE);
+    const unpacked = this.#unpacked ??= decompress(this.storedBody, sysFlag, MAX_BODY_SIZE);
+    return unpacked instanceof UnpackedAhead ? unpacked.body : unpacked;
+  }
+
+  /** Whether the body is one to {@linkcode StoredMessage.unpack}: to do that when it is asked for would take long. */
+  get isLargePacked(): boolean {
+    const { sysFlag } = this;
+    return (sysFlag & MessageSysFlag.COMPRESSED) !== 0 && this.#unpacked === undefined &&
+      isLargePacked(this.storedBody, sysFlag);
+  }
+
+  /**
+   * Unpacks the body in the background, before it is asked for. If that is not possible, {@linkcode StoredMessage.body}
+   * throws the reason.
+   *
+   * @param signal ends the work: rejects with its reason, and `body` unpacks when it is asked for
+   */
+  async unpack(signal?: AbortSignal): Promise<void> {
+    try {
+      this.#unpacked = new UnpackedAhead(
+        await unpackInBackground(this.storedBody, this.sysFlag, { maxSize: MAX_BODY_SIZE, signal }),
+      );
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.#unpacked = new UnpackedAhead(undefined, error);
+    }
   }
 
   /** The body as it is stored, packed or not: a view on the received bytes. */

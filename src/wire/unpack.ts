@@ -1,0 +1,194 @@
+/**
+ * Unpacks large bodies in the background: in steps, with turns of the event loop between them.
+ *
+ * Node and Bun unpack zlib and Zstandard in threads of their own; Deno does it where everything else runs, and without
+ * letting the event loop turn. So it is a stream everywhere that is read a step at a time. One body is unpacked at a
+ * time, so that no turn has the steps of several.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
+import type { Transform } from "node:stream";
+import { NetworkError } from "../errors.ts";
+import { MessageSysFlag } from "./codes.ts";
+import { decompress } from "./compression.ts";
+import { joinInSteps } from "./join.ts";
+import { decompressLz4InSteps } from "./lz4.ts";
+import { isTooLarge, type PackedKind, tooLargeError, zlibError } from "./unpack_error.ts";
+import { type ZstdFrame, zstdFrames } from "./zstd.ts";
+
+/**
+ * Packed bodies of this size or more are unpacked in the background, in bytes. Of zlib, which can grow by 1 032 times,
+ * this is 3 ms of work at most; it is 30 µs where a body grows by four times.
+ */
+export const LARGE_PACKED_SIZE: number = 4 * 1024;
+
+/** About how many bytes are unpacked between two turns of the event loop. */
+export const UNPACK_STEP: number = 128 * 1024;
+
+/** Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one. */
+const LARGE_UNPACKED_SIZE = 1024 * 1024;
+/** Up to this size a zlib body may well unpack in one step. */
+const ONE_STEP_PACKED_SIZE = UNPACK_STEP / 2;
+/** How many bytes a stream is given at a time: they may unpack to nothing, but not without work. */
+const INPUT_STEP = 64 * 1024;
+
+/** What a Zstandard frame costs beside its bytes, as a number of bytes. */
+const FRAME_COST = 8 * 1024;
+
+/** How {@linkcode unpackInBackground} unpacks. */
+export interface UnpackOptions {
+  /** The most bytes that a body may unpack to. */
+  readonly maxSize: number;
+  /** Ends the work: the result is not wanted any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Whether a body takes too long for one turn of the event loop. */
+export function isLargePacked(body: Uint8Array, sysFlag: number): boolean {
+  if (body.length >= LARGE_PACKED_SIZE) return true;
+  if ((sysFlag & MessageSysFlag.COMPRESSION_MASK) !== MessageSysFlag.COMPRESSION_ZSTD) return false;
+  try {
+    return zstdFrames(body).reduce((size, { mostSize }) => size + mostSize, 0) > LARGE_UNPACKED_SIZE;
+  } catch {
+    return false; // it is broken, which is found as fast when it is unpacked
+  }
+}
+
+/** The end of what is under way: one body after the other. */
+let last: Promise<unknown> = Promise.resolve();
+/** What was done since the event loop has turned, in bytes. */
+let sinceTurn = 0;
+
+/**
+ * Does what {@linkcode decompress} does, with the same result or error, but never blocks the event loop for long.
+ *
+ * @throws the signal's reason, if it has aborted
+ */
+export function unpackInBackground(body: Uint8Array, sysFlag: number, options: UnpackOptions): Promise<Uint8Array> {
+  const unpacked = last.then(() => inTurns(body, sysFlag, options));
+  last = unpacked.catch(() => {});
+  return unpacked;
+}
+
+async function inTurns(body: Uint8Array, sysFlag: number, { maxSize, signal }: UnpackOptions): Promise<Uint8Array> {
+  signal?.throwIfAborted();
+  const steps = unpackSteps(body, sysFlag, maxSize);
+  for (let step = await steps.next();; step = await steps.next()) {
+    if (step.done) return step.value;
+    sinceTurn += step.value;
+    if (sinceTurn < UNPACK_STEP) continue;
+    await turn();
+    sinceTurn = 0;
+    if (signal?.aborted) await steps.return(body); // ends the stream
+    signal?.throwIfAborted();
+  }
+}
+
+/**
+ * Unpacks a body in steps; each is done when it is asked for, and yields how many bytes it has unpacked, hashed or
+ * copied: never more than two times {@linkcode UNPACK_STEP}.
+ */
+export async function* unpackSteps(
+  body: Uint8Array,
+  sysFlag: number,
+  maxSize: number,
+): AsyncGenerator<number, Uint8Array, void> {
+  switch (sysFlag & MessageSysFlag.COMPRESSION_MASK) {
+    case 0:
+    case MessageSysFlag.COMPRESSION_ZLIB:
+      return yield* zlibSteps(body, sysFlag, maxSize);
+    case MessageSysFlag.COMPRESSION_LZ4: {
+      const parts = yield* decompressLz4InSteps(body, maxSize, UNPACK_STEP);
+      return yield* joinInSteps(parts, UNPACK_STEP);
+    }
+    case MessageSysFlag.COMPRESSION_ZSTD:
+      if (typeof zlib.createZstdDecompress === "function") return yield* zstdSteps(zstdFrames(body), maxSize);
+      // falls through: it tells what is missing
+    default:
+      return decompress(body, sysFlag, maxSize);
+  }
+}
+
+async function* zlibSteps(
+  body: Uint8Array,
+  sysFlag: number,
+  maxSize: number,
+): AsyncGenerator<number, Uint8Array, void> {
+  if (body.length <= ONE_STEP_PACKED_SIZE) {
+    const whole = ifSmall(() => decompress(body, sysFlag, Math.min(maxSize, UNPACK_STEP)));
+    yield whole?.length ?? UNPACK_STEP;
+    if (whole !== undefined) return whole;
+    if (maxSize <= UNPACK_STEP) throw tooLargeError("a zlib", maxSize);
+  }
+  const parts: Uint8Array[] = [];
+  yield* streamSteps("a zlib", zlib.createInflate, body, { left: maxSize, maxSize }, parts);
+  return yield* joinInSteps(parts, UNPACK_STEP);
+}
+
+async function* zstdSteps(frames: readonly ZstdFrame[], maxSize: number): AsyncGenerator<number, Uint8Array, void> {
+  const parts: Uint8Array[] = [];
+  let left = maxSize;
+  for (const { bytes, mostSize } of frames) {
+    const size = parts.length;
+    if (mostSize <= UNPACK_STEP) {
+      const part = decompress(bytes, MessageSysFlag.COMPRESSION_ZSTD, UNPACK_STEP);
+      if (part.length > 0) parts.push(part);
+      yield Math.min(part.length + FRAME_COST, UNPACK_STEP);
+    } else {
+      yield* streamSteps("a Zstandard", zlib.createZstdDecompress, bytes, { left, maxSize }, parts);
+    }
+    for (const part of parts.slice(size)) left -= part.length;
+    if (left < 0) throw tooLargeError("a Zstandard", maxSize);
+  }
+  return yield* joinInSteps(parts, UNPACK_STEP);
+}
+
+/** The result of something, unless it is too large. */
+function ifSmall(run: () => Uint8Array): Uint8Array | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (isTooLarge((error as Error).cause)) return undefined;
+    throw error;
+  }
+}
+
+/** Adds what a stream makes of `input` to `to`; `left` is how much that may be. */
+async function* streamSteps(
+  kind: PackedKind,
+  make: (options: zlib.ZlibOptions) => Transform,
+  input: Uint8Array,
+  { left, maxSize }: { readonly left: number; readonly maxSize: number },
+  to: Uint8Array[],
+): AsyncGenerator<number, void, void> {
+  // It holds one step's output, and waits until that is read.
+  const stream = make({ chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP } as zlib.ZlibOptions);
+  let fed = 0;
+  const feed = () => {
+    if (stream.destroyed) return;
+    if (fed >= input.length) stream.end();
+    else stream.write(input.subarray(fed, fed += INPUT_STEP), (error) => error == null && setImmediate(feed));
+  };
+  feed();
+  let size = 0;
+  try {
+    for await (const { buffer, byteOffset, length } of stream as AsyncIterable<Uint8Array>) {
+      size += length;
+      if (size > left) throw tooLargeError(kind, maxSize);
+      to.push(new Uint8Array(buffer, byteOffset, length));
+      yield length;
+    }
+  } catch (cause) {
+    throw cause instanceof NetworkError ? cause : zlibError(kind, maxSize, cause);
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** Lets the event loop turn once: sockets and timers that are due come first. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
