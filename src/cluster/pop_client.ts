@@ -17,7 +17,7 @@ import {
   receivePopped,
 } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
-import { type BrokenRecord, decodeRecords } from "../wire/record.ts";
+import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
 
@@ -51,6 +51,8 @@ export interface PopRequest {
   readonly fromFirst: boolean;
   /** Which messages are wanted: the kind of the expression, and itself. */
   readonly selector: { readonly type: string; readonly expression: string };
+  /** Ends the unpacking of large bodies: nobody wants the messages any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a broker answered to a pop. */
@@ -61,6 +63,8 @@ export interface PopAnswer {
   readonly popped: readonly PoppedMessage[];
   /** Records that cannot be read. */
   readonly broken: readonly BrokenRecord[];
+  /** When it came, by the monotonic clock: bodies may have been unpacked since. */
+  readonly receivedAt: number;
 }
 
 /** Pops, acknowledges and extends for one group. */
@@ -76,7 +80,12 @@ export class PopClient {
     this.#group = group;
   }
 
-  /** Takes messages for a while; waits for `hold` and what a held request needs. */
+  /**
+   * Takes messages for a while; waits for `hold` and what a held request needs.
+   *
+   * Large packed bodies are unpacked before the answer is given, in the background; those beyond
+   * {@linkcode MAX_BODY_SIZE} together stay as they are until they are asked for.
+   */
   async pop(place: PopPlace, request: PopRequest): Promise<PopAnswer> {
     const { topic, broker, queueId } = place;
     const header = {
@@ -94,14 +103,18 @@ export class PopClient {
     };
     const timeout = request.hold + HOLD_MARGIN;
     const answer = await this.#broker(broker).call(popMessage, header, { timeout, accept: POP_ANSWERS });
-    if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [] };
-    if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [] };
+    const receivedAt = performance.now();
+    if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
+    if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
     const { messages, broken } = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    let popped: readonly PoppedMessage[];
     try {
-      return { kind: "found", popped: receivePopped(messages, answer.header, broker), broken };
+      popped = receivePopped(messages, answer.header, broker);
     } catch (cause) { // without receipts nothing can be acknowledged: they come again
       throw new MessagePullError(place, cause);
     }
+    if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
+    return { kind: "found", popped, broken, receivedAt };
   }
 
   /** Acknowledges messages of one broker; resolves when it has answered. */
@@ -159,5 +172,15 @@ export class PopClient {
 
   get #wait(): { readonly timeout: number } {
     return { timeout: this.#cluster.options.requestTimeout };
+  }
+}
+
+async function unpackLarge(messages: readonly StoredMessage[], signal: AbortSignal | undefined): Promise<void> {
+  let bytes = 0;
+  for (const message of messages) {
+    if (bytes >= MAX_BODY_SIZE) return;
+    if (!message.isLargePacked) continue;
+    await message.unpack(signal);
+    bytes += message.heldSize - message.size;
   }
 }

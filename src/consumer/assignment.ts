@@ -296,7 +296,7 @@ export class Assignment<T = unknown> {
     const loop = new PullLoop<T>({
       process,
       interval: options.pullInterval,
-      pull: (from, brokerId) => puller.pull(owned.queue, selector(owned.queue.topic)!, from, brokerId),
+      pull: (from, brokerId) => puller.pull(owned.queue, selector(owned.queue.topic)!, from, brokerId, owned.ended),
       // A topic that is not subscribed any more stands still until its queues are let go.
       mayPull: () => !owned.paused && limits.allow(process) && selector(owned.queue.topic) !== undefined,
       onMessages: (newestStoredAt) => {

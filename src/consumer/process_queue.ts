@@ -21,6 +21,8 @@ const FIRST_CAPACITY = 64;
 export interface HeldMessage<T = unknown> extends Message<T> {
   /** How often it was put back here after a failure, which no broker counts: part of `reconsumeTimes`. */
   retriedHere: number;
+  /** How much it holds in memory, in bytes. */
+  readonly heldSize: number;
 }
 
 /** What a message is ordered by: messages of one key are never in two batches at a time. */
@@ -93,7 +95,7 @@ export class ProcessQueue<T = unknown> {
     return this.#count;
   }
 
-  /** The sizes of those messages, in bytes. */
+  /** How much those messages hold in memory, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -139,7 +141,7 @@ export class ProcessQueue<T = unknown> {
       if (this.#keyOf !== undefined) this.#keys[slot] = hashOf(this.#keyOf(message));
       this.#readyCount++;
       this.#count++;
-      this.#bytes += message.size;
+      this.#bytes += message.heldSize;
     }
     this.#position = Math.max(this.#position, position);
   }
@@ -256,7 +258,7 @@ export class ProcessQueue<T = unknown> {
     this.#letGo(slot);
     this.#inHandCount--;
     this.#count--;
-    this.#bytes -= this.#messages[slot]!.size;
+    this.#bytes -= this.#messages[slot]!.heldSize;
     this.#messages[slot] = undefined;
   }
 

@@ -15,7 +15,7 @@ export interface PullLoopContext<T = unknown> {
   readonly process: ProcessQueue<T>;
   /** Milliseconds between two pulls. */
   readonly interval: number;
-  /** Makes one pull. */
+  /** Makes one pull; an answer with a rest is asked for that before the next. */
   readonly pull: (offset: number, brokerId: number) => Promise<PullAnswer<T>>;
   /** Whether one more answer fits, and the queue is not paused. */
   readonly mayPull: () => boolean;
@@ -32,7 +32,8 @@ export interface PullLoopContext<T = unknown> {
 /**
  * Pulls one queue for as long as there is room, from the process queue's position on.
  *
- * The next pull leaves as soon as an answer's messages are in the process queue, before they are handed out.
+ * The next pull leaves as soon as an answer's messages are in the process queue, before they are handed out. Of an
+ * answer that comes in parts, each is asked for when there is room for it, as if it were a pull.
  */
 export class PullLoop<T = unknown> {
   #context: PullLoopContext<T>;
@@ -41,6 +42,8 @@ export class PullLoop<T = unknown> {
   #state: "stopped" | "pulling" | "blocked" | "waiting" = "stopped";
   #since = performance.now();
   #brokerId = 0;
+  /** What is left of the last answer. */
+  #rest: PullAnswer<T>["rest"];
   #unheld = new UnheldAnswers();
   #failing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -69,6 +72,7 @@ export class PullLoop<T = unknown> {
   /** Stops at once; the answer to the pull under way has no effect. */
   stop(): void {
     this.#generation++;
+    this.#rest = undefined;
     clearTimeout(this.#timer);
     this.#enter("stopped");
   }
@@ -90,7 +94,9 @@ export class PullLoop<T = unknown> {
     }
     this.#enter("pulling");
     const generation = this.#generation;
-    this.#context.pull(this.#context.process.position, this.#brokerId).then(
+    const answer = this.#rest?.() ?? this.#context.pull(this.#context.process.position, this.#brokerId);
+    this.#rest = undefined;
+    answer.then(
       (answer) => generation === this.#generation && this.#take(answer),
       (error) => generation === this.#generation && this.#fail(error),
     );
@@ -113,7 +119,8 @@ export class PullLoop<T = unknown> {
   #found(answer: PullAnswer<T>): void {
     this.#unheld.reset();
     this.#context.process.put(answer.messages, answer.nextOffset);
-    this.#stepIn(this.#context.interval);
+    this.#rest = answer.rest;
+    this.#stepIn(answer.rest === undefined ? this.#context.interval : 0);
     const newest = answer.messages.at(-1);
     if (newest !== undefined) this.#context.onMessages(newest.storedAt.getTime());
   }

@@ -22,12 +22,14 @@ export interface PullAnswer<T = unknown> {
   readonly messages: readonly StoredMessage<T>[];
   /** Records that cannot be read. */
   readonly broken: readonly BrokenRecord[];
-  /** Where the broker says to go on. */
+  /** Where to go on: as the broker says, or where the rest begins. */
   readonly nextOffset: number;
   /** Which replica to ask next. */
   readonly brokerId: number;
   /** The broker's words. */
   readonly remark: string;
+  /** The same answer's messages from `nextOffset` on; undefined if these are the last. */
+  readonly rest?: (() => Promise<PullAnswer<T>>) | undefined;
 }
 
 const nothing: readonly never[] = [];
@@ -59,8 +61,19 @@ export class Puller<T = unknown> {
    *
    * The subscription goes with every pull, so that a broker that has just restarted, or another member's other
    * subscription, cannot filter for us. The offset to commit never does: commits have their own order.
+   *
+   * Large packed bodies are unpacked before the answer is given, in the background. Of many it gives the first, and the
+   * others as its rest, so that there is never more in memory than one answer of bodies that are not packed.
+   *
+   * @param signal ends the unpacking: nobody wants the messages any more
    */
-  async pull(queue: MessageQueue, selector: Selector, offset: number, brokerId: number): Promise<PullAnswer<T>> {
+  async pull(
+    queue: MessageQueue,
+    selector: Selector,
+    offset: number,
+    brokerId: number,
+    signal?: AbortSignal,
+  ): Promise<PullAnswer<T>> {
     const started = performance.now();
     const answer = await this.#brokers.pull(queue, brokerId, {
       consumerGroup: this.#group,
@@ -89,6 +102,24 @@ export class Puller<T = unknown> {
     this.#onPulled(queue.topic, messages.length, performance.now() - started);
     const all = selector.type === "SQL92" || selector.tags.size === 0;
     const wanted = all ? messages : messages.filter((message) => selects(selector, message));
-    return { kind: "found", messages: wanted, broken, ...rest };
+    const found = { kind: "found", messages: wanted, broken, ...rest } as const;
+    return wanted.some((message) => message.isLargePacked) ? this.#unpack(found, signal) : found;
+  }
+
+  /** Unpacks the first bodies of an answer, so many as would fit in one. */
+  async #unpack(answer: PullAnswer<T>, signal: AbortSignal | undefined): Promise<PullAnswer<T>> {
+    const { messages } = answer;
+    let bytes = 0;
+    for (const [i, message] of messages.entries()) {
+      if (!message.isLargePacked) continue;
+      if (bytes >= this.#options.pullBatchBytes) {
+        const others = { ...answer, messages: messages.slice(i), broken: nothing };
+        const rest = () => this.#unpack(others, signal);
+        return { ...answer, messages: messages.slice(0, i), nextOffset: message.queueOffset, rest };
+      }
+      await message.unpack(signal);
+      bytes += message.heldSize - message.size;
+    }
+    return answer;
   }
 }

@@ -10,7 +10,15 @@ export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
 
 /** A message as far as the consumer's parts look at it. */
 export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage {
-  const message = { queueOffset, topic, size: 100, retriedHere: 0, queue, storedAt: new Date(queueOffset) };
+  const message = {
+    queueOffset,
+    topic,
+    size: 100,
+    heldSize: 100,
+    retriedHere: 0,
+    queue,
+    storedAt: new Date(queueOffset),
+  };
   return Object.defineProperty(message, "reconsumeTimes", { get: () => message.retriedHere }) as unknown as HeldMessage;
 }
 

@@ -136,3 +136,35 @@ Deno.test("PullLoop makes records safe that cannot be read before it goes on", a
   assertEquals([process.position, broker.asked], [3, [0, 3]]);
   loop.stop();
 });
+
+Deno.test("PullLoop asks an answer for its rest, when there is room, before it pulls again", async () => {
+  let room = true;
+  const parts: PullAnswer[] = [];
+  const { broker, loop, process } = start({ mayPull: () => room, interval: 5_000 });
+  const rest = () => {
+    parts.push({ kind: "found", broken: [], brokerId: 0, remark: "", ...found(2, 3) } as unknown as PullAnswer);
+    return Promise.resolve(parts.at(-1)!);
+  };
+  room = false;
+  await broker.answer({ ...found(0, 1), rest });
+  assertEquals([process.position, process.count, parts.length], [2, 2, 0]);
+  room = true;
+  loop.wake();
+  await settleMicrotasks();
+  assertEquals([process.position, process.count, parts.length], [4, 4, 1]);
+  assertEquals(broker.asked, [0], "the interval is between two pulls");
+  loop.stop();
+});
+
+Deno.test("PullLoop forgets the rest of an answer when it begins anew", async () => {
+  let room = true;
+  const { broker, loop, process } = start({ mayPull: () => room });
+  room = false;
+  await broker.answer({ ...found(0, 1), rest: () => Promise.reject(new RangeError("nobody wants it")) });
+  room = true;
+  loop.start();
+  assertEquals(broker.asked, [0, 2]);
+  await broker.answer(found(2));
+  assertEquals([process.position, process.count], [3, 3]);
+  loop.stop();
+});

@@ -137,7 +137,8 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
         throw error;
       });
     const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
-    return this.#settlement.handOut(topic, popped?.deliveries ?? [], performance.now() + this.#options.invisibleTime);
+    const { deliveries = [], receivedAt = performance.now() } = popped ?? {};
+    return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime);
   }
 
   pause(): void {
@@ -259,7 +260,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     const { group } = this;
     const { batchSize, pullHold, invisibleTime } = this.#options;
     return new PopSource<T>(place, {
-      pop: () => this.#receiver.pop(place, batchSize, pullHold),
+      pop: (signal) => this.#receiver.pop(place, batchSize, pullHold, signal),
       mayPop: () => this.#mayPop(),
       ahead: batchSize,
       invisibleTime,

@@ -8,9 +8,8 @@ import type { PopPlace } from "../../cluster/pop_client.ts";
 import { MessagePullError } from "../../errors.ts";
 import { OptionsCheck } from "../../options.ts";
 import { delay, waitFor } from "../../waiting.ts";
-import type { Delivery } from "./batch.ts";
 import type { PopOptions } from "./consumer.ts";
-import type { PopReceiver } from "./receiver.ts";
+import type { PopReceiver, Received } from "./receiver.ts";
 
 /** How long one broker holds a request that others might answer sooner, in milliseconds. */
 const SLICE = 1_000;
@@ -21,6 +20,12 @@ export interface PopCall {
   readonly wait: number;
   readonly topic: string | undefined;
   readonly signal: AbortSignal | undefined;
+}
+
+/** What a call has brought, and from where. */
+export interface PopCallAnswer<T> extends Received<T> {
+  /** The place that gave it. */
+  readonly place: PopPlace;
 }
 
 /** Checks the options of a call; throws a {@linkcode ConfigError} naming every problem. */
@@ -44,7 +49,7 @@ export async function popOnce<T>(
   places: readonly PopPlace[],
   { max, wait, signal }: PopCall,
   closing: AbortSignal,
-): Promise<{ readonly place: PopPlace; readonly deliveries: readonly Delivery<T>[] } | undefined> {
+): Promise<PopCallAnswer<T> | undefined> {
   /** What comes after a signal has aborted comes again when its invisible time ends. */
   const whileWanted = <V>(work: Promise<V>) => waitFor(waitFor(work, { signal }), { signal: closing });
   const end = performance.now() + wait;
@@ -56,8 +61,8 @@ export async function popOnce<T>(
       for (const each of [closing, signal]) each?.throwIfAborted();
       const left = Math.max(0, Math.floor(end - performance.now()));
       try {
-        const { deliveries } = await whileWanted(receiver.pop(place, max, Math.min(left, hold)));
-        if (deliveries.length > 0) return { place, deliveries };
+        const received = await whileWanted(receiver.pop(place, max, Math.min(left, hold), signal));
+        if (received.deliveries.length > 0) return { place, ...received };
       } catch (error) {
         for (const each of [closing, signal]) each?.throwIfAborted();
         failures++;

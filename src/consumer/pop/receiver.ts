@@ -32,6 +32,8 @@ export interface Received<T> {
   readonly kind: PopAnswer["kind"];
   /** The messages that are wanted. */
   readonly deliveries: readonly Delivery<T>[];
+  /** When they came, by the monotonic clock. */
+  readonly receivedAt: number;
 }
 
 /** Pops for one consumer. */
@@ -43,20 +45,20 @@ export class PopReceiver<T = unknown> {
     this.#context = context;
   }
 
-  /** Pops once. */
-  async pop(place: PopPlace, max: number, hold: number): Promise<Received<T>> {
+  /** Pops once; a signal ends the unpacking of large bodies. */
+  async pop(place: PopPlace, max: number, hold: number, signal?: AbortSignal): Promise<Received<T>> {
     const { options: { invisibleTime, consumeFrom }, client, statistics, selector: wanted } = this.#context;
     const selector = wanted(place.topic);
-    if (selector === undefined) return { kind: "empty", deliveries: [] };
+    if (selector === undefined) return { kind: "empty", deliveries: [], receivedAt: performance.now() };
     const asked = performance.now();
     const fromFirst = consumeFrom === "first";
-    const answer = await client.pop(place, { max, invisibleTime, hold, fromFirst, selector });
+    const answer = await client.pop(place, { max, invisibleTime, hold, fromFirst, selector, signal });
     this.#tellBroken(place, answer);
-    const { kind, popped } = answer;
-    if (popped.length > 0) statistics.pulled(place.topic, popped.length, performance.now() - asked);
+    const { kind, popped, receivedAt } = answer;
+    if (popped.length > 0) statistics.pulled(place.topic, popped.length, receivedAt - asked);
     const deliveries = popped.map(({ message, receipt }): Delivery<T> => ({ message: message as Message<T>, receipt }));
     this.#dropUnwanted(place, deliveries.filter(({ message }) => !selects(selector, message)));
-    return { kind, deliveries: deliveries.filter(({ message }) => selects(selector, message)) };
+    return { kind, deliveries: deliveries.filter(({ message }) => selects(selector, message)), receivedAt };
   }
 
   /** Those that only look like what is wanted, by the hash of their tag, are done with; unanswered they come again. */

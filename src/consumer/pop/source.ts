@@ -16,8 +16,8 @@ const FULL_DELAY = 1_000;
 
 /** What a {@linkcode PopSource} works with. */
 export interface PopSourceContext<T = unknown> {
-  /** Makes one pop. */
-  readonly pop: () => Promise<Received<T>>;
+  /** Makes one pop; the signal aborts when nobody wants its messages any more. */
+  readonly pop: (signal: AbortSignal) => Promise<Received<T>>;
   /** Whether one more answer fits, and nothing is paused. */
   readonly mayPop: () => boolean;
   /** How many messages are as good as one answer: with fewer at hand the next pop leaves. */
@@ -117,18 +117,18 @@ export class PopSource<T = unknown> implements Shelf {
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    this.#context.pop().then((answer) => this.#take(answer, started), (error) => this.#fail(error));
+    this.#context.pop(this.#stop.signal).then((answer) => this.#take(answer, started), (error) => this.#fail(error));
   }
 
-  #take({ kind, deliveries }: Received<T>, started: number): void {
+  #take({ kind, deliveries, receivedAt }: Received<T>, started: number): void {
     if (this.#state === "stopped") return; // they come again when their invisible time ends
     this.#failing = false;
     if (deliveries.length > 0) {
-      this.#ready.push({ deliveries: [...deliveries], deadline: performance.now() + this.#context.invisibleTime });
+      this.#ready.push({ deliveries: [...deliveries], deadline: receivedAt + this.#context.invisibleTime });
       this.#count += deliveries.length;
     }
     if (kind === "found") this.#unheld.reset();
-    this.#stepIn(kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(performance.now() - started));
+    this.#stepIn(kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(receivedAt - started));
     if (deliveries.length > 0) this.#context.onMessages(this);
   }
 
