@@ -10,14 +10,13 @@
 
 import { setImmediate } from "node:timers";
 import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
-import type { Transform } from "node:stream";
 import { NetworkError } from "../errors.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { decompress } from "./compression.ts";
 import { joinInSteps } from "./join.ts";
 import { decompressLz4InSteps } from "./lz4.ts";
-import { isTooLarge, type PackedKind, tooLargeError, zlibError } from "./unpack_error.ts";
-import { type ZstdFrame, zstdFrames } from "./zstd.ts";
+import { isTooLarge, tooLargeError, zlibError } from "./unpack_error.ts";
+import { type ZstdFrame, zstdFrames, zstdFramesInSteps } from "./zstd.ts";
 
 /**
  * Packed bodies of this size or more are unpacked in the background, in bytes. Of zlib, which can grow by 1 032 times,
@@ -35,6 +34,8 @@ const ONE_STEP_PACKED_SIZE = UNPACK_STEP / 2;
 /** How many bytes a stream is given at a time: they may unpack to nothing, but not without work. */
 const INPUT_STEP = 64 * 1024;
 
+/** What it costs to step over a Zstandard block, as a number of bytes. */
+const BLOCK_COST = 16;
 /** What a Zstandard frame costs beside its bytes, as a number of bytes. */
 const FRAME_COST = 8 * 1024;
 
@@ -105,7 +106,7 @@ export async function* unpackSteps(
       return yield* joinInSteps(parts, UNPACK_STEP);
     }
     case MessageSysFlag.COMPRESSION_ZSTD:
-      if (typeof zlib.createZstdDecompress === "function") return yield* zstdSteps(zstdFrames(body), maxSize);
+      if (typeof zlib.createZstdDecompress === "function") return yield* zstdSteps(body, maxSize);
       // falls through: it tells what is missing
     default:
       return decompress(body, sysFlag, maxSize);
@@ -124,21 +125,24 @@ async function* zlibSteps(
     if (maxSize <= UNPACK_STEP) throw tooLargeError("a zlib", maxSize);
   }
   const parts: Uint8Array[] = [];
-  yield* streamSteps("a zlib", zlib.createInflate, body, { left: maxSize, maxSize }, parts);
+  yield* inflateSteps(body, maxSize, parts);
   return yield* joinInSteps(parts, UNPACK_STEP);
 }
 
-async function* zstdSteps(frames: readonly ZstdFrame[], maxSize: number): AsyncGenerator<number, Uint8Array, void> {
+async function* zstdSteps(body: Uint8Array, maxSize: number): AsyncGenerator<number, Uint8Array, void> {
+  const scan = zstdFramesInSteps(body, UNPACK_STEP / BLOCK_COST);
+  let step = scan.next();
+  for (; !step.done; step = scan.next()) yield step.value * BLOCK_COST;
   const parts: Uint8Array[] = [];
   let left = maxSize;
-  for (const { bytes, mostSize } of frames) {
+  for (const frame of step.value) {
     const size = parts.length;
-    if (mostSize <= UNPACK_STEP) {
-      const part = decompress(bytes, MessageSysFlag.COMPRESSION_ZSTD, UNPACK_STEP);
+    if (frame.mostSize <= UNPACK_STEP) {
+      const part = decompress(frame.bytes, MessageSysFlag.COMPRESSION_ZSTD, UNPACK_STEP);
       if (part.length > 0) parts.push(part);
       yield Math.min(part.length + FRAME_COST, UNPACK_STEP);
     } else {
-      yield* streamSteps("a Zstandard", zlib.createZstdDecompress, bytes, { left, maxSize }, parts);
+      yield* zstdFrameSteps(frame, { left, maxSize }, parts);
     }
     for (const part of parts.slice(size)) left -= part.length;
     if (left < 0) throw tooLargeError("a Zstandard", maxSize);
@@ -156,16 +160,13 @@ function ifSmall(run: () => Uint8Array): Uint8Array | undefined {
   }
 }
 
-/** Adds what a stream makes of `input` to `to`; `left` is how much that may be. */
-async function* streamSteps(
-  kind: PackedKind,
-  make: (options: zlib.ZlibOptions) => Transform,
+/** Adds what a zlib stream unpacks to, as it is read: the stream holds one step's output, and waits for that. */
+async function* inflateSteps(
   input: Uint8Array,
-  { left, maxSize }: { readonly left: number; readonly maxSize: number },
+  maxSize: number,
   to: Uint8Array[],
 ): AsyncGenerator<number, void, void> {
-  // It holds one step's output, and waits until that is read.
-  const stream = make({ chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP } as zlib.ZlibOptions);
+  const stream = zlib.createInflate({ chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP } as zlib.ZlibOptions);
   let fed = 0;
   const feed = () => {
     if (stream.destroyed) return;
@@ -175,14 +176,51 @@ async function* streamSteps(
   feed();
   let size = 0;
   try {
-    for await (const { buffer, byteOffset, length } of stream as AsyncIterable<Uint8Array>) {
-      size += length;
-      if (size > left) throw tooLargeError(kind, maxSize);
-      to.push(new Uint8Array(buffer, byteOffset, length));
-      yield length;
+    for await (const part of stream as AsyncIterable<Uint8Array>) {
+      size += part.length;
+      if (size > maxSize) throw tooLargeError("a zlib", maxSize);
+      to.push(new Uint8Array(part.buffer, part.byteOffset, part.length));
+      yield part.length;
     }
   } catch (cause) {
-    throw cause instanceof NetworkError ? cause : zlibError(kind, maxSize, cause);
+    throw cause instanceof NetworkError ? cause : zlibError("a zlib", maxSize, cause);
+  } finally {
+    stream.destroy();
+  }
+}
+
+/**
+ * Adds what a Zstandard frame unpacks to, a block at a time. The stream has room for all that may come: where it has to
+ * go on after its room was full, Deno reports what is broken there to nobody, which ends the program.
+ */
+async function* zstdFrameSteps(
+  { bytes, mostSize, cuts }: ZstdFrame,
+  { left, maxSize }: { readonly left: number; readonly maxSize: number },
+  to: Uint8Array[],
+): AsyncGenerator<number, void, void> {
+  const stream = zlib.createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * UNPACK_STEP });
+  const failed = new Promise<never>((_, reject) => stream.on("error", reject));
+  const ended = new Promise<void>((resolve) => stream.on("end", resolve));
+  failed.catch(() => {});
+  let size = 0;
+  stream.on("data", ({ buffer, byteOffset, length }: Uint8Array) => {
+    size += length;
+    to.push(new Uint8Array(buffer, byteOffset, length));
+  });
+  let fed = 0;
+  try {
+    for (const cut of cuts) {
+      const before = size;
+      const piece = bytes.subarray(fed, fed = cut);
+      await Promise.race([failed, new Promise<void>((resolve) => stream.write(piece, () => resolve()))]);
+      await turn(); // then all that came of it is counted
+      if (size > left) throw tooLargeError("a Zstandard", maxSize);
+      yield size - before;
+    }
+    stream.end();
+    await Promise.race([failed, ended]);
+  } catch (cause) {
+    throw cause instanceof NetworkError ? cause : zlibError("a Zstandard", maxSize, cause);
   } finally {
     stream.destroy();
   }

@@ -29,7 +29,7 @@ const DICTIONARY_SIZES = [0, 1, 2, 4];
 const CONTENT_SIZES = [0, 2, 4, 8];
 const REPEATED_BYTE = 1;
 const PACKED = 2;
-/** The most bytes that a packed block holds. */
+/** The most bytes that a block holds. */
 const MOST_BLOCK = 128 * 1024;
 
 /** One frame of a body. */
@@ -38,6 +38,8 @@ export interface ZstdFrame {
   readonly bytes: Uint8Array;
   /** The most bytes that its blocks can hold. */
   readonly mostSize: number;
+  /** Where it can be cut so that no piece holds more than two blocks' bytes; the last one is its end. */
+  readonly cuts: readonly number[];
 }
 
 /**
@@ -46,9 +48,22 @@ export interface ZstdFrame {
  * @throws {NetworkError} `MALFORMED_FRAME` if it is cut off, or is something else
  */
 export function zstdFrames(input: Uint8Array): ZstdFrame[] {
+  const steps = zstdFramesInSteps(input, Infinity);
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  return step.value;
+}
+
+/**
+ * Does the same in steps of so many blocks, and yields how many it were: a body may have a million empty ones.
+ *
+ * @throws {NetworkError} as {@linkcode zstdFrames}
+ */
+export function* zstdFramesInSteps(input: Uint8Array, blocks: number): Generator<number, ZstdFrame[], void> {
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   const frames: ZstdFrame[] = [];
   let at = 0;
+  let seen = 0;
   /** Steps over `size` bytes of input and tells where they begin. */
   const take = (size: number): number => {
     if (size > input.length - at) throw malformed("it is cut off");
@@ -69,15 +84,25 @@ export function zstdFrames(input: Uint8Array): ZstdFrame[] {
     take(DICTIONARY_SIZES[descriptor & 3]!);
     take(singleSegment && descriptor >>> 6 === 0 ? 1 : CONTENT_SIZES[descriptor >>> 6]!);
     let mostSize = 0;
+    let mostBefore = 0;
+    const cuts: number[] = [];
     for (let last = false; !last;) {
+      if (++seen >= blocks) {
+        yield seen;
+        seen = 0;
+      }
       const header = view.getUint16(take(2), true) | (input[take(1)]! << 16);
       last = (header & 1) !== 0;
       const type = (header >>> 1) & 3;
       take(type === REPEATED_BYTE ? 1 : header >>> 3);
       mostSize += type === PACKED ? MOST_BLOCK : header >>> 3;
+      if (last || mostSize - mostBefore < MOST_BLOCK) continue;
+      cuts.push(at - start);
+      mostBefore = mostSize;
     }
     take((descriptor & 0x04) === 0 ? 0 : 4);
-    frames.push({ bytes: input.subarray(start, at), mostSize });
+    cuts.push(at - start);
+    frames.push({ bytes: input.subarray(start, at), mostSize, cuts });
   } while (at < input.length);
   return frames;
 }

@@ -175,6 +175,31 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "unpackInBackground() hears of what is broken at the end of a large Zstandard frame",
+  ignore: noZstd,
+  async fn() {
+    const params = { [zlib.constants.ZSTD_c_checksumFlag]: 1 };
+    for (const body of [words(300_000), words(MIB), new Uint8Array(3 * MIB)]) {
+      const packed = zlib.zstdCompressSync(body, { params });
+      packed[packed.length - 2]! ^= 1;
+      assertEquals(typeof await both(packed, ZSTD, body.length), "string");
+    }
+  },
+});
+
+Deno.test("unpackInBackground() steps over a million empty Zstandard blocks", { ignore: noZstd }, async () => {
+  const packed = new Uint8Array(6 + 3_000_003);
+  packed.set([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58]);
+  packed[packed.length - 3] = 1;
+  let steps = 0;
+  for await (const size of unpackSteps(packed, ZSTD, 1)) {
+    assert(size <= 2 * UNPACK_STEP);
+    steps++;
+  }
+  assert(steps > 100);
+});
+
 Deno.test("unpackInBackground() refuses types that nobody has given a meaning", async () => {
   for (const type of [4, 7]) {
     const refused = () => unpackInBackground(words(5_000), 1 | (type << 8), { maxSize: MIB });
