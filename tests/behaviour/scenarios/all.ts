@@ -18,6 +18,7 @@ import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
 import { scenarios as loop } from "./loop.ts";
 import { scenarios as orderly } from "./orderly.ts";
+import { scenarios as packed } from "./packed.ts";
 import { scenarios as pop } from "./pop.ts";
 import { scenarios as producer } from "./producer.ts";
 import { scenarios as reader } from "./reader.ts";
@@ -46,6 +47,7 @@ export const allScenarios: readonly Scenario[] = [
   ...close,
   ...ack,
   ...loop,
+  ...packed,
   ...producer,
   ...connect,
   ...load,

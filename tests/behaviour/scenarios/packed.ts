@@ -1,0 +1,159 @@
+/** Packed bodies that are unpacked before they are handed out. */
+
+import * as zlib from "node:zlib";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type Message, NetworkError } from "../../../mod.ts";
+import { packLz4, words } from "../../wire/lz4_frames.ts";
+import { byQueue, type Scenario, type Scene, take, type TestMessage, within } from "../harness.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const ways: readonly (readonly [sysFlag: number, pack: (body: Uint8Array) => Uint8Array])[] = [
+  [0x001, (body) => zlib.deflateSync(body)],
+  [0x101, (body) => packLz4(body, { blockKind: 4, checksums: true })],
+  [0x301, (body) => zlib.deflateSync(body, { level: 9 })],
+  [0x101, (body) => packLz4(body)],
+  // Node 20 cannot make any, nor unpack it.
+  ...(typeof zlib.zstdCompressSync === "function"
+    ? [[0x201, (body: Uint8Array) => zlib.zstdCompressSync(body)]] as const
+    : []),
+];
+
+/** What is sent: bodies of each kind, small and large, and plain ones between; `packed` is how they are sent. */
+interface Sent {
+  readonly body: Uint8Array;
+  readonly packed: TestMessage;
+}
+
+/** Bodies of some sizes, packed in all ways; the number of each stands at its beginning. */
+function makeBodies(sizes: readonly number[]): Sent[] {
+  const sent: Sent[] = [];
+  const numbered = (body: Uint8Array) => {
+    new DataView(body.buffer).setInt32(0, sent.length);
+    return body;
+  };
+  for (const size of sizes) {
+    for (const [sysFlag, pack] of ways) {
+      const body = numbered(words(size, sent.length));
+      sent.push({ body, packed: { body: pack(body), sysFlag } });
+    }
+    const plain = numbered(words(100, sent.length));
+    sent.push({ body: plain, packed: { body: plain } });
+  }
+  return sent;
+}
+
+function numberOf(message: Message): number {
+  const { body } = message;
+  return new DataView(body.buffer, body.byteOffset).getInt32(0);
+}
+
+function checkBodies(messages: readonly Message[], sent: readonly Sent[]): void {
+  for (const message of messages) {
+    const { body } = message;
+    const expected = sent[numberOf(message)]!.body;
+    assertEquals(body.length, expected.length);
+    assert(body.every((byte, i) => byte === expected[i]), `body ${numberOf(message)} is another one`);
+  }
+}
+
+export const scenarios: Scenario[] = [
+  {
+    name: "packed: bodies of all kinds and sizes come in the order of their queue, several and one per answer",
+    async run(t: Scene) {
+      const topic = await t.topic(2);
+      const sent = makeBodies([300, 20 * KIB, 60 * KIB, 90 * KIB, 90 * KIB, 2 * MIB]);
+      await t.broker.publish(topic, sent.map(({ packed }) => packed));
+      const mq = await t.connect();
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const messages = await take(consumer, sent.length, { timeout: 45_000 });
+      assertEquals(messages.length, sent.length);
+      checkBodies(messages, sent);
+      for (const [queueId, queue] of byQueue(messages)) {
+        assertEquals(queue.map(({ queueOffset }) => queueOffset), queue.map((_, i) => i));
+        assertEquals(queue.map(numberOf), queue.map((_, i) => 2 * i + queueId));
+      }
+    },
+  },
+  {
+    name: "packed: no room for more than one answer, and everything comes all the same",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const sent = makeBodies([60 * KIB, 90 * KIB, 60 * KIB, MIB]);
+      await t.broker.publish(topic, sent.map(({ packed }) => packed));
+      const mq = await t.connect();
+      const consumer = await mq.consumer({
+        group: t.group(),
+        topics: topic,
+        consumeFrom: "first",
+        pullBatchBytes: 64 * KIB,
+        maxBufferedBytes: 64 * KIB,
+      });
+      const messages = await take(consumer, sent.length, { timeout: 45_000 });
+      checkBodies(messages, sent);
+      assertEquals(messages.map(numberOf), sent.map((_, i) => i));
+    },
+  },
+  {
+    name: "packed: a large body that cannot be unpacked tells so when it is read, and holds nothing up",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const body = words(90 * KIB);
+      await t.broker.publish(
+        topic,
+        ways.flatMap(([sysFlag, pack]) => {
+          const packed = pack(body);
+          return [{ body: packed.subarray(0, packed.length >> 1), sysFlag }, { body: packed, sysFlag }];
+        }),
+      );
+      const mq = await t.connect();
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const messages = await take(consumer, 2 * ways.length);
+      assertEquals(messages.map(({ queueOffset }) => queueOffset), messages.map((_, i) => i));
+      for (const [i, message] of messages.entries()) {
+        if (i % 2 === 0) assertThrows(() => message.body, NetworkError, "Cannot unpack");
+        else assertEquals(message.body.length, body.length);
+      }
+    },
+  },
+  {
+    name: "packed: a reader reads large bodies in order",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const sent = makeBodies([60 * KIB, 90 * KIB, MIB]);
+      await t.broker.publish(topic, sent.map(({ packed }) => packed));
+      const mq = await t.connect();
+      const reader = await mq.reader({ topic, from: "earliest" });
+      const messages: Message[] = [];
+      const batches = reader.batches();
+      while (messages.length < sent.length) {
+        const { done, value } = await within(batches.next(), "a batch");
+        assert(!done, "the loop has ended");
+        messages.push(...value);
+        await value.ack();
+      }
+      checkBodies(messages, sent);
+      assertEquals(messages.map(numberOf), sent.map((_, i) => i));
+    },
+  },
+  {
+    name: "packed: pop brings large bodies, each once",
+    on: ({ line }) => line === 5,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const sent = makeBodies([60 * KIB, 90 * KIB, MIB]);
+      await t.broker.publish(topic, sent.map(({ packed }) => packed));
+      const mq = await t.connect();
+      const consumer = await mq.popConsumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const messages: Message[] = [];
+      while (messages.length < sent.length) {
+        const batch = await within(consumer.pop({ wait: 10_000 }), "a popped batch", 20_000);
+        messages.push(...batch);
+        await batch.ack();
+      }
+      checkBodies(messages, sent);
+      assertEquals(messages.map(numberOf).sort((a, b) => a - b), sent.map((_, i) => i));
+    },
+  },
+];
