@@ -44,7 +44,7 @@ class Bench {
     const count = typeof answer === "number" ? answer : 0;
     const deliveries = Array.from({ length: count }, () => delivery(this.#next++));
     const kind = typeof answer === "number" ? "found" : answer;
-    this.#answers.shift()!(kind instanceof Error ? kind : { kind, deliveries });
+    this.#answers.shift()!(kind instanceof Error ? kind : { kind, deliveries, receivedAt: performance.now() });
     await settleMicrotasks();
   }
 
