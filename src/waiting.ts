@@ -7,6 +7,13 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
+
+/** Lets the event loop turn once: sockets and timers that are due come first. A timer of 0 ms takes 1 ms or 2. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts before. */
 export function delay(ms: number, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
   const { signal } = options;

@@ -4,8 +4,10 @@
  * @module
  */
 
-/** After this time without a wait, in milliseconds, a loop lets sockets and timers have a turn. */
-const LONGEST_RUN = 8;
+import { turn } from "../waiting.ts";
+
+/** How long loops work in one turn of the event loop before sockets and timers have theirs, in milliseconds. */
+const LONGEST_RUN = 5;
 
 /** With how many signals loops may wait before those that none waits with are forgotten. */
 const MOST_SIGNALS = 64;
@@ -59,17 +61,30 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   #waiters: Waiter<B>[] = [];
   /** Batches from beside the queues, which come first. */
   #direct: B[] = [];
+  #turn: () => Promise<void>;
   #listening = new Map<AbortSignal, () => void>();
   #closed = false;
-  #lastTurn = performance.now();
+  /** When this turn of the event loop began, as far as we know. */
+  #turnStart = performance.now();
+  /** Whether messages have arrived in this turn. */
+  #hasArrivals = false;
+  /** The turn that all loops wait for that have worked for too long. */
+  #nextTurn: Promise<void> | undefined;
   #lastAsk = performance.now();
 
   /**
    * Makes a dispatcher of batches of at most `batchSize`. `cut` takes a batch from a queue; undefined if it has none now.
+   *
+   * @param nextTurn resolves in the next turn of the event loop
    */
-  constructor(batchSize: number, cut: (from: Q, max: number, topic: string | undefined) => B | undefined) {
+  constructor(
+    batchSize: number,
+    cut: (from: Q, max: number, topic: string | undefined) => B | undefined,
+    nextTurn: () => Promise<void> = turn,
+  ) {
     this.#batchSize = batchSize;
     this.#cut = cut;
+    this.#turn = nextTurn;
   }
 
   /** Whether loops end at their next ask. */
@@ -82,9 +97,13 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     return this.#waiters.length > 0 ? undefined : this.#lastAsk;
   }
 
-  /** Messages of a queue have arrived, in a turn of the event loop of their own. */
+  /** Messages of a queue have arrived: no loop's work has led here. */
   arrived(queue: Q): void {
-    this.#lastTurn = performance.now();
+    if (!this.#hasArrivals) { // the first in this turn: answers come several at a time
+      this.#hasArrivals = true;
+      this.#turnStart = performance.now();
+      this.#turn().then(() => this.#hasArrivals = false);
+    }
     this.offer(queue);
   }
 
@@ -121,14 +140,18 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     if (signal?.aborted) return undefined;
     if (this.#closed) return this.#next(ask);
     this.#lastAsk = performance.now();
-    if (this.#lastAsk - this.#lastTurn > LONGEST_RUN) {
-      await turn();
-      this.#lastTurn = performance.now();
+    if (this.#isLong()) {
+      await this.#breathe();
       if (signal?.aborted) return undefined;
       if (this.#closed) return this.#next(ask);
     }
     // Those who asked before have been served, or want another topic.
-    return this.#next(ask) ?? await this.#wait(ask);
+    const ready = this.#next(ask);
+    if (ready !== undefined) return ready;
+    const batch = await this.#wait(ask);
+    // Many may have waited, and those before this one have worked since.
+    if (batch !== undefined && this.#isLong()) await this.#breathe();
+    return batch;
   }
 
   /**
@@ -140,6 +163,21 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     this.#serve();
     this.#end(() => true);
     this.#forgetSignals();
+  }
+
+  #isLong(): boolean {
+    return performance.now() - this.#turnStart > LONGEST_RUN;
+  }
+
+  /** Lets the event loop turn until it is this loop's turn: sockets and timers that are due come first. */
+  async #breathe(): Promise<void> {
+    do {
+      this.#nextTurn ??= this.#turn().then(() => {
+        this.#nextTurn = undefined;
+        this.#turnStart = performance.now();
+      });
+      await this.#nextTurn;
+    } while (this.#isLong());
   }
 
   #next(ask: TakeOptions): B | undefined {
@@ -208,9 +246,4 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
       waiter.resolve(batch);
     }
   }
-}
-
-/** Lets the event loop turn once: sockets and timers that are due come first. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

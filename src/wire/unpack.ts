@@ -8,9 +8,9 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
 import { NetworkError } from "../errors.ts";
+import { turn } from "../waiting.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { decompress } from "./compression.ts";
 import { joinInSteps } from "./join.ts";
@@ -171,7 +171,7 @@ async function* inflateSteps(
   const feed = () => {
     if (stream.destroyed) return;
     if (fed >= input.length) stream.end();
-    else stream.write(input.subarray(fed, fed += INPUT_STEP), (error) => error == null && setImmediate(feed));
+    else stream.write(input.subarray(fed, fed += INPUT_STEP), (error) => error == null && turn().then(feed));
   };
   feed();
   let size = 0;
@@ -224,9 +224,4 @@ async function* zstdFrameSteps(
   } finally {
     stream.destroy();
   }
-}
-
-/** Lets the event loop turn once: sockets and timers that are due come first. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -77,6 +77,7 @@ class Member {
     this.dispatcher = new Dispatcher(
       batchSize,
       (owned, max, topic) => this.#settlement.handOut(owned, max, topic),
+      () => Promise.resolve(), // how busy the machine is must not count
     );
     this.locks = new QueueLocks({
       lockTimeout: LOCK_TIMEOUT,

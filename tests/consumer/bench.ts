@@ -35,7 +35,8 @@ export class Bench {
   readonly dispatcher: Dispatcher<OwnedQueue, Batch>;
   #keyOf: KeyOf | undefined;
 
-  constructor(some: Partial<ConsumerOptions> = {}) {
+  /** Without `nextTurn` no turn of the event loop is waited for: how busy the machine is must not count. */
+  constructor(some: Partial<ConsumerOptions> = {}, nextTurn = () => Promise.resolve()) {
     const checked = options(some);
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
@@ -61,6 +62,7 @@ export class Bench {
     this.dispatcher = new Dispatcher(
       checked.batchSize,
       (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+      nextTurn,
     );
   }
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { BatchIterator, runHandlers } from "../../src/consumer/iteration.ts";
 import { ConsumerStateError } from "../../src/errors.ts";
+import { turn } from "../../src/waiting.ts";
 import { Bench, offsets } from "./bench.ts";
 import { fakeMessage, settleMicrotasks } from "./fakes.ts";
 
@@ -90,7 +91,7 @@ Deno.test("Dispatcher does not keep signals for ever with which nobody waits", a
 });
 
 Deno.test("Dispatcher lets timers run while ready batches are taken without end", async () => {
-  const bench = new Bench({ batchSize: 1 });
+  const bench = new Bench({ batchSize: 1 }, turn);
   const owned = bench.queue(0, ...Array.from({ length: 60_000 }, (_, offset) => offset));
   let fired = false;
   const timer = setTimeout(() => fired = true, 1);
