@@ -56,8 +56,9 @@ async function catchUp(instance: string, cache: Map<string, number>): Promise<nu
     model: "broadcasting",
     consumeFrom: "first", // of an instance that has no offsets yet
     missingTopic: "wait",
-    instance, // tells the members on one machine apart; the same after a restart
-    offsetStore: new KvOffsetStore({ group: GROUP, instance, kv }), // without it the consumer opens Deno's own database
+    // The instance tells the members on one machine apart, and is the same after a restart. Without a store of its own
+    // the consumer takes it as an option, and opens Deno's own database.
+    offsetStore: new KvOffsetStore({ group: GROUP, instance, kv }),
   });
   let count = 0;
   for await (const batch of consumer) {
