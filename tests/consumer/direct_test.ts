@@ -13,7 +13,7 @@ import { fakeMessage, queue, settleMicrotasks } from "./fakes.ts";
 
 /** A dispatcher without queues, and messages that are consumed directly through it. */
 class DirectBench {
-  readonly dispatcher = new Dispatcher<OwnedQueue, Batch>(32, () => undefined);
+  readonly dispatcher = new Dispatcher<OwnedQueue, Batch>(32, () => undefined, () => Promise.resolve());
 
   consume(isOrdered = false) {
     return consumeDirectly<unknown, Batch>(

@@ -134,6 +134,7 @@ Deno.test("PopSource: a loop that comes too late for what is here waits for the 
       if (taken === undefined) return undefined;
       return { topic: "orders", offsets: offsetsOf(taken.deliveries.map(({ message }) => message)), release() {} };
     },
+    () => Promise.resolve(),
   );
   bench.source.wake();
   await bench.answer(4);
