@@ -42,17 +42,20 @@ function stepsOf(part: Part | undefined, selection: Selection): Step[] {
 }
 
 async function runAll(steps: Step[]): Promise<Tally> {
-  const total = { passed: 0, failed: 0 };
+  const total: Tally = { passed: 0, failed: 0, failures: [] };
   const lines: string[] = [];
   for (const { name, run } of steps) {
     console.log(`\n== ${name}`);
     const start = performance.now();
-    const { passed, failed } = await run();
+    const { passed, failed, failures } = await run();
     const seconds = ((performance.now() - start) / 1_000).toFixed(1);
     lines.push(`${failed > 0 ? "FAILED" : "ok    "} ${name.padEnd(10)} ${seconds.padStart(6)} s`);
     total.passed += passed;
     total.failed += failed;
+    total.failures.push(...failures.map((failure) => `FAILED ${name}: ${failure}`));
   }
+  // Once more at the end, which is what is kept of a long output.
+  if (total.failures.length > 0) console.log(`\n${total.failures.join("\n\n")}`);
   console.log(`\n${lines.join("\n")}`);
   return total;
 }

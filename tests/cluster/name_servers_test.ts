@@ -213,7 +213,7 @@ Deno.test("start() tells after startTimeout that no name server can be reached, 
     assert(error.message.startsWith(words), error.message);
     assert(error.cause instanceof Error);
     assertGreater(took, 500);
-    assertLess(took, 1_500);
+    assertLess(took, 2_500);
   }));
 });
 
@@ -223,7 +223,7 @@ Deno.test("start() keeps to startTimeout however many name servers are silent", 
   await using names = new TestNameServers(addresses);
   const started = performance.now();
   await assertRejects(() => names.start(600, 500), NameServerError);
-  assertLess(performance.now() - started, 1_400);
+  assertLess(performance.now() - started, 2_500);
 });
 
 Deno.test("start() tells at once that something else answers, and who", async () => {

@@ -25,7 +25,26 @@ export function tallyOf(report: string, succeeded: boolean): Tally {
     failed += numberIn(attributes, "failures") + numberIn(attributes, "errors");
     ignored += numberIn(attributes, "disabled");
   }
-  return { passed: tests - failed - ignored, failed: succeeded ? failed : Math.max(failed, 1) };
+  const failures = failuresOf(report);
+  if (succeeded || failed > 0) return { passed: tests - failed - ignored, failed, failures };
+  return { passed: tests - ignored, failed: 1, failures: [...failures, "outside of a test"] };
+}
+
+/** The name of each test that failed, and what its error said; a test whose step failed is not told beside it. */
+function failuresOf(report: string): string[] {
+  const found = report.matchAll(/<testcase\s+name="([^"]*)"[^>]*>\s*<(?:failure|error)\b[^>]*>([^<]*)</g);
+  return [...found].filter(([, , said = ""]) => !/^\d+ test steps? failed\.$/.test(said))
+    .map(([, name = "", said = ""]) => `${unescape(name)}\n${indented(unescape(said))}`);
+}
+
+/** What is escaped in a report: the five signs of XML. */
+function unescape(text: string): string {
+  const signs: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replace(/&(lt|gt|quot|apos|amp);/g, (_, name) => signs[name]!);
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, "  ");
 }
 
 function numberIn(attributes: string, name: string): number {

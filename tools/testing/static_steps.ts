@@ -24,7 +24,11 @@ export function staticSteps(): Step[] {
 }
 
 function step(name: string, args: string[]): Step {
-  return { name, run: async () => await deno(args) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 } };
+  return {
+    name,
+    run: async () =>
+      await deno(args) ? { passed: 1, failed: 0, failures: [] } : { passed: 0, failed: 1, failures: [name] },
+  };
 }
 
 /** The files behind the `exports` of deno.json. */

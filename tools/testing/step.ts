@@ -6,10 +6,11 @@
 
 import { root } from "./files.ts";
 
-/** How many checks held and how many did not. */
+/** How many checks held, how many did not, and what those that did not have said. */
 export interface Tally {
   passed: number;
   failed: number;
+  failures: string[];
 }
 
 /** Something that is run, named in the summary, and counted. */

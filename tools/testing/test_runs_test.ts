@@ -13,13 +13,27 @@ Deno.test("fails", () => { throw new Error('\\u001b[31m<testsuite tests="9" fail
 `;
 
 Deno.test("tallyOf() counts the report that deno test writes", async () => {
-  assertEquals(await tallyFor(TESTS), { passed: 4, failed: 1 });
+  const { passed, failed, failures } = await tallyFor(TESTS);
+  assertEquals({ passed, failed }, { passed: 4, failed: 1 });
+  assertEquals(failures.map((failure) => failure.split("\n").slice(0, 2).join(": ")), [
+    'fails:   Error: <testsuite tests="9" failures="9">',
+  ]);
+});
+
+Deno.test("tallyOf() tells of the step that failed and not of the test around it", async () => {
+  const test = 'Deno.test("a", async (t) => void (await t.step("b & c", () => { throw new Error("d\\ne"); })));';
+  const { failed, failures } = await tallyFor(test);
+  assertEquals(failed, 2);
+  assertEquals(failures.map((failure) => failure.split("\n").slice(0, 3)), [["a > b & c", "  Error: d", "  e"]]);
 });
 
 Deno.test("tallyOf() counts a failure outside of a test", async () => {
-  assertEquals(await tallyFor('Deno.test("a", () => {});\nthrow new Error("at the top");'), { passed: 0, failed: 1 });
-  assertEquals(tallyOf("", false), { passed: 0, failed: 1 });
-  assertEquals(tallyOf('<testsuite tests="3" disabled="0" errors="0" failures="0">', false), { passed: 3, failed: 1 });
+  const failures = ["outside of a test"];
+  const { passed, failed } = await tallyFor('Deno.test("a", () => {});\nthrow new Error("at the top");');
+  assertEquals({ passed, failed }, { passed: 0, failed: 1 });
+  assertEquals(tallyOf("", false), { passed: 0, failed: 1, failures });
+  const report = '<testsuite tests="3" disabled="0" errors="0" failures="0">';
+  assertEquals(tallyOf(report, false), { passed: 3, failed: 1, failures });
 });
 
 Deno.test("selectionOf() tells flags, paths and names apart", () => {

@@ -109,7 +109,7 @@ export const scenarios: Scenario[] = [
         const mq = await t.connect({ nameServers });
         await mq.close();
       }
-      const mq = await t.connect({ nameServers: [silent, t.broker.nameServer], requestTimeout: 500 });
+      const mq = await t.connect({ nameServers: [silent, t.broker.nameServer], requestTimeout: 1_000 });
       const topic = await t.topic(1);
       await t.broker.publish(topic, texts(3));
       const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
@@ -189,7 +189,7 @@ export const scenarios: Scenario[] = [
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
-      const { mq, transport } = await t.client({ requestTimeout: 500, startTimeout: 500 });
+      const { mq, transport } = await t.client({ requestTimeout: 1_000, startTimeout: 1_000 });
       transport.cut();
       const started = performance.now();
       const error = await assertRejects(() => mq.consumer({ group, topics: topic }));

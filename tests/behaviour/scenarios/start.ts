@@ -236,7 +236,7 @@ export const scenarios: Scenario[] = [
       const topic = await t.topic(1);
       const group = t.group();
       await t.broker.publish(topic, texts(6));
-      const { mq, untilEvent } = await t.client({ requestTimeout: 500 });
+      const { mq, untilEvent } = await t.client({ requestTimeout: 1_000 });
       const options = { group, topics: topic, consumeFrom: "last", batchSize: 2 } as const;
       const first = await mq.consumer({ ...options, consumeFrom: "first" });
       await take(first, 2);
