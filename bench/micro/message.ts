@@ -9,6 +9,7 @@
 import { decodeBatch, encodeBatch } from "../../src/wire/batch.ts";
 import { encodeProperties, findProperty, parseProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, encodeRecord } from "../../src/wire/record.ts";
+import { readable } from "../../src/wire/utf8.ts";
 
 const encoder = new TextEncoder();
 const queue = { topic: "orders", broker: "broker-a", queueId: 3 };
@@ -20,7 +21,7 @@ const entries: [string, string][] = [
   ["CLUSTER", "DefaultCluster"],
 ];
 const properties = encodeProperties(entries);
-const propertyBytes = encoder.encode(properties);
+const propertyBuffer = readable(encoder.encode(properties));
 const uniqueKey = encoder.encode("UNIQ_KEY");
 const small = answerOf(256);
 const large = answerOf(4_096);
@@ -85,7 +86,7 @@ Deno.bench("parseProperties()", { group: "properties" }, () => {
 });
 
 Deno.bench("findProperty(), the first of 5", { group: "properties" }, () => {
-  findProperty(propertyBytes, 0, propertyBytes.length, uniqueKey);
+  findProperty(propertyBuffer, 0, propertyBuffer.length, uniqueKey);
 });
 
 const messages = Array.from({ length: 32 }, () => ({ flag: 0, body: new Uint8Array(256), properties }));

@@ -14,7 +14,7 @@ import type {
   SubscriptionData,
 } from "../wire/bodies.ts";
 import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
-import type { HeaderOf } from "../wire/fields.ts";
+import type { BinaryFields } from "../wire/binary_fields.ts";
 import { parseJson } from "../wire/json.ts";
 import {
   checkClientConfig,
@@ -64,14 +64,16 @@ export class BrokerClient {
     this.#cluster = cluster;
   }
 
-  /** Pulls messages; waits `timeout` milliseconds, which must be longer than the hold. */
+  /** Pulls messages; waits `timeout` milliseconds from `now` on, which must be longer than the hold. */
   pull(
     queue: MessageQueue,
     brokerId: number,
-    header: HeaderOf<typeof pullMessage.header>,
+    fields: BinaryFields,
     timeout: number,
+    now: number = performance.now(),
   ): Promise<Answer<typeof pullMessage>> {
-    return this.#cluster.broker(queue.broker, brokerId).call(pullMessage, header, { timeout, accept: PULL_ANSWERS });
+    const options = { timeout, deadline: now + timeout, accept: PULL_ANSWERS };
+    return this.#cluster.broker(queue.broker, brokerId).callWith(pullMessage, fields, options);
   }
 
   /** A group's stored offset of a queue; undefined if the broker has none. */

@@ -69,6 +69,8 @@ export interface Answer<S extends RequestSpec> {
   readonly remark: string;
   /** The server's version, an ordinal of MQVersion. */
   readonly version: number;
+  /** When it was received, by the monotonic clock. */
+  readonly receivedAt: number;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -123,7 +125,9 @@ export class Endpoint {
       const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(deadline), signal);
       const answer = await connection.request(request, wait);
       // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
-      if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) return this.#read(spec, answer, options.accept);
+      if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) {
+        return this.#read(spec, answer, connection.lastReceived, options.accept);
+      }
       connection.close();
     }
   }
@@ -156,13 +160,18 @@ export class Endpoint {
     this.#connection?.close();
   }
 
-  #read<S extends RequestSpec>(spec: S, answer: Command, accept: readonly number[] = []): Answer<S> {
+  #read<S extends RequestSpec>(
+    spec: S,
+    answer: Command,
+    receivedAt: number,
+    accept: readonly number[] = [],
+  ): Answer<S> {
     const { code, body, version, remark = "" } = answer;
     if (code !== ResponseCode.SUCCESS && !accept.includes(code)) {
       throw new ResponseError(spec.name, code, this.address, remark, RETRIABLE.has(code));
     }
     const header = decodeHeader(spec.answer, answer.fields, `${spec.name} answer`) as HeaderOf<S["answer"]>;
-    return { code, body, version, remark, header };
+    return { code, body, version, remark, header, receivedAt };
   }
 
   /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */

@@ -103,7 +103,7 @@ export class PopClient {
     };
     const timeout = request.hold + HOLD_MARGIN;
     const answer = await this.#broker(broker).call(popMessage, header, { timeout, accept: POP_ANSWERS });
-    const receivedAt = performance.now();
+    const { receivedAt } = answer;
     if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
     const { messages, broken } = decodeRecords(answer.body, { topic, broker, queueId: -1 });

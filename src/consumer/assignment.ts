@@ -11,16 +11,14 @@ import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
-import type { BrokenRecord } from "../wire/record.ts";
-import type { FlowLimits } from "./flow_limits.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
 import { type KeyOf, ProcessQueue } from "./process_queue.ts";
 import { PullLoop } from "./pull_loop.ts";
-import type { PullAnswer, Puller } from "./puller.ts";
+import type { PullAnswer } from "./puller.ts";
+import { QueuePulls, type SharedPulls } from "./queue_pulls.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
-import type { Selector } from "./selector.ts";
 import type { StartOffsetContext } from "./start_offset.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
@@ -37,7 +35,7 @@ const MOVED_PATIENCE = 3;
 const OFFSET_RESET = "OFFSET_RESET";
 
 /** What an {@linkcode Assignment} works with. */
-export interface AssignmentContext<T = unknown> {
+export interface AssignmentContext<T = unknown> extends Omit<SharedPulls<T>, "interval" | "onMoved" | "onError"> {
   /** The consumer's options. */
   readonly options: CheckedConsumerOptions;
   /** Reads positions. */
@@ -46,29 +44,20 @@ export interface AssignmentContext<T = unknown> {
   readonly offsets: OffsetStore;
   /** Computes where a queue begins for which no offset is kept. */
   readonly startOffset: (queue: MessageQueue, about: Omit<StartOffsetContext, "consumeFrom">) => Promise<number>;
-  /** Pulls. */
-  readonly puller: Puller<T>;
-  /** How much a queue may hold. */
-  readonly limits: FlowLimits;
   /** Locks queues before they are ours; undefined where nobody does. */
   readonly locks?: Pick<QueueLocks, "acquire" | "release"> | undefined;
   /** What messages are ordered by; undefined where they are not. */
   readonly keyOf?: KeyOf<T> | undefined;
   /** Hears what happens. */
   readonly events: EventHub;
-  /** What is wanted of a topic; undefined once it is not subscribed any more. */
-  readonly selector: (topic: string) => Selector | undefined;
   /** Hears of queues that may hand out again. */
   readonly offer: (owned: OwnedQueue<T>) => void;
-  /** Hears of queues that have got messages. */
-  readonly arrived: (owned: OwnedQueue<T>) => void;
-  /** Makes a record safe that cannot be read; resolves when it is, or `owned` has ended. */
-  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => Promise<void>;
 }
 
 /** The queues of one consumer: adding them, setting their position, and letting them go. */
 export class Assignment<T = unknown> {
   #context: AssignmentContext<T>;
+  #pulls: SharedPulls<T>;
   #owned = new Map<string, OwnedQueue<T>>();
   /** Epochs of queues that are let go, until their last commit. */
   #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
@@ -77,6 +66,12 @@ export class Assignment<T = unknown> {
   /** Makes an assignment without queues. */
   constructor(context: AssignmentContext<T>) {
     this.#context = context;
+    this.#pulls = {
+      ...context,
+      interval: context.options.pullInterval,
+      onMoved: (owned, answer, times) => this.#moved(owned, answer, times),
+      onError: (owned, error) => this.#pullFailed(owned, error),
+    };
   }
 
   /** The queues that are ours, in their epochs. */
@@ -290,27 +285,9 @@ export class Assignment<T = unknown> {
 
   #open(owned: OwnedQueue<T>, offset: number): void {
     if (owned.state !== "starting") return;
-    const { puller, limits, selector, arrived, options, offsets } = this.#context;
     const process = new ProcessQueue<T>(offset, this.#context.keyOf);
-    let moved = 0;
-    const loop = new PullLoop<T>({
-      process,
-      interval: options.pullInterval,
-      pull: (from, brokerId) => puller.pull(owned.queue, selector(owned.queue.topic)!, from, brokerId, owned.ended),
-      // A topic that is not subscribed any more stands still until its queues are let go.
-      mayPull: () => !owned.paused && limits.allow(process) && selector(owned.queue.topic) !== undefined,
-      onMessages: (newestStoredAt) => {
-        owned.newestStoredAt = newestStoredAt;
-        moved = 0;
-        arrived(owned);
-      },
-      onBroken: async (broken) => {
-        for (const record of broken) await this.#context.onBroken(owned, record);
-      },
-      onMoved: (answer) => this.#moved(owned, answer, ++moved),
-      onError: (error) => this.#pullFailed(owned, error),
-    });
-    offsets.reset(owned.queue, offset);
+    const loop = new PullLoop<T>(new QueuePulls(this.#pulls, owned, process));
+    this.#context.offsets.reset(owned.queue, offset);
     owned.open(process, loop);
     loop.start();
   }

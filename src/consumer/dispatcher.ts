@@ -66,8 +66,6 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   #closed = false;
   /** When this turn of the event loop began, as far as we know. */
   #turnStart = performance.now();
-  /** Whether messages have arrived in this turn. */
-  #hasArrivals = false;
   /** The turn that all loops wait for that have worked for too long. */
   #nextTurn: Promise<void> | undefined;
   #lastAsk = performance.now();
@@ -97,13 +95,9 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     return this.#waiters.length > 0 ? undefined : this.#lastAsk;
   }
 
-  /** Messages of a queue have arrived: no loop's work has led here. */
-  arrived(queue: Q): void {
-    if (!this.#hasArrivals) { // the first in this turn: answers come several at a time
-      this.#hasArrivals = true;
-      this.#turnStart = performance.now();
-      this.#turn().then(() => this.#hasArrivals = false);
-    }
+  /** Messages of a queue have arrived, received in a turn of the event loop that began then. */
+  arrived(queue: Q, receivedAt: number): void {
+    this.#turnStart = Math.max(this.#turnStart, receivedAt);
     this.offer(queue);
   }
 
@@ -140,7 +134,7 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     if (signal?.aborted) return undefined;
     if (this.#closed) return this.#next(ask);
     this.#lastAsk = performance.now();
-    if (this.#isLong()) {
+    if (this.#isLong(this.#lastAsk)) {
       await this.#breathe();
       if (signal?.aborted) return undefined;
       if (this.#closed) return this.#next(ask);
@@ -165,8 +159,8 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     this.#forgetSignals();
   }
 
-  #isLong(): boolean {
-    return performance.now() - this.#turnStart > LONGEST_RUN;
+  #isLong(now = performance.now()): boolean {
+    return now - this.#turnStart > LONGEST_RUN;
   }
 
   /** Lets the event loop turn until it is this loop's turn: sockets and timers that are due come first. */

@@ -7,6 +7,8 @@
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 
+type Held = Pick<ProcessQueue, "count" | "bytes" | "span">;
+
 type LimitOptions = Pick<
   CheckedConsumerOptions,
   | "pullBatchSize"
@@ -19,6 +21,9 @@ type LimitOptions = Pick<
   | "ordering"
 >;
 
+/** From this number of queues on, so many pulls are on their way that another for each makes nothing faster. */
+const MANY_QUEUES = 16;
+
 /**
  * The limits of each queue: its own, or its even share of the totals, whichever is smaller.
  *
@@ -30,6 +35,7 @@ export class FlowLimits {
   #maxCount = 0;
   #maxBytes = 0;
   #maxSpan: number;
+  #queues = 1;
 
   /** Makes the limits of a consumer without queues. */
   constructor(options: LimitOptions) {
@@ -43,7 +49,7 @@ export class FlowLimits {
   share(queues: number): void {
     const { pullBatchSize, pullBatchBytes, maxBufferedPerQueue, maxBufferedBytesPerQueue } = this.#options;
     const { maxBufferedMessages, maxBufferedBytes } = this.#options;
-    const parts = Math.max(1, queues);
+    const parts = this.#queues = Math.max(1, queues);
     this.#maxCount = Math.max(
       2 * pullBatchSize,
       Math.min(maxBufferedPerQueue, Math.floor(maxBufferedMessages / parts)),
@@ -52,9 +58,18 @@ export class FlowLimits {
   }
 
   /** Whether one more answer fits. */
-  allow(held: Pick<ProcessQueue, "count" | "bytes" | "span">): boolean {
+  allow(held: Held): boolean {
+    return this.#fit(held, 1);
+  }
+
+  /** Whether two more answers fit, and it pays to have two pulls of a queue on their way. */
+  allowAhead(held: Held): boolean {
+    return this.#queues < MANY_QUEUES && this.#fit(held, 2);
+  }
+
+  #fit(held: Held, answers: number): boolean {
     const { pullBatchSize, pullBatchBytes } = this.#options;
-    return held.count + pullBatchSize <= this.#maxCount && held.bytes + pullBatchBytes <= this.#maxBytes &&
-      held.span < this.#maxSpan;
+    return held.count + answers * pullBatchSize <= this.#maxCount &&
+      held.bytes + answers * pullBatchBytes <= this.#maxBytes && held.span < this.#maxSpan;
   }
 }

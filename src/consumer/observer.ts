@@ -39,8 +39,9 @@ export class Observer<T = unknown> implements SettlementObserver<T> {
   ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void {
     const { sourceTopic: topic } = batch;
     const isWhole = messages.length === batch.length;
-    const ms = performance.now() - batch.handedOutAt;
-    if (outcome === "consumed") this.statistics.consumed(topic, messages.length, ms);
+    const now = performance.now();
+    const ms = now - batch.handedOutAt;
+    if (outcome === "consumed") this.statistics.consumed(topic, messages.length, ms, now);
     else this.statistics.failed(topic, messages.length, isWhole ? ms : undefined);
     this.#tracer?.after(this.#traced.get(batch), traceCodes[outcome], isWhole ? undefined : messages);
   }

@@ -70,7 +70,7 @@ export class ConsumerParts<T = unknown> {
     const puller = new Puller<T>(
       this.brokers,
       options,
-      (topic, count, ms) => this.#statistics.pulled(topic, count, ms),
+      (topic, count, ms, receivedAt) => this.#statistics.pulled(topic, count, ms, receivedAt),
     );
     this.subscriptions = this.#makeSubscriptions();
     this.offsets = offsets ?? this.#brokerOffsets();
@@ -183,7 +183,7 @@ export class ConsumerParts<T = unknown> {
       locks: this.locks,
       keyOf: this.#keyOf(),
       offer: (owned) => this.dispatcher.offer(owned),
-      arrived: (owned) => this.dispatcher.arrived(owned),
+      arrived: (owned, receivedAt) => this.dispatcher.arrived(owned, receivedAt),
       selector: (topic) => this.subscriptions.selector(topic),
       onBroken: (owned, record) => this.#disposeBroken(owned, record),
     });

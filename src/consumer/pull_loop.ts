@@ -1,5 +1,5 @@
 /**
- * The pulls of one queue, one in flight at a time.
+ * The pulls of one queue, one after the other.
  *
  * @module
  */
@@ -8,35 +8,39 @@ import type { BrokenRecord } from "../wire/record.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 import { delayAfter, UnheldAnswers } from "./pull_pace.ts";
 import type { PullAnswer } from "./puller.ts";
+import { type PullSource, ReadAhead } from "./read_ahead.ts";
 
 /** What a {@linkcode PullLoop} works with. */
-export interface PullLoopContext<T = unknown> {
+export interface PullLoopContext<T = unknown> extends PullSource<T> {
   /** What the queue holds. */
   readonly process: ProcessQueue<T>;
   /** Milliseconds between two pulls. */
   readonly interval: number;
-  /** Makes one pull; an answer with a rest is asked for that before the next. */
-  readonly pull: (offset: number, brokerId: number) => Promise<PullAnswer<T>>;
   /** Whether one more answer fits, and the queue is not paused. */
-  readonly mayPull: () => boolean;
-  /** Hears of new messages in the process queue, after the next pull has left, and when the last was stored. */
-  readonly onMessages: (newestStoredAt: number) => void;
+  mayPull(): boolean;
+  /**
+   * Hears of new messages in the process queue, after the next pull has left: when the last was stored, by the
+   * broker's clock, and when they were received, by the monotonic one.
+   */
+  onMessages(newestStoredAt: number, receivedAt: number): void;
   /** Makes records safe that cannot be read; the loop waits for it. */
-  readonly onBroken: (broken: readonly BrokenRecord[]) => Promise<void>;
+  onBroken(broken: readonly BrokenRecord[]): Promise<void>;
   /** The broker does not have the position: when to go on, in milliseconds; undefined if another epoch begins. */
-  readonly onMoved: (answer: PullAnswer<T>) => number | undefined;
+  onMoved(answer: PullAnswer<T>): number | undefined;
   /** Hears of the first error after an answer; those that follow it are the same story. */
-  readonly onError: (error: unknown) => void;
+  onError(error: unknown): void;
 }
 
 /**
- * Pulls one queue for as long as there is room, from the process queue's position on.
+ * Pulls one queue for as long as there is room, from the process queue's position on. Answers are taken in the order of
+ * their offsets, also where a second pull has left early.
  *
  * The next pull leaves as soon as an answer's messages are in the process queue, before they are handed out. Of an
  * answer that comes in parts, each is asked for when there is room for it, as if it were a pull.
  */
 export class PullLoop<T = unknown> {
   #context: PullLoopContext<T>;
+  #ahead: ReadAhead<T>;
   /** Answers and timers of an earlier generation have no effect. */
   #generation = 0;
   #state: "stopped" | "pulling" | "blocked" | "waiting" = "stopped";
@@ -51,6 +55,7 @@ export class PullLoop<T = unknown> {
   /** Makes a loop that stands still until {@linkcode PullLoop.start}. */
   constructor(context: PullLoopContext<T>) {
     this.#context = context;
+    this.#ahead = new ReadAhead(context);
   }
 
   /** Since when the loop is in its state, by the monotonic clock. */
@@ -73,6 +78,7 @@ export class PullLoop<T = unknown> {
   stop(): void {
     this.#generation++;
     this.#rest = undefined;
+    this.#ahead.reset();
     clearTimeout(this.#timer);
     this.#enter("stopped");
   }
@@ -94,7 +100,7 @@ export class PullLoop<T = unknown> {
     }
     this.#enter("pulling");
     const generation = this.#generation;
-    const answer = this.#rest?.() ?? this.#context.pull(this.#context.process.position, this.#brokerId);
+    const answer = this.#rest?.() ?? this.#ahead.pull(this.#context.process.position, this.#brokerId, this.#since);
     this.#rest = undefined;
     answer.then(
       (answer) => generation === this.#generation && this.#take(answer),
@@ -112,20 +118,23 @@ export class PullLoop<T = unknown> {
   }
 
   #moved(answer: PullAnswer<T>): void {
+    this.#ahead.reset();
     const wait = this.#context.onMoved(answer);
     if (wait !== undefined) this.#stepIn(wait);
   }
 
   #found(answer: PullAnswer<T>): void {
     this.#unheld.reset();
+    this.#ahead.learn(this.#context.process.position, answer);
     this.#context.process.put(answer.messages, answer.nextOffset);
     this.#rest = answer.rest;
     this.#stepIn(answer.rest === undefined ? this.#context.interval : 0);
     const newest = answer.messages.at(-1);
-    if (newest !== undefined) this.#context.onMessages(newest.storedAt.getTime());
+    if (newest !== undefined) this.#context.onMessages(newest.storedAt.getTime(), answer.receivedAt);
   }
 
   #empty(answer: PullAnswer<T>): void {
+    this.#ahead.reset();
     if (answer.nextOffset > this.#context.process.position) this.#unheld.reset();
     const pause = this.#unheld.pauseAfter(performance.now() - this.#since);
     this.#context.process.put([], answer.nextOffset);
@@ -141,6 +150,7 @@ export class PullLoop<T = unknown> {
   #fail(error: unknown): void {
     if (!this.#failing) this.#context.onError(error);
     this.#failing = true;
+    this.#ahead.reset();
     this.#brokerId = 0; // a replica that fails must not keep us from the master
     this.#stepIn(delayAfter(error));
   }

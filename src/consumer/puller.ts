@@ -6,8 +6,11 @@
 
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { MessageQueue } from "../message.ts";
+import { FieldsTemplate } from "../wire/binary_fields.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
+import type { HeaderOf } from "../wire/fields.ts";
 import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
+import { pullMessage } from "../wire/requests.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { type Selector, selects } from "./selector.ts";
 
@@ -24,13 +27,23 @@ export interface PullAnswer<T = unknown> {
   readonly broken: readonly BrokenRecord[];
   /** Where to go on: as the broker says, or where the rest begins. */
   readonly nextOffset: number;
+  /** The end of the queue: the offset that its next message gets. */
+  readonly maxOffset: number;
   /** Which replica to ask next. */
   readonly brokerId: number;
   /** The broker's words. */
   readonly remark: string;
+  /** When it was received, by the monotonic clock. */
+  readonly receivedAt: number;
   /** The same answer's messages from `nextOffset` on; undefined if these are the last. */
   readonly rest?: (() => Promise<PullAnswer<T>>) | undefined;
 }
+
+/** Hears how many messages of a topic came, how many milliseconds that took, and when, by the monotonic clock. */
+export type PullObserver = (topic: string, count: number, ms: number, receivedAt: number) => void;
+
+type PullHeader = HeaderOf<typeof pullMessage.header>;
+type PullTemplate = FieldsTemplate<typeof pullMessage.header, Exclude<keyof PullHeader, "queueId" | "queueOffset">>;
 
 const nothing: readonly never[] = [];
 
@@ -41,13 +54,14 @@ export class Puller<T = unknown> {
   #brokers: Pick<BrokerClient, "pull">;
   #group: string;
   #options: CheckedConsumerOptions;
-  #onPulled: (topic: string, count: number, ms: number) => void;
+  #onPulled: PullObserver;
+  #templates = new Map<string, { readonly selector: Selector; readonly template: PullTemplate }>();
 
-  /** Makes a puller with a consumer's options; `onPulled` hears how many messages came, and how long that took. */
+  /** Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. */
   constructor(
     brokers: Pick<BrokerClient, "pull">,
     options: CheckedConsumerOptions,
-    onPulled: (topic: string, count: number, ms: number) => void = () => {},
+    onPulled: PullObserver = () => {},
   ) {
     this.#onPulled = onPulled;
     this.#brokers = brokers;
@@ -66,6 +80,7 @@ export class Puller<T = unknown> {
    * others as its rest, so that there is never more in memory than one answer of bodies that are not packed.
    *
    * @param signal ends the unpacking: nobody wants the messages any more
+   * @param now the time, by the monotonic clock
    */
   async pull(
     queue: MessageQueue,
@@ -73,24 +88,13 @@ export class Puller<T = unknown> {
     offset: number,
     brokerId: number,
     signal?: AbortSignal,
+    now: number = performance.now(),
   ): Promise<PullAnswer<T>> {
-    const started = performance.now();
-    const answer = await this.#brokers.pull(queue, brokerId, {
-      consumerGroup: this.#group,
-      topic: queue.topic,
-      queueId: queue.queueId,
-      queueOffset: offset,
-      maxMsgNums: this.#options.pullBatchSize,
-      sysFlag: PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION,
-      commitOffset: 0,
-      suspendTimeoutMillis: this.#options.pullHold,
-      subscription: selector.expression,
-      subVersion: 0,
-      expressionType: selector.type,
-      maxMsgBytes: this.#options.pullBatchBytes,
-    }, this.timeout);
-    const { nextBeginOffset: nextOffset, suggestWhichBrokerId } = answer.header;
-    const rest = { nextOffset, brokerId: suggestWhichBrokerId, remark: answer.remark };
+    const header = this.#templateFor(queue.topic, selector).with({ queueId: queue.queueId, queueOffset: offset });
+    const answer = await this.#brokers.pull(queue, brokerId, header, this.timeout, now);
+    const { nextBeginOffset: nextOffset, maxOffset, suggestWhichBrokerId } = answer.header;
+    const { remark, receivedAt } = answer;
+    const rest = { nextOffset, maxOffset, brokerId: suggestWhichBrokerId, remark, receivedAt };
     if (answer.code === ResponseCode.PULL_OFFSET_MOVED) {
       return { kind: "moved", messages: nothing, broken: nothing, ...rest };
     }
@@ -99,11 +103,31 @@ export class Puller<T = unknown> {
       messages: StoredMessage<T>[];
       broken: BrokenRecord[];
     };
-    this.#onPulled(queue.topic, messages.length, performance.now() - started);
+    this.#onPulled(queue.topic, messages.length, receivedAt - now, receivedAt);
     const all = selector.type === "SQL92" || selector.tags.size === 0;
     const wanted = all ? messages : messages.filter((message) => selects(selector, message));
     const found = { kind: "found", messages: wanted, broken, ...rest } as const;
     return wanted.some((message) => message.isLargePacked) ? this.#unpack(found, signal) : found;
+  }
+
+  /** What is the same in all pulls of a topic, written once. */
+  #templateFor(topic: string, selector: Selector): PullTemplate {
+    const known = this.#templates.get(topic);
+    if (known?.selector === selector) return known.template;
+    const template = new FieldsTemplate(pullMessage.header, {
+      consumerGroup: this.#group,
+      topic,
+      maxMsgNums: this.#options.pullBatchSize,
+      sysFlag: PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION,
+      commitOffset: 0,
+      suspendTimeoutMillis: this.#options.pullHold,
+      subscription: selector.expression,
+      subVersion: 0,
+      expressionType: selector.type,
+      maxMsgBytes: this.#options.pullBatchBytes,
+    }, ["queueId", "queueOffset"]);
+    this.#templates.set(topic, { selector, template });
+    return template;
   }
 
   /** Unpacks the first bodies of an answer, so many as would fit in one. */

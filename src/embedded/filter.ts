@@ -9,7 +9,7 @@ import type { SubscriptionData } from "../wire/bodies.ts";
 import { javaHashCode } from "../wire/codes.ts";
 import { parseProperties } from "../wire/properties.ts";
 import { At, bodyAt, MAGIC_V2 } from "../wire/record_layout.ts";
-import { decodeUtf8 } from "../wire/utf8.ts";
+import { decodeUtf8, readable } from "../wire/utf8.ts";
 import type { Entry } from "./queue.ts";
 import type { Expression } from "./sql/expressions.ts";
 
@@ -60,5 +60,5 @@ function propertiesOf(record: Uint8Array): Map<string, string> {
   const topic = body + view.getInt32(body - 4);
   const isLong = view.getInt32(At.MAGIC) === MAGIC_V2;
   const start = topic + (isLong ? 2 + view.getInt16(topic) : 1 + view.getInt8(topic)) + 2;
-  return parseProperties(decodeUtf8(record, start, record.length));
+  return parseProperties(decodeUtf8(readable(record), start, record.length));
 }

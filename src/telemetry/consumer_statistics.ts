@@ -41,17 +41,17 @@ export class ConsumerStatistics {
   }
 
   /** A pull has brought messages. */
-  pulled(topic: string, count: number, ms: number): void {
+  pulled(topic: string, count: number, ms: number, now: number = this.#now()): void {
     const sums = this.#sumsOf(topic);
-    sums.PULL_RT.add(ms);
-    sums.PULL_TPS.add(count);
+    sums.PULL_RT.add(ms, now);
+    sums.PULL_TPS.add(count, now);
   }
 
   /** Messages of one batch were consumed, the batch in `ms` milliseconds. */
-  consumed(topic: string, count: number, ms: number): void {
+  consumed(topic: string, count: number, ms: number, now: number = this.#now()): void {
     const sums = this.#sumsOf(topic);
-    sums.CONSUME_RT.add(ms);
-    sums.CONSUME_OK_TPS.add(count);
+    sums.CONSUME_RT.add(ms, now);
+    sums.CONSUME_OK_TPS.add(count, now);
   }
 
   /** Messages failed; `ms` if they are a whole batch, and else the batch's other messages tell how long it took. */

@@ -61,22 +61,22 @@ export class SlidingSums {
     this.#nextTick = nextTick(elapsed);
   }
 
-  /** Adds a value. */
-  add(value: number): void {
-    this.#sample();
+  /** Adds a value; `now` is the time by the clock, if it is known. */
+  add(value: number, now: number = this.#now()): void {
+    this.#sample(now);
     this.#sum += value;
     this.#times++;
   }
 
   /** What was added within a period. */
   within(period: Period): PeriodSum {
-    this.#sample();
+    this.#sample(this.#now());
     return this.#windows[period].read();
   }
 
   /** Samples at the ticks that are over. */
-  #sample(): void {
-    const elapsed = this.#now() - this.#origin;
+  #sample(now: number): void {
+    const elapsed = now - this.#origin;
     if (elapsed < this.#nextTick) return;
     const { minute, hour, day } = this.#windows;
     for (const window of [minute, hour, day]) window.sample(elapsed, this.#sum, this.#times);

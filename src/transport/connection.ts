@@ -121,6 +121,11 @@ export class Connection {
     return this.#closeReason === undefined;
   }
 
+  /** When something was received last, by the monotonic clock; what it brought is handled in the same turn. */
+  get lastReceived(): number {
+    return this.#lastReceived;
+  }
+
   /** Sends a request; resolves with the answer, whatever its code. */
   request(request: OutgoingRequest, wait: RequestWait): Promise<Command> {
     if (this.#closeReason !== undefined) return Promise.reject(this.#closeReason);

@@ -22,7 +22,7 @@
 import { NetworkError, ValidationError } from "../errors.ts";
 import type { BodyWriter } from "./frame_writer.ts";
 import { MAX_PROPERTIES_SIZE } from "./properties.ts";
-import { decodeUtf8, utf8Length } from "./utf8.ts";
+import { decodeUtf8, readable, utf8Length } from "./utf8.ts";
 
 /** One message of a batch. */
 export interface BatchMessage {
@@ -139,10 +139,11 @@ function propertiesSize({ properties, propertiesSize }: BatchMessage): number {
  */
 export function decodeBatch(bytes: Uint8Array): BatchMessage[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = readable(bytes);
   return scanBatch(view, 0, bytes.length).map(({ start, bodyStart, propertiesStart, end }) => ({
     flag: view.getInt32(start + FLAG),
     body: bytes.subarray(bodyStart, propertiesStart - 2),
-    properties: decodeUtf8(bytes, propertiesStart, end),
+    properties: decodeUtf8(buffer, propertiesStart, end),
   }));
 }
 

@@ -18,13 +18,15 @@ import { NetworkError, ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
 import { type BodyWriter, type CommandInit, jsonHeader, MAX_FRAME_SIZE, requireSize } from "./frame_writer.ts";
-import { decodeUtf8 } from "./utf8.ts";
+import { decodeUtf8, readable } from "./utf8.ts";
 
 export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE } from "./frame_writer.ts";
 
+/** Up to this size whole frames that arrive together share a copy: less than one answer of many messages may have. */
+const SHARED_SIZE = 64 * 1024;
+
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const languages = Object.keys(LanguageCode);
 
 /** One frame, taken apart: a request or an answer. */
@@ -134,7 +136,7 @@ export function decodeFrame(frame: Uint8Array): Command {
   const body = headerEnd === frame.length ? EMPTY : frame.subarray(headerEnd);
   switch (word >>> 24) {
     case 0:
-      return decodeJsonHeader(frame.subarray(8, headerEnd), body);
+      return decodeJsonHeader(frame, headerEnd, body);
     case 1:
       return decodeBinaryHeader(frame, view, headerEnd, body);
     default:
@@ -142,10 +144,10 @@ export function decodeFrame(frame: Uint8Array): Command {
   }
 }
 
-function decodeJsonHeader(bytes: Uint8Array, body: Uint8Array): Command {
+function decodeJsonHeader(frame: Uint8Array, end: number, body: Uint8Array): Command {
   let header: Record<string, unknown>;
   try {
-    header = JSON.parse(decoder.decode(bytes));
+    header = JSON.parse(decodeUtf8(readable(frame), 8, end));
   } catch (cause) {
     throw malformed("its header is no JSON", cause);
   }
@@ -167,6 +169,7 @@ function decodeJsonHeader(bytes: Uint8Array, body: Uint8Array): Command {
 }
 
 function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body: Uint8Array): Command {
+  const buffer = readable(frame);
   let at = 8;
   /** Steps over a field of known size, or of a size that the wire told. */
   const take = (size: number): number => {
@@ -176,7 +179,7 @@ function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body
   };
   const text = (size: number): string => {
     const start = take(size);
-    return decodeUtf8(frame, start, start + size);
+    return decodeUtf8(buffer, start, start + size);
   };
   const code = view.getInt16(take(2));
   const language = languages[view.getUint8(take(1))] ?? "OTHER";
@@ -216,8 +219,9 @@ export interface FrameReaderOptions {
 /**
  * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
  *
- * Every frame is copied out once, into a buffer of its own size, so that what keeps a message alive keeps one frame
- * alive and nothing else.
+ * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE} bytes:
+ * taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive than that,
+ * or its own frame.
  */
 export class FrameReader {
   #onFrame: (frame: Uint8Array) => void;
@@ -244,10 +248,9 @@ export class FrameReader {
     let at = 0;
     while (at < bytes.length) {
       if (this.#frame === undefined) {
-        if (this.#inPlace && this.#prefixLength === 0) {
-          const end = endOfBodiless(bytes, at);
-          if (end !== undefined) {
-            this.#onFrame(bytes.subarray(at, end));
+        if (this.#prefixLength === 0) {
+          const end = this.#takeWhole(bytes, at);
+          if (end > at) {
             at = end;
             continue;
           }
@@ -269,6 +272,30 @@ export class FrameReader {
     }
   }
 
+  /** Hands out frames that begin here, if any are here as a whole, and gives their end. */
+  #takeWhole(bytes: Uint8Array, at: number): number {
+    const first = endOfWhole(bytes, at);
+    if (this.#inPlace && first > at && isBodiless(bytes, at, first)) {
+      this.#onFrame(bytes.subarray(at, first));
+      return first;
+    }
+    let end = first;
+    while (end > at && end < bytes.length) {
+      const next = endOfWhole(bytes, end);
+      if (next === end || next - at > SHARED_SIZE) break;
+      end = next;
+    }
+    if (end === at) return at;
+    const copy = new Uint8Array(end - at); // not by slice(): that of a Buffer copies nothing
+    copy.set(bytes.subarray(at, end));
+    for (let start = 0; start < copy.length;) {
+      const next = endOfWhole(copy, start);
+      this.#onFrame(start === 0 && next === copy.length ? copy : copy.subarray(start, next));
+      start = next;
+    }
+    return end;
+  }
+
   #begin(): void {
     const length = readWord(this.#prefix, 0);
     if (length < 4 || length + 4 > MAX_FRAME_SIZE) {
@@ -280,10 +307,14 @@ export class FrameReader {
   }
 }
 
-/** Where a frame ends that begins here, has no body and is here as a whole; undefined if it is not so. */
-function endOfBodiless(bytes: Uint8Array, at: number): number | undefined {
-  if (at + 8 > bytes.length) return undefined;
+/** Where the frame ends that begins here; `at` itself if it is not here as a whole, or no frame. */
+function endOfWhole(bytes: Uint8Array, at: number): number {
+  if (at + 8 > bytes.length) return at;
   const length = readWord(bytes, at);
-  if (at + 4 + length > bytes.length || (readWord(bytes, at + 4) & 0xffffff) !== length - 4) return undefined;
-  return at + 4 + length;
+  const end = at + 4 + length;
+  return length < 4 || end > bytes.length ? at : end;
+}
+
+function isBodiless(bytes: Uint8Array, at: number, end: number): boolean {
+  return at + 8 + (readWord(bytes, at + 4) & 0xffffff) === end;
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Buffer } from "node:buffer";
 import { type Problem, ValidationError } from "../errors.ts";
 import { decodeUtf8, utf8Length } from "./utf8.ts";
 
@@ -75,7 +76,7 @@ export function parseProperties(text: string): Map<string, string> {
  *
  * @param name the name as UTF-8
  */
-export function findProperty(bytes: Uint8Array, start: number, end: number, name: Uint8Array): string | undefined {
+export function findProperty(bytes: Buffer, start: number, end: number, name: Uint8Array): string | undefined {
   const size = name.length;
   let pairEnd = end;
   if (pairEnd > start && bytes[pairEnd - 1] === PAIR_END_BYTE) pairEnd--;

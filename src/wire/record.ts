@@ -23,6 +23,7 @@ import {
   storeHostSize,
 } from "./record_layout.ts";
 import { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
+import { readable } from "./utf8.ts";
 
 export { encodeRecord, type StoredRecordFields } from "./record_encoder.ts";
 export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
@@ -62,7 +63,7 @@ const SAFE_UPPER_HALF = 0x1fffff;
 export function decodeRecords(bytes: Uint8Array, queue: MessageQueue): DecodedRecords {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const topic = queue.topic.startsWith(RETRY_PREFIX) ? undefined : queue.topic;
-  const source: RecordSource = { bytes, view, queue, topic };
+  const source: RecordSource = { bytes, buffer: readable(bytes), view, queue, topic };
   const messages: StoredMessage[] = [];
   const broken: BrokenRecord[] = [];
   const length = bytes.length;
@@ -154,7 +155,7 @@ function withBody(
   view.setInt32(At.SIZE, bytes.length);
   view.setInt32(bodyStart - start - 4, body.length);
   view.setInt32(At.SYS_FLAG, view.getInt32(At.SYS_FLAG) & ~MessageSysFlag.COMPRESSED);
-  return { ...source, bytes, view };
+  return { ...source, bytes, buffer: readable(bytes), view };
 }
 
 function brokenRecord({ bytes, view }: RecordSource, start: number, end: number, problem: unknown): BrokenRecord {

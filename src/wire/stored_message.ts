@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
 import type { Message, MessageQueue } from "../message.ts";
 import { MessageSysFlag, PropertyName } from "./codes.ts";
@@ -23,13 +24,14 @@ import {
   storeTimestampAt,
 } from "./record_layout.ts";
 import { isLargePacked, unpackInBackground } from "./unpack.ts";
-import { decodeUtf8 } from "./utf8.ts";
+import { decodeUtf8, readable } from "./utf8.ts";
 
 /** The most bytes to which a body may unpack: 64 MiB. A few kilobytes could claim a thousand times their size. */
 export const MAX_BODY_SIZE: number = 64 * 1024 * 1024;
 
+const BYTE_ORDER_MARK = 0xfeff;
+
 const encoder = new TextEncoder();
-const bodyDecoder = new TextDecoder();
 
 const TAGS = encoder.encode(PropertyName.TAGS);
 const KEYS = encoder.encode(PropertyName.KEYS);
@@ -55,7 +57,9 @@ function encodedName(name: string): Uint8Array {
 export interface RecordSource {
   /** The records, one after the other. */
   readonly bytes: Uint8Array;
-  /** The same bytes. */
+  /** The same bytes, for texts. */
+  readonly buffer: Buffer;
+  /** The same bytes, for numbers. */
   readonly view: DataView;
   /** The queue that they were pulled from; with the number -1 each record tells its own. */
   readonly queue: MessageQueue;
@@ -131,13 +135,13 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** The topic in the record itself: in a retry queue, the retry topic. */
   get storedTopic(): string {
-    const { bytes, view } = this.#source;
+    const { buffer, view } = this.#source;
     const outerBody = this.#start + bodyAt(this.sysFlag);
     const end = outerBody + view.getInt32(outerBody - 4);
     const isLong = view.getInt32(this.#start + At.MAGIC) === MAGIC_V2;
     const length = isLong ? view.getInt16(end) : view.getInt8(end);
     const start = end + (isLong ? 2 : 1);
-    return decodeUtf8(bytes, start, start + length);
+    return decodeUtf8(buffer, start, start + length);
   }
 
   /** The queue number in the record itself. */
@@ -238,17 +242,14 @@ export class StoredMessage<T = unknown> implements Message<T> {
    * @throws {UnsupportedError} if it is packed in a way that this runtime or this package does not know
    */
   get body(): Uint8Array {
-    const { sysFlag } = this;
-    if ((sysFlag & MessageSysFlag.COMPRESSED) === 0) return this.storedBody;
-    const unpacked = this.#unpacked ??= decompress(this.storedBody, sysFlag, MAX_BODY_SIZE);
+    if (!this.#isPacked) return this.storedBody;
+    const unpacked = this.#unpacked ??= decompress(this.storedBody, this.sysFlag, MAX_BODY_SIZE);
     return unpacked instanceof UnpackedAhead ? unpacked.body : unpacked;
   }
 
   /** Whether the body is one to {@linkcode StoredMessage.unpack}: to do that when it is asked for would take long. */
   get isLargePacked(): boolean {
-    const { sysFlag } = this;
-    return (sysFlag & MessageSysFlag.COMPRESSED) !== 0 && this.#unpacked === undefined &&
-      isLargePacked(this.storedBody, sysFlag);
+    return this.#isPacked && this.#unpacked === undefined && isLargePacked(this.storedBody, this.sysFlag);
   }
 
   /**
@@ -277,7 +278,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   /** All properties by name, RocketMQ's own included. Parsed at the first call. */
   get properties(): ReadonlyMap<string, string> {
     return this.#properties ??= parseProperties(
-      decodeUtf8(this.#source.bytes, this.#propertiesStart, this.#propertiesEnd),
+      decodeUtf8(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd),
     );
   }
 
@@ -288,7 +289,8 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** The body as UTF-8 text, without a byte order mark in front. */
   text(): string {
-    return bodyDecoder.decode(this.body);
+    const text = this.#isPacked ? allOf(this.body) : this.#storedText();
+    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
   }
 
   /** The body as JSON; throws a `SyntaxError` if it is none. */
@@ -313,6 +315,16 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return `StoredMessage(${this.messageId} at ${topic}@${broker}@${queueId}:${this.queueOffset}, ${this.size} bytes)`;
   }
 
+  get #isPacked(): boolean {
+    return (this.sysFlag & MessageSysFlag.COMPRESSED) !== 0;
+  }
+
+  /** The body as text, without a view on it. */
+  #storedText(): string {
+    const start = this.#bodyStart;
+    return decodeUtf8(this.#source.buffer, start, start + this.#source.view.getInt32(start - 4));
+  }
+
   get #isInner(): boolean {
     return this.#entry !== this.#start;
   }
@@ -326,6 +338,10 @@ export class StoredMessage<T = unknown> implements Message<T> {
   }
 
   #find(name: Uint8Array): string | undefined {
-    return findProperty(this.#source.bytes, this.#propertiesStart, this.#propertiesEnd, name);
+    return findProperty(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd, name);
   }
+}
+
+function allOf(bytes: Uint8Array): string {
+  return decodeUtf8(readable(bytes), 0, bytes.length);
 }

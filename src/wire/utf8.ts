@@ -1,14 +1,16 @@
 /**
- * UTF-8 in the small: the short texts of which records and properties are made.
+ * UTF-8 in the small: the many short texts of which records, properties and headers are made.
  *
  * @module
  */
 
-/** Up to this many bytes, building a text by hand takes a quarter of the time of a `TextDecoder` call. */
-const SHORT = 16;
+import { Buffer } from "node:buffer";
 
 /** The largest byte that is a character by itself. */
 const LAST_ASCII = 0x7f;
+
+/** Up to this many bytes Deno's `Buffer` reads a text in half the time of a `TextDecoder`, and above in twice of it. */
+const SHORT = 256;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -32,22 +34,15 @@ export function encodeUtf8(text: string): Uint8Array {
   return slab.subarray(start, slabEnd);
 }
 
-/** Reads `bytes[start, end)` as UTF-8; what is no UTF-8 becomes U+FFFD, a byte order mark stays. */
-export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > SHORT) return decoder.decode(bytes.subarray(start, end));
-  let bits = 0;
-  for (let i = start; i < end; i++) bits |= bytes[i]!;
-  return bits <= LAST_ASCII ? ascii(bytes, start, end) : decoder.decode(bytes.subarray(start, end));
+/** The same bytes for {@linkcode decodeUtf8}, which needs no view on them for each short text. */
+export function readable(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function ascii(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  let at = start;
-  for (; at + 4 <= end; at += 4) {
-    text += String.fromCharCode(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!);
-  }
-  for (; at < end; at++) text += String.fromCharCode(bytes[at]!);
-  return text;
+/** Reads `bytes[start, end)` as UTF-8; what is no UTF-8 becomes U+FFFD, a byte order mark stays. */
+export function decodeUtf8(bytes: Buffer, start: number, end: number): string {
+  if (end - start <= SHORT) return bytes.toString("utf8", start, end);
+  return decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
 }
 
 /** How many bytes a text has in UTF-8; half a surrogate pair counts as the U+FFFD that is written for it. */

@@ -78,7 +78,9 @@ Deno.test("call() writes and reads typed headers, bodies, versions and remarks",
   });
   await using endpoint = new TestEndpoint(server.address);
   const header = { topic: "orders", queueId: 0, timestamp: 1_700_000_000_000 };
-  const answer = await endpoint.call(searchOffsetByTimestamp, header, { ...LONG, body: Uint8Array.of(1, 2) });
+  const options = { ...LONG, body: Uint8Array.of(1, 2) };
+  const { receivedAt, ...answer } = await endpoint.call(searchOffsetByTimestamp, header, options);
+  assert(receivedAt <= performance.now());
   assertEquals(answer, {
     code: 0,
     header: { offset: 9_007_199_254_740_991 },

@@ -104,7 +104,7 @@ class Member {
       locks: this.locks,
       keyOf: ({ queueOffset }) => ordering === "orderly" ? "" : String(queueOffset % 3),
       offer,
-      arrived: (owned) => this.dispatcher.arrived(owned),
+      arrived: (owned) => this.dispatcher.arrived(owned, performance.now()),
       selector: () => parseSelector("*"),
       onBroken: () => Promise.resolve(),
       events,

@@ -18,9 +18,19 @@ class ManualBroker {
     return new Promise((resolve, reject) => this.#pending.push({ resolve, reject }));
   };
 
-  async answer(answer: Partial<PullAnswer>): Promise<void> {
-    const whole = { kind: "found", messages: [], broken: [], nextOffset: 0, brokerId: 0, remark: "", ...answer };
-    this.#pending.shift()!.resolve(whole as PullAnswer);
+  async answer(answer: Partial<PullAnswer>, at = 0): Promise<void> {
+    const whole = {
+      kind: "found",
+      messages: [],
+      broken: [],
+      brokerId: 0,
+      remark: "",
+      receivedAt: 0,
+      nextOffset: 0,
+      maxOffset: 0,
+      ...answer,
+    };
+    this.#pending.splice(at, 1)[0]!.resolve(whole as PullAnswer);
     await settleMicrotasks();
   }
 
@@ -38,6 +48,7 @@ function start(some: Partial<PullLoopContext> = {}): { broker: ManualBroker; loo
     interval: 0,
     pull: broker.pull,
     mayPull: () => true,
+    mayPullAhead: () => false,
     onMessages: () => {},
     onBroken: () => Promise.resolve(),
     onMoved: () => 0,
@@ -72,6 +83,29 @@ Deno.test("PullLoop has one pull in flight, and none where there is no room unti
   loop.wake();
   loop.wake();
   assertEquals(broker.asked, [0, 1]);
+  loop.stop();
+});
+
+Deno.test("PullLoop takes answers in the order of their offsets, also where a pull that left early is answered first", async () => {
+  const { broker, loop, process } = start({ mayPullAhead: () => true });
+  const about = { maxOffset: 100 };
+  await broker.answer({ ...found(0, 1), ...about });
+  await broker.answer({ ...found(2, 3), ...about });
+  assertEquals(broker.asked, [0, 2, 4, 6]);
+  await broker.answer({ ...found(6, 7), ...about }, 1);
+  assertEquals([process.position, process.count], [4, 4]);
+  await broker.answer({ ...found(4, 5), ...about });
+  assertEquals([process.position, process.count], [8, 8]);
+  assertEquals(process.take(8)!.messages.map(({ queueOffset }) => queueOffset), [0, 1, 2, 3, 4, 5, 6, 7]);
+  loop.stop();
+});
+
+Deno.test("PullLoop that starts anew asks again for what had left early", async () => {
+  const { broker, loop } = start({ mayPullAhead: () => true });
+  await broker.answer({ ...found(0, 1), maxOffset: 100 });
+  await broker.answer({ ...found(2, 3), maxOffset: 100 });
+  loop.start();
+  assertEquals(broker.asked, [0, 2, 4, 6, 4]);
   loop.stop();
 });
 

@@ -19,6 +19,7 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
       return new Promise<never>(() => {});
     },
     mayPull: () => room,
+    mayPullAhead: () => false,
     onMessages: () => {},
     onBroken: () => Promise.resolve(),
     onMoved: () => 0,

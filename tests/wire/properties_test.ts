@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ValidationError } from "../../src/errors.ts";
 import { encodeProperties, findProperty, parseProperties } from "../../src/wire/properties.ts";
+import { readable } from "../../src/wire/utf8.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const encoder = new TextEncoder();
@@ -12,7 +13,7 @@ function raw(text: string): string {
 
 function find(text: string, name: string): string | undefined {
   const bytes = encoder.encode(`;${text}TAGS=behind;`);
-  return findProperty(bytes, 1, 1 + encoder.encode(text).length, encoder.encode(name));
+  return findProperty(readable(bytes), 1, 1 + encoder.encode(text).length, encoder.encode(name));
 }
 
 Deno.test("encodeProperties() writes pairs in order and leaves out empty values", () => {

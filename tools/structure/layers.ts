@@ -38,7 +38,7 @@ const BELOW_EMBEDDED: readonly string[] = ["transport", "wire", ...BOTTOM];
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "src/transport/node.ts": ["node:net", "node:tls", "node:process"],
   "src/transport/": ["node:crypto"],
-  "src/wire/": ["node:zlib", "node:crypto"],
+  "src/wire/": ["node:zlib", "node:crypto", "node:buffer"],
   "src/waiting.ts": ["node:timers"], // a turn of the event loop without the millisecond of a timer
   "src/offsets/file.ts": ["node:fs/promises", "node:os", "node:process"], // loaded when a file store is opened
   "src/cluster/": ["node:crypto", "node:os"],

@@ -264,7 +264,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       mayPop: () => this.#mayPop(),
       ahead: batchSize,
       invisibleTime,
-      onMessages: (source) => this.#dispatcher.arrived(source),
+      onMessages: (source, receivedAt) => this.#dispatcher.arrived(source, receivedAt),
       onError: (cause) => {
         const error = new MessagePullError(place, cause);
         const { topic, broker } = place;

@@ -25,7 +25,7 @@ export interface PopSourceContext<T = unknown> {
   /** How long nobody else gets what is popped, in milliseconds. */
   readonly invisibleTime: number;
   /** Hears of messages that have come. */
-  readonly onMessages: (source: PopSource<T>) => void;
+  readonly onMessages: (source: PopSource<T>, receivedAt: number) => void;
   /** Hears of the first error after an answer. */
   readonly onError: (error: unknown) => void;
   /** Hears of messages whose invisible time was over before a loop has asked for them. */
@@ -129,7 +129,7 @@ export class PopSource<T = unknown> implements Shelf {
     }
     if (kind === "found") this.#unheld.reset();
     this.#stepIn(kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(receivedAt - started));
-    if (deliveries.length > 0) this.#context.onMessages(this);
+    if (deliveries.length > 0) this.#context.onMessages(this, receivedAt);
   }
 
   #fail(error: unknown): void {

@@ -201,7 +201,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
       startOffset: (queue, { isNew }) => this.#startOffset(queue, isNew),
       limits: new FlowLimits(consumer),
       offer: (owned) => this.#dispatcher.offer(owned),
-      arrived: (owned) => this.#dispatcher.arrived(owned),
+      arrived: (owned, receivedAt) => this.#dispatcher.arrived(owned, receivedAt),
       selector: () => consumer.topics.get(topic),
       onBroken: (owned, record) => this.#broken(owned, record),
     });

@@ -144,7 +144,7 @@ Deno.test("PopSource: a loop that comes too late for what is here waits for the 
   await time.tickAsync(0);
   await settleMicrotasks();
   await bench.answer(1);
-  dispatcher.arrived(bench.source);
+  dispatcher.arrived(bench.source, performance.now());
   assertEquals((await taken)?.offsets, [4]);
   bench.source.stop();
   dispatcher.close();
