@@ -31,6 +31,30 @@ export function delay(ms: number, options: { signal?: AbortSignal | undefined } 
   });
 }
 
+/** Lets some do their work at a time, in the order in which they came. */
+export class Gate {
+  #free: number;
+  #line: (() => void)[] = [];
+
+  /** Makes a gate for `width` at a time. */
+  constructor(width: number) {
+    this.#free = width;
+  }
+
+  /** Does work when it is its turn. */
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#line.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#line.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}
+
 /** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds. */
 export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
   const enough = new AbortController();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { atMost, delay } from "../waiting.ts";
+import { atMost, delay, Gate } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import { ConsumerStateError, MessagePullError, ResponseError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
@@ -25,6 +25,11 @@ import type { StartOffsetContext } from "./start_offset.ts";
 const HANDOVER_WAIT = 1_000;
 /** How long settlements of a lost queue count, in milliseconds: less than the wait of the next owner. */
 const HANDOVER_GRACE = 500;
+/**
+ * How many queues of a broker look for their beginning at a time: thousands at once would take memory that they never
+ * need again, and the broker's time from everybody else.
+ */
+const BEGINNING = 64;
 /** After a lock that another member has, in milliseconds. Source: RebalanceImpl, 5.x. */
 const LOCK_INTERVAL = 500;
 /** After an offset could not be read or stored, in milliseconds. */
@@ -62,6 +67,8 @@ export class Assignment<T = unknown> {
   /** Epochs of queues that are let go, until their last commit. */
   #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
   #paused = false;
+  /** By broker. */
+  #gates = new Map<string, Gate>();
 
   /** Makes an assignment without queues. */
   constructor(context: AssignmentContext<T>) {
@@ -238,7 +245,7 @@ export class Assignment<T = unknown> {
     if (waits) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
     while (await this.#lock(owned)) {
       try {
-        const offset = await this.#startOffset(owned, gain.isNew);
+        const offset = await this.#gateOf(gain.queue.broker).pass(() => this.#startOffset(owned, gain.isNew));
         if (owned.holdsLock) this.#open(owned, offset); // else another member may have gone on since
       } catch (error) {
         if (signal.aborted) return;
@@ -268,10 +275,17 @@ export class Assignment<T = unknown> {
     if (lock !== undefined && !isOurs) await this.#context.locks?.release(queue);
   }
 
+  #gateOf(broker: string): Gate {
+    let gate = this.#gates.get(broker);
+    if (gate === undefined) this.#gates.set(broker, gate = new Gate(BEGINNING));
+    return gate;
+  }
+
   /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
   async #startOffset(owned: OwnedQueue<T>, isNew: boolean): Promise<number> {
     const { offsets } = this.#context;
     const { queue, isRetry } = owned;
+    owned.ended.throwIfAborted();
     const stored = await offsets.read(queue, "store");
     if (stored !== undefined) return stored;
     // A killed broker may have forgotten what we committed before: our own memory is then the better one.

@@ -15,7 +15,10 @@ const SETTLED = 2;
 /** A message was put back and is not handed out before its rest is over. */
 const RESTING = 3;
 
-const FIRST_CAPACITY = 64;
+/** There may be thousands of queues, most of them with nothing in them. */
+const FIRST_CAPACITY = 8;
+
+const NO_KEYS = new Int32Array(0);
 
 /** A message while this member holds it. */
 export interface HeldMessage<T = unknown> extends Message<T> {
@@ -51,9 +54,9 @@ export class ProcessQueue<T = unknown> {
   #states = new Uint8Array(FIRST_CAPACITY);
   #keyOf: KeyOf<T> | undefined;
   /** The hash codes of the messages' keys, by slot: two keys that share one are ordered as if they were one. */
-  #keys = new Int32Array(0);
+  #keys = NO_KEYS;
   /** How many messages of a key are in hand or rest; keys without any are not in it. */
-  #held = new Map<number, number>();
+  #held: Map<number, number> | undefined;
   /** Nothing from this number on was ever handed out. */
   #frontier = 0;
   #mask = FIRST_CAPACITY - 1;
@@ -72,7 +75,9 @@ export class ProcessQueue<T = unknown> {
   constructor(start: number, keyOf?: KeyOf<T>) {
     this.#position = start;
     this.#keyOf = keyOf;
-    if (keyOf !== undefined) this.#keys = new Int32Array(FIRST_CAPACITY);
+    if (keyOf === undefined) return;
+    this.#keys = new Int32Array(FIRST_CAPACITY);
+    this.#held = new Map();
   }
 
   /** The offset of the next pull: everything below was received, or is not for this group. */
@@ -208,14 +213,15 @@ export class ProcessQueue<T = unknown> {
   #takeFree(max: number, topic: string | undefined, end: number): Taken<T> | undefined {
     const numbers: number[] = [];
     const messages: HeldMessage<T>[] = [];
+    const held = this.#held!;
     let wanted = topic;
     let ours: Set<number> | undefined;
     for (let at = this.#firstReady; at < end && messages.length < max; at++) {
       const slot = at & this.#mask;
       if (this.#states[slot] !== READY) continue;
       const key = this.#keys[slot]!;
-      const held = this.#held.get(key);
-      if (held !== undefined) {
+      const times = held.get(key);
+      if (times !== undefined) {
         // Held by whom? Where all keys are different, nobody has to ask.
         ours ??= new Set(numbers.map((number) => this.#keys[number & this.#mask]!));
         if (!ours.has(key)) continue;
@@ -226,7 +232,7 @@ export class ProcessQueue<T = unknown> {
         continue;
       }
       this.#states[slot] = IN_HAND;
-      this.#held.set(key, (held ?? 0) + 1);
+      held.set(key, (times ?? 0) + 1);
       ours?.add(key);
       numbers.push(at);
       messages.push(message);
@@ -241,11 +247,12 @@ export class ProcessQueue<T = unknown> {
 
   /** A message is neither in hand nor resting any more. */
   #letGo(slot: number): void {
-    if (this.#keyOf === undefined) return;
+    const held = this.#held;
+    if (held === undefined) return;
     const key = this.#keys[slot]!;
-    const left = this.#held.get(key)! - 1;
-    if (left === 0) this.#held.delete(key);
-    else this.#held.set(key, left);
+    const left = held.get(key)! - 1;
+    if (left === 0) held.delete(key);
+    else held.set(key, left);
   }
 
   #isReady(number: number, topic: string): boolean {
@@ -271,7 +278,7 @@ export class ProcessQueue<T = unknown> {
     const capacity = (this.#mask + 1) * 2;
     const messages = new Array<HeldMessage<T> | undefined>(capacity);
     const states = new Uint8Array(capacity);
-    const keys = new Int32Array(this.#keyOf === undefined ? 0 : capacity);
+    const keys = this.#keyOf === undefined ? NO_KEYS : new Int32Array(capacity);
     for (let number = this.#head; number < this.#tail; number++) {
       const [from, to] = [number & this.#mask, number & (capacity - 1)];
       messages[to] = this.#messages[from];
