@@ -20,7 +20,8 @@ export type Column =
   | "first, ms"
   | "peak, MB"
   | "idle, MB"
-  | "kB a queue"
+  | "held, MB"
+  | "kB held a queue"
   | "latest turn, ms";
 
 /** One step of a series. */
@@ -39,7 +40,6 @@ export interface Series {
 
 /** The messages of a small, a middle and a large backlog in eight queues. */
 const [SMALL, MIDDLE, LARGE] = [8_192, 65_536, 262_144];
-const SETTLING = 5_000;
 
 const consumed: readonly Column[] = ["case", "msg/s", "µs a message", "first, ms", "peak, MB"];
 
@@ -47,14 +47,15 @@ const consumed: readonly Column[] = ["case", "msg/s", "µs a message", "first, m
 export const SERIES: readonly Series[] = [
   {
     id: "queues",
-    title: "queues of one topic, 262 144 messages of 256 B; idle: with as many queues, and nothing in them",
-    columns: [...consumed, "idle, MB", "kB a queue"],
+    title: "queues of one topic, 262 144 messages of 256 B; idle: with as many queues and nothing in them, the whole " +
+      "process, and what it holds after a garbage collection",
+    columns: [...consumed, "idle, MB", "held, MB", "kB held a queue"],
     cases: [8, 64, 512, 4_096].map((queues) => ({ label: `${queues} queues`, work: { queues, count: LARGE } })),
   },
   {
     id: "topics",
     title: "topics, always 1 000 queues, 256 000 messages of 256 B",
-    columns: [...consumed, "idle, MB"],
+    columns: [...consumed, "idle, MB", "held, MB"],
     cases: [1, 10, 1_000].map((topics) => ({
       label: `${topics} × ${1_000 / topics} queues`,
       work: { topics, queues: 1_000 / topics, count: 256_000 },
@@ -137,13 +138,13 @@ export async function measureCases(
   });
   const queuesOf = (at: number) => cases[at]!.work.queues ?? defaultWork.queues;
   rows.forEach((row, i) => {
-    row["kB a queue"] = (row["idle, MB"] - rows[0]!["idle, MB"]) * 1_000 / (queuesOf(i) - queuesOf(0));
+    row["kB held a queue"] = (row["held, MB"] - rows[0]!["held, MB"]) * 1_000 / (queuesOf(i) - queuesOf(0));
   });
   return rows;
 }
 
 /** What one measurement tells; memory for each queue more than in the first case comes last, from medians. */
-type Figure = Exclude<Column, "case" | "kB a queue">;
+type Figure = Exclude<Column, "case" | "kB held a queue">;
 
 /** Makes the backlog of a case, once: its name tells what is in it. */
 async function prepare(broker: BenchBroker, given: Partial<Work>): Promise<Work> {
@@ -183,7 +184,7 @@ async function measureCase(
       "first, ms": first,
       "peak, MB": peak / 1_000_000,
       "latest turn, ms": lateness,
-      "idle, MB": withIdle ? await idleMemory(broker, peer, work) : NaN,
+      ...(withIdle ? await idleMemory(broker, peer, work) : { "idle, MB": NaN, "held, MB": NaN }),
     };
   } finally {
     await running.end();
@@ -191,7 +192,11 @@ async function measureCase(
 }
 
 /** The memory of a client that has all these queues, and nothing in them. */
-async function idleMemory(broker: BenchBroker, peer: Peer, work: Work): Promise<number> {
+async function idleMemory(
+  broker: BenchBroker,
+  peer: Peer,
+  work: Work,
+): Promise<Record<"idle, MB" | "held, MB", number>> {
   const idle: Work = { ...work, kind: "idle", topic: `${work.topic}-idle`, group: crypto.randomUUID() };
   const names = topicsOf(idle);
   for (let at = 0; at < names.length; at += 8) {
@@ -201,10 +206,11 @@ async function idleMemory(broker: BenchBroker, peer: Peer, work: Work): Promise<
       }),
     );
   }
-  const running = await start(peer, idle);
+  const [program = "", command = "", ...args] = peer.command;
+  const running = await start({ ...peer, command: [program, command, "--v8-flags=--expose-gc", ...args] }, idle);
   try {
-    await new Promise((resolve) => setTimeout(resolve, SETTLING));
-    return (await running.usage()).resident / 1_000_000;
+    const { resident } = await running.usage();
+    return { "idle, MB": resident / 1_000_000, "held, MB": (running.outcome.held ?? NaN) / 1_000_000 };
   } finally {
     await running.end();
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import process from "node:process";
 import { type Client, connect, type Consumer, type ConsumerOptions, type Message } from "../../mod.ts";
 import { bodyOf } from "./bodies.ts";
 import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span } from "./program.ts";
@@ -123,7 +124,17 @@ async function wait(work: Work): Promise<Outcome> {
   const consumer = await mq.consumer(consumerOptions(work));
   consumer.batches().next(); // a loop that waits
   span.end();
-  return { ...idle, ...span.figures };
+  return { ...idle, ...span.figures, ...await heldMemory() };
+}
+
+/** Where a garbage collection may be asked for, what is left after it, once every queue has been pulled. */
+async function heldMemory(): Promise<Pick<Outcome, "held">> {
+  const { gc } = globalThis as { gc?: () => void };
+  if (gc === undefined) return {};
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  gc();
+  const { heapUsed, external } = process.memoryUsage();
+  return { held: heapUsed + external };
 }
 
 await runProgram({ consume, pull: consume, send, endToEnd, idle: wait });

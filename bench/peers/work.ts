@@ -98,6 +98,8 @@ export interface Outcome {
   /** How long a message took, or a send, in milliseconds. */
   readonly p50?: number;
   readonly p99?: number;
+  /** What the program holds in memory after a garbage collection, in bytes; only where it may ask for one. */
+  readonly held?: number;
   /** The latest turn of the event loop while messages were handled, in milliseconds. */
   readonly lateness?: number;
   /** What cannot be measured because the client does not have it. */

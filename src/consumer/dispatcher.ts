@@ -9,6 +9,9 @@ import { turn } from "../waiting.ts";
 /** How long loops work in one turn of the event loop before sockets and timers have theirs, in milliseconds. */
 const LONGEST_RUN = 5;
 
+/** How many microtasks it takes, at the most, until a loop that may go on works on its batch. */
+const STEPS_TO_WORK = 12;
+
 /** With how many signals loops may wait before those that none waits with are forgotten. */
 const MOST_SIGNALS = 64;
 
@@ -66,8 +69,9 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   #closed = false;
   /** When this turn of the event loop began, as far as we know. */
   #turnStart = performance.now();
-  /** The turn that all loops wait for that have worked for too long. */
-  #nextTurn: Promise<void> | undefined;
+  /** Loops that may go on, one after the other. */
+  #line: (() => void)[] = [];
+  #isLineMoving = false;
   #lastAsk = performance.now();
 
   /**
@@ -135,17 +139,14 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     if (this.#closed) return this.#next(ask);
     this.#lastAsk = performance.now();
     if (this.#isLong(this.#lastAsk)) {
-      await this.#breathe();
+      await new Promise<void>((resolve) => this.#lineUp(resolve));
       if (signal?.aborted) return undefined;
       if (this.#closed) return this.#next(ask);
     }
     // Those who asked before have been served, or want another topic.
     const ready = this.#next(ask);
     if (ready !== undefined) return ready;
-    const batch = await this.#wait(ask);
-    // Many may have waited, and those before this one have worked since.
-    if (batch !== undefined && this.#isLong()) await this.#breathe();
-    return batch;
+    return await this.#wait(ask);
   }
 
   /**
@@ -163,15 +164,27 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     return now - this.#turnStart > LONGEST_RUN;
   }
 
-  /** Lets the event loop turn until it is this loop's turn: sockets and timers that are due come first. */
-  async #breathe(): Promise<void> {
-    do {
-      this.#nextTurn ??= this.#turn().then(() => {
-        this.#nextTurn = undefined;
+  /** Has a loop go on when it is its turn. */
+  #lineUp(goOn: () => void): void {
+    this.#line.push(goOn);
+    if (!this.#isLineMoving) this.#moveLine();
+  }
+
+  /**
+   * Lets loops go on one by one: only when one has worked can be seen whether the next has to wait for a turn of the
+   * event loop, in which sockets and timers that are due come first.
+   */
+  async #moveLine(): Promise<void> {
+    this.#isLineMoving = true;
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
+      if (this.#isLong()) {
+        await this.#turn();
         this.#turnStart = performance.now();
-      });
-      await this.#nextTurn;
-    } while (this.#isLong());
+      }
+      next();
+      for (let step = 0; step < STEPS_TO_WORK; step++) await undefined;
+    }
+    this.#isLineMoving = false;
   }
 
   #next(ask: TakeOptions): B | undefined {
@@ -237,7 +250,9 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
         continue;
       }
       this.#waiters.splice(at, 1);
-      waiter.resolve(batch);
+      // Many may have waited: those before this one are to work first.
+      if (this.#waiters.length > 0 || this.#isLineMoving) this.#lineUp(() => waiter.resolve(batch));
+      else waiter.resolve(batch);
     }
   }
 }

@@ -102,6 +102,35 @@ Deno.test("Dispatcher lets timers run while ready batches are taken without end"
   bench.close();
 });
 
+Deno.test("Dispatcher lets many loops that wait work one by one, with turns of the event loop between them", async () => {
+  let [worked, mostInATurn] = [0, 0];
+  const bench = new Bench({ batchSize: 1 }, () => {
+    mostInATurn = Math.max(mostInATurn, worked);
+    worked = 0;
+    return Promise.resolve();
+  });
+  const stop = new AbortController();
+  const loops = Array.from({ length: 30 }, async () => {
+    for (
+      let batch = await bench.dispatcher.take(stop);
+      batch !== undefined;
+      batch = await bench.dispatcher.take(stop)
+    ) {
+      worked++;
+      for (const until = performance.now() + 1; performance.now() < until;); // what holds the thread
+      batch.ack();
+    }
+  });
+  await settleMicrotasks();
+  const owned = bench.queue(0, ...Array.from({ length: 100 }, (_, offset) => offset));
+  while (owned.process.count > 0) await settleMicrotasks();
+  stop.abort();
+  await Promise.all(loops);
+  assert(mostInATurn > 0 && mostInATurn < 10, `${mostInATurn} loops worked in one turn`);
+  owned.end();
+  bench.close();
+});
+
 Deno.test("Batch: the first settlement of a message wins", async () => {
   const bench = new Bench();
   const owned = bench.queue(0, 0, 1, 2);
