@@ -38,8 +38,8 @@ export interface Series {
   readonly cases: readonly Case[];
 }
 
-/** The messages of a small, a middle and a large backlog in eight queues. */
-const [SMALL, MIDDLE, LARGE] = [8_192, 65_536, 262_144];
+/** The messages of backlogs. */
+const [SMALL, MIDDLE, LARGE, HUGE] = [8_192, 65_536, 262_144, 1_048_576];
 
 const consumed: readonly Column[] = ["case", "msg/s", "µs a message", "first, ms", "peak, MB"];
 
@@ -47,18 +47,19 @@ const consumed: readonly Column[] = ["case", "msg/s", "µs a message", "first, m
 export const SERIES: readonly Series[] = [
   {
     id: "queues",
-    title: "queues of one topic, 262 144 messages of 256 B; idle: with as many queues and nothing in them, the whole " +
+    title:
+      "queues of one topic, 1 048 576 messages of 256 B; idle: with as many queues and nothing in them, the whole " +
       "process, and what it holds after a garbage collection",
     columns: [...consumed, "idle, MB", "held, MB", "kB held a queue"],
-    cases: [8, 64, 512, 4_096].map((queues) => ({ label: `${queues} queues`, work: { queues, count: LARGE } })),
+    cases: [8, 64, 512, 4_096].map((queues) => ({ label: `${queues} queues`, work: { queues, count: HUGE } })),
   },
   {
     id: "topics",
-    title: "topics, always 1 000 queues, 256 000 messages of 256 B",
+    title: "topics, always 1 000 queues, 1 024 000 messages of 256 B",
     columns: [...consumed, "idle, MB", "held, MB"],
     cases: [1, 10, 1_000].map((topics) => ({
       label: `${topics} × ${1_000 / topics} queues`,
-      work: { topics, queues: 1_000 / topics, count: 256_000 },
+      work: { topics, queues: 1_000 / topics, count: 1_024_000 },
     })),
   },
   {
