@@ -118,7 +118,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "send-serial",
     peers: PRODUCERS,
-    work: { kind: "send", count: 4_000, warmUp: 4_000, inFlight: 1 },
+    work: { kind: "send", count: 4_000, warmUp: 12_000, inFlight: 1 },
     rows: [
       rate("send-serial", "send one after another"),
       latency("send-serial-p99", "send one after another, p99", "p99"),
@@ -127,13 +127,13 @@ export const JOBS: readonly Job[] = [
   {
     id: "batch-1",
     peers: ["ceiling", "ours", "java", "java-tuned", "go"],
-    work: { kind: "send", count: 96_000, warmUp: 32_000, inFlight: 1, batch: 32 },
+    work: { kind: "send", count: 96_000, warmUp: 96_000, inFlight: 1, batch: 32 },
     rows: [rate("batch-1", "batches of 32, 1 caller")],
   },
   {
     id: "batch-8",
     peers: ["ceiling", ...OURS, "java", "java-tuned", "go"],
-    work: { kind: "send", count: 96_000, warmUp: 32_000, inFlight: 8, batch: 32 },
+    work: { kind: "send", count: 96_000, warmUp: 96_000, inFlight: 8, batch: 32 },
     rows: [rate("batch-8", "batches of 32, 8 callers")],
   },
   {
