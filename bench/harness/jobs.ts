@@ -118,7 +118,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "send-serial",
     peers: PRODUCERS,
-    work: { kind: "send", count: 4_000, warmUp: 12_000, inFlight: 1 },
+    work: { kind: "send", count: 4_000, warmUp: 6_000, inFlight: 1 },
     rows: [
       rate("send-serial", "send one after another"),
       latency("send-serial-p99", "send one after another, p99", "p99"),
