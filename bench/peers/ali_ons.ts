@@ -78,7 +78,9 @@ async function connect({ nameServer }: Work): Promise<InstanceType<AliOns["Produ
 }
 
 async function sendOne(producer: InstanceType<AliOns["Producer"]>, topic: string, body: Uint8Array): Promise<void> {
-  const { sendStatus } = await producer.send(new Message(topic, Buffer.from(body.buffer, body.byteOffset, body.byteLength)));
+  const { sendStatus } = await producer.send(
+    new Message(topic, Buffer.from(body.buffer, body.byteOffset, body.byteLength)),
+  );
   if (sendStatus !== "SEND_OK") throw new Error(`Cannot send a message: its status is ${sendStatus}`);
 }
 

@@ -5,7 +5,7 @@
  */
 
 import process from "node:process";
-import { type Client, connect, type Consumer, type ConsumerOptions, type Message } from "../../mod.ts";
+import { type Client, connect, type Consumer, type ConsumerOptions } from "../../mod.ts";
 import { bodyOf } from "./bodies.ts";
 import { idle, Reception, RoundTrips, runProgram, SEND_TIMEOUT, sendAll, Span } from "./program.ts";
 import { type Outcome, topicsOf, type Work } from "./work.ts";
@@ -24,13 +24,11 @@ function consumerOptions(work: Work): ConsumerOptions {
   const ordering = work.ordering as NonNullable<ConsumerOptions["ordering"]>;
   const options: ConsumerOptions = { group, topics: topicsOf(work), consumeFrom: "first", ordering };
   // The backlog has no sharding keys: looking for one costs the same.
-  if (ordering === "byKey") options.orderingKey = (message) => message.property("__SHARDINGKEY") ?? numberOf(message);
+  if (ordering === "byKey") {
+    options.orderingKey = (message) => message.property("__SHARDINGKEY") ?? String(message.queueOffset);
+  }
   // Nothing else is raised for larger pulls.
   return pullBatch === 32 ? options : { ...options, pullBatchSize: pullBatch, pullBatchBytes: 4 * 1024 * 1024 };
-}
-
-function numberOf({ queue, queueOffset }: Message): string {
-  return `${queue.queueId}:${queueOffset}`;
 }
 
 async function runLoops(work: Work, consumer: Consumer, { ledger, done }: Reception): Promise<void> {

@@ -18,7 +18,11 @@ const RESTING = 3;
 /** There may be thousands of queues, most of them with nothing in them. */
 const FIRST_CAPACITY = 8;
 
+/** So many that keys hardly ever share one. */
+const BUCKETS_PER_SLOT = 4;
+
 const NO_KEYS = new Int32Array(0);
+const NO_COUNTS = new Uint32Array(0);
 
 /** A message while this member holds it. */
 export interface HeldMessage<T = unknown> extends Message<T> {
@@ -55,8 +59,8 @@ export class ProcessQueue<T = unknown> {
   #keyOf: KeyOf<T> | undefined;
   /** The hash codes of the messages' keys, by slot: two keys that share one are ordered as if they were one. */
   #keys = NO_KEYS;
-  /** How many messages of a key are in hand or rest; keys without any are not in it. */
-  #held: Map<number, number> | undefined;
+  /** How many messages are in hand or rest, by the last bits of their keys: nearly always what one key has. */
+  #held = NO_COUNTS;
   /** Nothing from this number on was ever handed out. */
   #frontier = 0;
   #mask = FIRST_CAPACITY - 1;
@@ -77,7 +81,7 @@ export class ProcessQueue<T = unknown> {
     this.#keyOf = keyOf;
     if (keyOf === undefined) return;
     this.#keys = new Int32Array(FIRST_CAPACITY);
-    this.#held = new Map();
+    this.#held = new Uint32Array(FIRST_CAPACITY * BUCKETS_PER_SLOT);
   }
 
   /** The offset of the next pull: everything below was received, or is not for this group. */
@@ -205,7 +209,7 @@ export class ProcessQueue<T = unknown> {
   /** Ends the rest of a message that was put back: it is the next to be handed out. */
   wakeUp(number: number): void {
     this.#states[number & this.#mask] = READY;
-    this.#letGo(number & this.#mask);
+    this.#countHeld(number & this.#mask, -1);
     this.#readyCount++;
     this.#firstReady = Math.min(this.#firstReady, number);
   }
@@ -213,15 +217,13 @@ export class ProcessQueue<T = unknown> {
   #takeFree(max: number, topic: string | undefined, end: number): Taken<T> | undefined {
     const numbers: number[] = [];
     const messages: HeldMessage<T>[] = [];
-    const held = this.#held!;
     let wanted = topic;
     let ours: Set<number> | undefined;
     for (let at = this.#firstReady; at < end && messages.length < max; at++) {
       const slot = at & this.#mask;
       if (this.#states[slot] !== READY) continue;
       const key = this.#keys[slot]!;
-      const times = held.get(key);
-      if (times !== undefined) {
+      if (this.#isHeld(key)) {
         // Held by whom? Where all keys are different, nobody has to ask.
         ours ??= new Set(numbers.map((number) => this.#keys[number & this.#mask]!));
         if (!ours.has(key)) continue;
@@ -232,7 +234,7 @@ export class ProcessQueue<T = unknown> {
         continue;
       }
       this.#states[slot] = IN_HAND;
-      held.set(key, (times ?? 0) + 1);
+      this.#countHeld(slot, 1);
       ours?.add(key);
       numbers.push(at);
       messages.push(message);
@@ -245,14 +247,20 @@ export class ProcessQueue<T = unknown> {
     return { first, numbers: numbers.at(-1)! - first < numbers.length ? undefined : numbers, messages };
   }
 
-  /** A message is neither in hand nor resting any more. */
-  #letGo(slot: number): void {
-    const held = this.#held;
-    if (held === undefined) return;
-    const key = this.#keys[slot]!;
-    const left = held.get(key)! - 1;
-    if (left === 0) held.delete(key);
-    else held.set(key, left);
+  /** Whether a message of a key is in hand or rests. */
+  #isHeld(key: number): boolean {
+    if (this.#held[key & (this.#held.length - 1)] === 0) return false;
+    for (let at = this.#head; at < this.#tail; at++) {
+      const slot = at & this.#mask;
+      const state = this.#states[slot];
+      if ((state === IN_HAND || state === RESTING) && this.#keys[slot] === key) return true;
+    }
+    return false;
+  }
+
+  /** Counts a message that is in hand or rests from now on, or not any more. */
+  #countHeld(slot: number, change: 1 | -1): void {
+    if (this.#keyOf !== undefined) this.#held[this.#keys[slot]! & (this.#held.length - 1)]! += change;
   }
 
   #isReady(number: number, topic: string): boolean {
@@ -262,7 +270,7 @@ export class ProcessQueue<T = unknown> {
   #mark(number: number): void {
     const slot = number & this.#mask;
     this.#states[slot] = SETTLED;
-    this.#letGo(slot);
+    this.#countHeld(slot, -1);
     this.#inHandCount--;
     this.#count--;
     this.#bytes -= this.#messages[slot]!.heldSize;
@@ -289,6 +297,12 @@ export class ProcessQueue<T = unknown> {
     this.#states = states;
     this.#keys = keys;
     this.#mask = capacity - 1;
+    if (this.#keyOf === undefined) return;
+    this.#held = new Uint32Array(capacity * BUCKETS_PER_SLOT);
+    for (let number = this.#head; number < this.#tail; number++) {
+      const slot = number & this.#mask;
+      if (states[slot] === IN_HAND || states[slot] === RESTING) this.#countHeld(slot, 1);
+    }
   }
 }
 

@@ -25,6 +25,8 @@ export interface PullAnswer<T = unknown> {
   readonly messages: readonly StoredMessage<T>[];
   /** Records that cannot be read. */
   readonly broken: readonly BrokenRecord[];
+  /** How many bytes it has. */
+  readonly bytes: number;
   /** Where to go on: as the broker says, or where the rest begins. */
   readonly nextOffset: number;
   /** The end of the queue: the offset that its next message gets. */
@@ -94,7 +96,14 @@ export class Puller<T = unknown> {
     const answer = await this.#brokers.pull(queue, brokerId, header, this.timeout, now);
     const { nextBeginOffset: nextOffset, maxOffset, suggestWhichBrokerId } = answer.header;
     const { remark, receivedAt } = answer;
-    const rest = { nextOffset, maxOffset, brokerId: suggestWhichBrokerId, remark, receivedAt };
+    const rest = {
+      bytes: answer.body.length,
+      nextOffset,
+      maxOffset,
+      brokerId: suggestWhichBrokerId,
+      remark,
+      receivedAt,
+    };
     if (answer.code === ResponseCode.PULL_OFFSET_MOVED) {
       return { kind: "moved", messages: nothing, broken: nothing, ...rest };
     }

@@ -6,6 +6,9 @@
 
 import type { PullAnswer } from "./puller.ts";
 
+/** From this size of answers on, in bytes, reading them takes longer than waiting for the next, and memory counts. */
+const LARGE_ANSWER = 64 * 1024;
+
 /** Where answers come from. */
 export interface PullSource<T = unknown> {
   /** Makes one pull, at a time by the monotonic clock; an answer with a rest is asked for that before the next. */
@@ -18,8 +21,8 @@ export interface PullSource<T = unknown> {
  * Guesses where the next pull but one begins, and has it leave early: a broker that waits for our next request does
  * nothing, and we do nothing while we wait for its answer.
  *
- * It guesses only where answers have had the same number of offsets twice, and the queue is known to hold what the pull
- * asks for, so that the broker never holds it. A wrong guess costs the broker one read; its answer is dropped.
+ * It guesses only where answers are not large and have had the same number of offsets twice, and where the queue is known
+ * to hold what the pull asks for, so that the broker never holds it. A wrong guess costs the broker one read; its answer is dropped.
  */
 export class ReadAhead<T = unknown> {
   #source: PullSource<T>;
@@ -48,9 +51,9 @@ export class ReadAhead<T = unknown> {
   }
 
   /** Learns from an answer with messages, to a pull from `offset` on. */
-  learn(offset: number, { nextOffset, maxOffset, rest }: PullAnswer<T>): void {
+  learn(offset: number, { bytes, nextOffset, maxOffset, rest }: PullAnswer<T>): void {
     const stride = nextOffset - offset;
-    this.#isSteady = stride === this.#stride && rest === undefined;
+    this.#isSteady = stride === this.#stride && rest === undefined && bytes <= LARGE_ANSWER;
     this.#stride = stride;
     this.#end = maxOffset;
   }

@@ -20,6 +20,7 @@ class ManualBroker {
 
   async answer(answer: Partial<PullAnswer>, at = 0): Promise<void> {
     const whole = {
+      bytes: 0,
       kind: "found",
       messages: [],
       broken: [],

@@ -6,6 +6,7 @@ import { ReadAhead } from "../../src/consumer/read_ahead.ts";
 class Source {
   readonly asked: number[] = [];
   size = 10;
+  bytes = 1_000;
   fits = true;
   failing = false;
 
@@ -13,7 +14,12 @@ class Source {
     this.asked.push(offset);
     if (this.failing) return Promise.reject(new RangeError(`from ${offset}`));
     const about = { kind: "found", messages: [], broken: [], brokerId: 0, remark: "", receivedAt: 0 } as const;
-    return Promise.resolve({ ...about, nextOffset: Math.min(1_000, offset + this.size), maxOffset: 1_000 });
+    return Promise.resolve({
+      ...about,
+      bytes: this.bytes,
+      nextOffset: Math.min(1_000, offset + this.size),
+      maxOffset: 1_000,
+    });
   };
 
   mayPullAhead = (): boolean => this.fits;
@@ -76,6 +82,13 @@ Deno.test("ReadAhead has nothing leave early without room, and nothing early cou
   ahead.reset();
   await source.read(ahead, 40);
   assertEquals(source.asked, [0, 10, 20, 30, 40, 40]);
+});
+
+Deno.test("ReadAhead has nothing leave early where answers are large", async () => {
+  const source = new Source();
+  source.bytes = 64 * 1024 + 1;
+  await source.read(new ReadAhead(source), 0, 4);
+  assertEquals(source.asked, [0, 10, 20, 30]);
 });
 
 Deno.test("ReadAhead tells of a pull's failure whoever asks for its answer, and nobody else", async () => {
