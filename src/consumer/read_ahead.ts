@@ -53,7 +53,7 @@ export class ReadAhead<T = unknown> {
   /** Learns from an answer with messages, to a pull from `offset` on. */
   learn(offset: number, { bytes, nextOffset, maxOffset, rest }: PullAnswer<T>): void {
     const stride = nextOffset - offset;
-    this.#isSteady = stride === this.#stride && rest === undefined && bytes <= LARGE_ANSWER;
+    this.#isSteady = stride > 0 && stride === this.#stride && rest === undefined && bytes <= LARGE_ANSWER;
     this.#stride = stride;
     this.#end = maxOffset;
   }
