@@ -12,9 +12,10 @@ import process from "node:process";
 import { clearImmediate, setImmediate } from "node:timers";
 import * as zlib from "node:zlib";
 import { decompress } from "../../src/wire/compression.ts";
-import { decodeRecords, encodeRecord } from "../../src/wire/record.ts";
+import { decodeRecords } from "../../src/wire/record.ts";
 import { unpackInBackground } from "../../src/wire/unpack.ts";
 import { packLz4, words } from "../../tests/wire/lz4_frames.ts";
+import { plainRecord } from "../../tests/wire/plain_record.ts";
 
 const MIB = 1024 * 1024;
 const sizes = [1, 4, 32];
@@ -58,23 +59,7 @@ function range(values: readonly number[], digits: number): string {
 
 /** How long it takes to find out that messages are not packed, in nanoseconds each. */
 function unpackedCost(): number {
-  const fields = {
-    topic: "orders",
-    queueId: 0,
-    queueOffset: 1,
-    commitLogOffset: 1,
-    body: words(1_024),
-    properties: "",
-    flag: 0,
-    sysFlag: 0,
-    bornTimestamp: 1,
-    bornHost: "10.0.0.9:5555",
-    storeTimestamp: 2,
-    storeHost: "127.0.0.1:10911",
-    reconsumeTimes: 0,
-    preparedTransactionOffset: 0,
-  };
-  const record = encodeRecord(fields);
+  const record = plainRecord({ body: words(1_024) });
   const bytes = new Uint8Array(32 * record.length);
   for (let at = 0; at < bytes.length; at += record.length) bytes.set(record, at);
   const { messages } = decodeRecords(bytes, { topic: "orders", broker: "b", queueId: 0 });

@@ -21,8 +21,9 @@ export interface PullSource<T = unknown> {
  * Guesses where the next pull but one begins, and has it leave early: a broker that waits for our next request does
  * nothing, and we do nothing while we wait for its answer.
  *
- * It guesses only where answers are not large and have had the same number of offsets twice, and where the queue is known
- * to hold what the pull asks for, so that the broker never holds it. A wrong guess costs the broker one read; its answer is dropped.
+ * It guesses only where answers are not large and have had the same number of offsets twice, and where the queue is
+ * known to hold what the pull asks for, so that the broker never holds it. A wrong guess costs the broker one read; its
+ * answer is dropped.
  */
 export class ReadAhead<T = unknown> {
   #source: PullSource<T>;

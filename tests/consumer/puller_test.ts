@@ -4,8 +4,8 @@ import type { BrokerClient } from "../../src/cluster/broker_client.ts";
 import { type PullAnswer, Puller } from "../../src/consumer/puller.ts";
 import { parseSelector, type Selector } from "../../src/consumer/selector.ts";
 import { NetworkError } from "../../src/errors.ts";
-import { encodeRecord } from "../../src/wire/record.ts";
 import { packLz4, words } from "../wire/lz4_frames.ts";
+import { plainRecord } from "../wire/plain_record.ts";
 import { options, queue } from "./fakes.ts";
 
 const KIB = 1024;
@@ -18,21 +18,13 @@ type Body = readonly [body: Uint8Array, sysFlag: number];
 /** A puller whose broker has one answer. */
 function pullerOf(bodies: readonly Body[]): Puller {
   const records = bodies.map(([body, sysFlag], queueOffset) =>
-    encodeRecord({
+    plainRecord({
       topic: queue.topic,
       queueId: queue.queueId,
       queueOffset,
       commitLogOffset: queueOffset * 1_000,
       body,
-      properties: "",
-      flag: 0,
       sysFlag,
-      bornTimestamp: 1,
-      bornHost: "10.0.0.9:5555",
-      storeTimestamp: 2,
-      storeHost: "127.0.0.1:10911",
-      reconsumeTimes: 0,
-      preparedTransactionOffset: 0,
     })
   );
   const body = Uint8Array.from(records.flatMap((record) => [...record]));

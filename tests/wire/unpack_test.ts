@@ -3,7 +3,7 @@ import * as zlib from "node:zlib";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { NetworkError, UnsupportedError } from "../../src/errors.ts";
 import { decompress } from "../../src/wire/compression.ts";
-import { decodeRecords, encodeRecord, MAX_BODY_SIZE, type StoredMessage } from "../../src/wire/record.ts";
+import { decodeRecords, MAX_BODY_SIZE, type StoredMessage } from "../../src/wire/record.ts";
 import {
   isLargePacked,
   LARGE_PACKED_SIZE,
@@ -13,6 +13,7 @@ import {
 } from "../../src/wire/unpack.ts";
 import frames from "./golden/lz4_frames.json" with { type: "json" };
 import { packLz4, words } from "./lz4_frames.ts";
+import { plainRecord } from "./plain_record.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const ZLIB_OLD = 0x001;
@@ -254,22 +255,7 @@ Deno.test("isLargePacked() goes by the stored size, and with Zstandard by what t
 
 /** A message with such a body. */
 function messageOf(body: Uint8Array, sysFlag: number): StoredMessage {
-  const record = encodeRecord({
-    topic: "orders",
-    queueId: 3,
-    queueOffset: 41,
-    commitLogOffset: 229,
-    body,
-    properties: "",
-    flag: 7,
-    sysFlag,
-    bornTimestamp: 1,
-    bornHost: "10.0.0.9:5555",
-    storeTimestamp: 2,
-    storeHost: "127.0.0.1:10911",
-    reconsumeTimes: 0,
-    preparedTransactionOffset: 0,
-  });
+  const record = plainRecord({ body, sysFlag });
   return decodeRecords(record, { topic: "orders", broker: "broker-a", queueId: 3 }).messages[0]!;
 }
 

@@ -17,7 +17,7 @@ Deno.test("decodeUtf8() reads ASCII of every length, from every place", () => {
 Deno.test("decodeUtf8() reads any text and keeps a byte order mark", () => {
   const random = new SeededRandom(1);
   for (let i = 0; i < 2_000; i++) {
-    const text = random.text(30);
+    const text = random.text(i % 100 === 0 ? 600 : 30);
     const bytes = readable(encoder.encode(`<${text}>`));
     assertEquals(decodeUtf8(bytes, 1, bytes.length - 1), text);
   }
