@@ -5,14 +5,16 @@
  */
 
 import { delay, waitFor } from "../waiting.ts";
-import { NetworkError, ResponseError, RocketMQError, TimeoutError } from "../errors.ts";
+import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type RequestHandler } from "../transport/connection.ts";
 import { parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
-import { decodeHeader, headerJson, type HeaderOf } from "../wire/fields.ts";
-import type { BodyWriter, Command } from "../wire/frame.ts";
+import { headerJson, type HeaderOf } from "../wire/fields.ts";
 import type { RequestSpec } from "../wire/requests.ts";
+import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
+
+export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 
 /** The first wait after a failed connection attempt, in milliseconds; it doubles up to the largest. */
 const FIRST_BACKOFF = 50;
@@ -35,42 +37,6 @@ export interface EndpointOptions {
   readonly onConnected?: (endpoint: Endpoint, again: boolean) => void;
   /** Hears of every connection that was lost. */
   readonly onDisconnected?: (endpoint: Endpoint, reason: RocketMQError) => void;
-}
-
-/** How one call is made. */
-export interface CallOptions {
-  /** The request's body. */
-  readonly body?: Uint8Array | undefined;
-  /** Milliseconds for the whole call, connecting included. */
-  readonly timeout: number;
-  /** When that is, by the monotonic clock. @default {performance.now() + timeout} */
-  readonly deadline?: number | undefined;
-  /** Ends the call early, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Codes besides success that the caller wants as an answer instead of an error. */
-  readonly accept?: readonly number[];
-}
-
-/** How a call is made whose parts are ready to be written. */
-export interface PreparedCallOptions extends Omit<CallOptions, "body"> {
-  /** The request's body. */
-  readonly body?: Uint8Array | BodyWriter | undefined;
-}
-
-/** A successful answer, or one whose code the caller accepts. */
-export interface Answer<S extends RequestSpec> {
-  /** The response code. */
-  readonly code: number;
-  /** The typed header. */
-  readonly header: HeaderOf<S["answer"]>;
-  /** The body; empty if there is none. */
-  readonly body: Uint8Array;
-  /** The server's words. */
-  readonly remark: string;
-  /** The server's version, an ordinal of MQVersion. */
-  readonly version: number;
-  /** When it was received, by the monotonic clock. */
-  readonly receivedAt: number;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -113,65 +79,24 @@ export class Endpoint {
   }
 
   /** Sends a request whose header is JSON or binary already; else as {@linkcode Endpoint.call}. */
-  async callWith<S extends RequestSpec>(
+  callWith<S extends RequestSpec>(
     spec: S,
     fields: string | BinaryFields,
     options: PreparedCallOptions,
   ): Promise<Answer<S>> {
-    const { timeout, signal, deadline = performance.now() + timeout } = options;
-    const request = { name: spec.name, code: spec.code, fields, body: options.body };
-    const wait = { timeout, deadline, signal };
-    for (let attempt = 1;; attempt++) {
-      const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(deadline), signal);
-      const answer = await connection.request(request, wait);
-      // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
-      if (answer.code !== ResponseCode.GO_AWAY || attempt > 1) {
-        return this.#read(spec, answer, connection.lastReceived, options.accept);
-      }
-      connection.close();
-    }
+    return new Promise((answered, failed) => this.begin(new AnsweredCall(spec, fields, options, answered, failed)));
   }
 
-  /**
-   * Sends a request that nobody answers; resolves when its bytes have been handed to the system.
-   *
-   * @param onServed asks for an answer all the same, and hears when it is there, or will not come
-   * @throws {NetworkError} if no connection can be opened, or it breaks before the bytes are gone
-   * @throws {TimeoutError} if the other side does not take the bytes in time
-   */
-  async sendOneway(
-    spec: RequestSpec,
-    fields: string | BinaryFields,
-    options: PreparedCallOptions,
-    onServed?: () => void,
-  ): Promise<void> {
-    const { timeout, signal, deadline = performance.now() + timeout } = options;
-    const request = { name: spec.name, code: spec.code, fields, body: options.body };
-    const connection = this.#connection?.isOpen ? this.#connection : await this.#open(left(deadline), signal);
-    const wait = { timeout, deadline, signal };
-    if (onServed === undefined) return await connection.sendOneway(request, wait);
-    connection.request(request, { timeout, deadline }).then(onServed, onServed);
-    await connection.whenWritten(spec.name, wait);
+  /** Begins a call, over the connection that is open or the next one. */
+  begin(call: OpenCall): void {
+    if (this.#connection?.isOpen) call.sendOver(this.#connection, this);
+    else this.#open(left(call.deadline), call.signal).then((opened) => call.sendOver(opened, this), call.failed);
   }
 
   /** Closes the connection and fails what waits on it; later calls fail. */
   close(): void {
     this.#closing.abort(new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST"));
     this.#connection?.close();
-  }
-
-  #read<S extends RequestSpec>(
-    spec: S,
-    answer: Command,
-    receivedAt: number,
-    accept: readonly number[] = [],
-  ): Answer<S> {
-    const { code, body, version, remark = "" } = answer;
-    if (code !== ResponseCode.SUCCESS && !accept.includes(code)) {
-      throw new ResponseError(spec.name, code, this.address, remark, RETRIABLE.has(code));
-    }
-    const header = decodeHeader(spec.answer, answer.fields, `${spec.name} answer`) as HeaderOf<S["answer"]>;
-    return { code, body, version, remark, header, receivedAt };
   }
 
   /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
@@ -244,19 +169,6 @@ export class Endpoint {
 function left(deadline: number): number {
   return Math.max(1, Math.ceil(deadline - performance.now()));
 }
-
-/** Codes after which the same request may succeed, here or on another broker. Source: DefaultMQProducer. */
-const RETRIABLE: ReadonlySet<number> = new Set([
-  ResponseCode.SYSTEM_ERROR,
-  ResponseCode.SYSTEM_BUSY,
-  ResponseCode.SERVICE_NOT_AVAILABLE,
-  ResponseCode.NO_PERMISSION,
-  ResponseCode.TOPIC_NOT_EXIST,
-  ResponseCode.NO_BUYER_ID,
-  ResponseCode.NOT_IN_CURRENT_UNIT,
-  ResponseCode.FLOW_CONTROL,
-  ResponseCode.GO_AWAY,
-]);
 
 /**
  * Does `work` with a signal that aborts after `ms`, or with another signal.

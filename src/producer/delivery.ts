@@ -5,6 +5,7 @@
  */
 
 import type { Cluster } from "../cluster/cluster.ts";
+import { AnsweredCall, OnewayCall } from "../cluster/call.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { ResponseError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
@@ -30,6 +31,24 @@ export interface DeliveryOptions {
   /** How many attempts may follow the first. */
   readonly retries: number;
 }
+
+/** What is delivered, over all attempts. */
+interface Order {
+  readonly parcel: Parcel;
+  readonly placement: Placement;
+  readonly deadline: Deadline;
+  /** When it was given to us, in milliseconds since 1970. */
+  readonly born: number;
+}
+
+/** One attempt to get an order to a queue; throws or tells `failed` why it failed, unless it tells `done`. */
+type Way<T> = (
+  order: Order,
+  queue: MessageQueue,
+  timeout: number,
+  done: (answer: T) => void,
+  failed: (reason: unknown) => void,
+) => void;
 
 /** Delivers the requests of one producer. */
 export class Delivery {
@@ -79,7 +98,7 @@ export class Delivery {
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
   deliver(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<Delivered> {
-    return this.#try(parcel, placement, deadline, this.#ask, false);
+    return this.#deliver({ parcel, placement, deadline, born: Date.now() }, this.#ask, false);
   }
 
   /**
@@ -88,75 +107,92 @@ export class Delivery {
    *
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
-  async deliverOneway(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<void> {
-    await this.#try(parcel, placement, deadline, this.#hand, true);
+  deliverOneway(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<unknown> {
+    return this.#deliver({ parcel, placement, deadline, born: Date.now() }, this.#hand, true);
   }
 
-  async #try<T>(
-    parcel: Parcel,
-    placement: Placement,
-    deadline: Deadline,
-    attempt: (parcel: Parcel, queue: MessageQueue, born: number, deadline: Deadline, timeout: number) => Promise<T>,
+  /** The first attempt is nearly always the only one: no async function stands between it and its caller. */
+  #deliver<T>(
+    order: Order,
+    way: Way<T>,
     onlyIfNotStored: boolean,
+    queues: readonly MessageQueue[] | undefined = this.#routes.known(order.parcel.topic),
   ): Promise<{ answer: T; queue: MessageQueue }> {
-    const { topic } = parcel;
-    const born = Date.now();
-    let queues = this.#routes.known(topic) ?? await this.#routes.find(topic, deadline);
-    let given = givenQueue(placement, queues);
-    let failed = NONE_FAILED;
-    for (;;) {
-      const queue = given ?? this.#turns.take(topic, queues, brokersOf(failed));
-      if (failed.length > 0) await this.#pauseBefore(queue, failed, deadline);
+    const { parcel: { topic }, placement, deadline } = order;
+    if (queues === undefined) {
+      return this.#routes.find(topic, deadline).then((found) => this.#deliver(order, way, onlyIfNotStored, found));
+    }
+    return new Promise((resolve, reject) => {
       if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
+      const given = givenQueue(placement, queues);
+      const queue = given ?? this.#turns.take(topic, queues);
+      const failed = (error: unknown) =>
+        this.#deliverAgain(order, way, onlyIfNotStored, queues, given, { queue, error }).then(resolve, reject);
       try {
-        const timeout = failed.length === 0 ? deadline.timeout : Math.max(1, deadline.left);
-        return { answer: await attempt(parcel, queue, born, deadline, timeout), queue };
+        way(order, queue, deadline.timeout, (answer) => resolve({ answer, queue }), failed);
       } catch (error) {
-        deadline.signal?.throwIfAborted();
-        failed = [...failed, { queue, error }];
-        this.#routes.doubt(topic, error);
-        const queueIsGone = placement.queue === undefined && isUnknownQueue(error);
-        const again = queueIsGone || mayRetry(error, onlyIfNotStored || given !== undefined);
-        if (!again || failed.length > this.#options.retries || deadline.left <= 0) {
-          throw sendFailed(topic, failed, deadline.timeout);
-        }
-        queues = queueIsGone ? await this.#routes.find(topic, deadline) : this.#routes.known(topic) ?? queues;
-        if (queueIsGone) given = givenQueue(placement, queues);
+        failed(error);
+      }
+    });
+  }
+
+  async #deliverAgain<T>(
+    order: Order,
+    way: Way<T>,
+    onlyIfNotStored: boolean,
+    queues: readonly MessageQueue[],
+    given: MessageQueue | undefined,
+    first: FailedAttempt,
+  ): Promise<{ answer: T; queue: MessageQueue }> {
+    const { parcel: { topic }, placement, deadline } = order;
+    const failed = [first];
+    for (;;) {
+      const { error } = failed.at(-1)!;
+      deadline.signal?.throwIfAborted();
+      this.#routes.doubt(topic, error);
+      const queueIsGone = placement.queue === undefined && isUnknownQueue(error);
+      const again = queueIsGone || mayRetry(error, onlyIfNotStored || given !== undefined);
+      if (!again || failed.length > this.#options.retries || deadline.left <= 0) {
+        throw sendFailed(topic, failed, deadline.timeout);
+      }
+      queues = queueIsGone ? await this.#routes.find(topic, deadline) : this.#routes.known(topic) ?? queues;
+      if (queueIsGone) given = givenQueue(placement, queues);
+      const queue = given ?? this.#turns.take(topic, queues, failed.map(({ queue: { broker } }) => broker));
+      await this.#pauseBefore(queue, failed, deadline);
+      if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
+      const timeout = Math.max(1, deadline.left);
+      try {
+        const answer = await new Promise<T>((done, fail) => way(order, queue, timeout, done, fail));
+        return { answer, queue };
+      } catch (error) {
+        failed.push({ queue, error });
       }
     }
   }
 
-  #ask = (
-    parcel: Parcel,
-    queue: MessageQueue,
-    born: number,
-    deadline: Deadline,
-    timeout: number,
-  ): Promise<Delivered["answer"]> => {
-    const { end, signal } = deadline;
-    const options = { body: parcel.body, timeout, deadline: end, signal, accept: STORED_CODES };
-    const spec = parcel.batch ? sendBatch : sendMessage;
-    return this.#master(queue).callWith(spec, this.#headers.of(queue, parcel, born), options);
+  #ask: Way<Delivered["answer"]> = ({ parcel, deadline, born }, queue, timeout, done, failed) => {
+    const { body, batch } = parcel;
+    const options = { body, timeout, deadline: deadline.end, signal: deadline.signal, accept: STORED_CODES };
+    const header = this.#headers.of(queue, parcel, born);
+    this.#master(queue).begin(new AnsweredCall(batch ? sendBatch : sendMessage, header, options, done, failed));
   };
 
-  #hand = async (
-    parcel: Parcel,
-    queue: MessageQueue,
-    born: number,
-    deadline: Deadline,
-    timeout: number,
-  ): Promise<void> => {
+  #hand: Way<void> = (order, queue, timeout, done, failed) => {
     const pace = this.#paceOf(queue.broker);
-    if (pace.isFull) await pace.room(deadline);
-    const onServed = pace.next(parcel.body.length);
-    try {
-      const options = { body: parcel.body, timeout, deadline: deadline.end, signal: deadline.signal };
-      const header = this.#headers.of(queue, parcel, born);
-      await this.#master(queue).sendOneway(sendMessage, header, options, onServed);
-    } catch (error) {
-      onServed?.(); // it may not have left
-      throw error;
-    }
+    if (!pace.isFull) this.#handNow(order, queue, timeout, done, failed);
+    else pace.room(order.deadline).then(() => this.#handNow(order, queue, timeout, done, failed)).catch(failed);
+  };
+
+  #handNow: Way<void> = ({ parcel, deadline, born }, queue, timeout, done, failed) => {
+    const endpoint = this.#master(queue);
+    const onServed = this.#paceOf(queue.broker).next(parcel.body.length);
+    const notHanded = onServed === undefined ? failed : (reason: unknown) => {
+      onServed(); // it may not have left
+      failed(reason);
+    };
+    const options = { body: parcel.body, timeout, deadline: deadline.end, signal: deadline.signal };
+    const header = this.#headers.of(queue, parcel, born);
+    endpoint.begin(new OnewayCall(sendMessage, header, options, done, notHanded, onServed));
   };
 
   /** Another broker is tried at once, and so is one whose connection was lost: connecting has a pause of its own. */
@@ -176,13 +212,6 @@ export class Delivery {
     if (pace === undefined) this.#paces.set(broker, pace = new OnewayPace());
     return pace;
   }
-}
-
-const NONE_FAILED: readonly FailedAttempt[] = [];
-const NO_BROKERS: readonly string[] = [];
-
-function brokersOf(failed: readonly FailedAttempt[]): readonly string[] {
-  return failed.length === 0 ? NO_BROKERS : failed.map(({ queue }) => queue.broker);
 }
 
 function givenQueue({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {

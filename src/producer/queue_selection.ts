@@ -34,7 +34,7 @@ export class QueueTurns {
    * @param failed brokers on which this send has failed, the last one last: others are preferred to all of them, and
    *   if there are none, others than the last
    */
-  take(topic: string, queues: readonly MessageQueue[], failed: readonly string[] = []): MessageQueue {
+  take(topic: string, queues: readonly MessageQueue[], failed: readonly string[] = NONE): MessageQueue {
     const { length } = queues;
     const turn = this.#next.get(topic) ?? Math.floor(this.#random() * length);
     const steps = failed.length === 0 ? 0 : stepsTo(queues, turn, failed);
@@ -42,6 +42,8 @@ export class QueueTurns {
     return queues[(turn + steps) % length]!;
   }
 }
+
+const NONE: readonly string[] = [];
 
 /** How many queues are left out from a turn on. */
 function stepsTo(queues: readonly MessageQueue[], turn: number, failed: readonly string[]): number {

@@ -13,11 +13,13 @@ import {
   type Command,
   type CommandInit,
   decodeFrame,
+  encodeFrame,
   FrameReader,
   isOneway,
   isResponse,
 } from "../wire/frame.ts";
 import type { Socket } from "./transport.ts";
+import { WaitTable } from "./wait_table.ts";
 import { WriteQueue } from "./write_queue.ts";
 
 /** A request before it has an opaque. */
@@ -38,11 +40,28 @@ export interface OutgoingRequest {
 export interface RequestWait {
   /** Milliseconds until the request fails with a `TimeoutError`. */
   readonly timeout: number;
-  /** When that is, by the monotonic clock. @default {performance.now() + timeout} */
-  readonly deadline?: number | undefined;
   /** Ends the wait early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** A wait for an answer; hears of its end exactly once. */
+export interface Wait {
+  /** The request's name, for errors. */
+  readonly name: string;
+  /** Milliseconds until it fails with a `TimeoutError`. */
+  readonly timeout: number;
+  /** When that is, by the monotonic clock. */
+  readonly deadline: number;
+  /** Hears the answer, whatever its code. */
+  answered(answer: Command): void;
+  /** Hears why there is none. */
+  failed(reason: unknown): void;
+  /** Ends the wait early, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A request and who waits for it: what a promise would be for, at a third of the cost. */
+export interface Call extends OutgoingRequest, Wait {}
 
 /** What a request from the other side is answered with. */
 export interface Reply {
@@ -67,16 +86,11 @@ export interface ConnectionOptions {
   readonly maxQueuedBytes?: number;
 }
 
+/** The wait of those who wait as long as it takes. */
+const ENDLESS: RequestWait = { timeout: Infinity };
+
 /** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
 const LEAST_SILENCE = 1_000;
-
-interface Pending {
-  readonly name: string;
-  readonly timeout: number;
-  readonly deadline: number;
-  readonly resolve: (answer: Command) => void;
-  readonly reject: (reason: unknown) => void;
-}
 
 /**
  * A socket that speaks frames.
@@ -95,8 +109,7 @@ export class Connection {
   #socket: Socket;
   #options: ConnectionOptions;
   #writes: WriteQueue;
-  #pending = new Map<number, Pending>();
-  #opaque = 0;
+  #waits = new WaitTable<Wait>();
   #lastReceived = performance.now();
   /** When the first request left that timed out, with nothing received since. */
   #silentSince = Infinity;
@@ -128,38 +141,31 @@ export class Connection {
 
   /** Sends a request; resolves with the answer, whatever its code. */
   request(request: OutgoingRequest, wait: RequestWait): Promise<Command> {
-    if (this.#closeReason !== undefined) return Promise.reject(this.#closeReason);
-    const { signal } = wait;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const { name, code, fields, body, version } = request;
-    const opaque = this.#nextOpaque();
-    const answer = new Promise<Command>((resolve, reject) => {
-      this.#writes.push({ code, opaque, fields, body, version }); // what it throws rejects
-      this.#await(opaque, name, wait, resolve, reject);
-    });
-    return signal === undefined ? answer : this.#abortable(answer, opaque, signal);
+    return new Promise((answered, failed) => this.start(callOf(request, wait, answered, failed)));
   }
 
   /** Sends a request that nobody answers; resolves when its bytes have been handed to the system. */
-  async sendOneway({ name, code, fields, body, version }: OutgoingRequest, wait?: RequestWait): Promise<void> {
-    if (this.#closeReason !== undefined) throw this.#closeReason;
-    wait?.signal?.throwIfAborted();
-    this.#writes.push({ code, opaque: this.#nextOpaque(), flag: FrameFlag.ONEWAY, fields, body, version });
-    await (wait === undefined ? this.#writes.whenWritten() : this.whenWritten(name, wait));
+  sendOneway(request: OutgoingRequest): Promise<void> {
+    return new Promise((answered, failed) => this.hand(callOf(request, ENDLESS, () => answered(), failed)));
   }
 
-  /** Resolves when all that was sent before has been handed to the system; a wait is like that for an answer. */
-  whenWritten(name: string, wait: RequestWait): Promise<void> {
-    const opaque = this.#nextOpaque(); // never sent: it stands for the wait among those for answers
-    const written = new Promise<void>((resolve, reject) => {
-      this.#await(opaque, name, wait, () => resolve(), reject);
-      const settle = (settled: () => void) => {
-        this.#pending.delete(opaque);
-        settled();
-      };
-      this.#writes.whenWritten().then(() => settle(resolve), (reason) => settle(() => reject(reason)));
-    });
-    return wait.signal === undefined ? written : this.#abortable(written, opaque, wait.signal);
+  /** Sends a request, as {@linkcode Connection.request} does; the call hears how it ends. */
+  start(call: Call): void {
+    const opaque = this.#waits.next();
+    if (this.#send(call, opaque, 0)) this.#await(opaque, call);
+  }
+
+  /**
+   * Sends a request of which only the way out is waited for: the call hears when its bytes have been handed to the
+   * system. Nobody answers it, unless somebody waits for that.
+   */
+  hand(call: Call, served?: Wait): void {
+    const opaque = this.#waits.next();
+    if (!this.#send(call, opaque, served === undefined ? FrameFlag.ONEWAY : 0)) return;
+    if (served !== undefined) this.#await(opaque, served);
+    const stand = this.#waits.next(); // never sent: it stands for the wait among those for answers
+    this.#await(stand, call);
+    this.#writes.onWritten(() => this.#waits.take(stand)?.answered(WRITTEN));
   }
 
   /** Closes the connection; requests that wait for an answer fail with `reason`. */
@@ -169,9 +175,8 @@ export class Connection {
       new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST");
     clearTimeout(this.#timer);
     this.#socket.close();
-    this.#writes.fail(this.#closeReason);
-    for (const pending of this.#pending.values()) pending.reject(this.#closeReason);
-    this.#pending.clear();
+    this.#writes.clear();
+    for (const wait of this.#waits.takeAll(() => true)) wait.failed(this.#closeReason);
     this.#resolveClosed(this.#closeReason);
   }
 
@@ -203,10 +208,7 @@ export class Connection {
       this.#serve(command);
       return;
     }
-    const pending = this.#pending.get(command.opaque);
-    if (pending === undefined) return;
-    this.#pending.delete(command.opaque);
-    pending.resolve(command);
+    this.#waits.take(command.opaque)?.answered(command);
   }
 
   async #serve(request: Command): Promise<void> {
@@ -227,33 +229,47 @@ export class Connection {
     };
   }
 
-  #await(
-    opaque: number,
-    name: string,
-    { timeout, deadline = performance.now() + timeout }: RequestWait,
-    resolve: (answer: Command) => void,
-    reject: (reason: unknown) => void,
-  ): void {
-    this.#pending.set(opaque, { name, timeout, deadline, resolve, reject });
-    this.#watch(deadline);
-  }
-
-  #nextOpaque(): number {
-    do this.#opaque = (this.#opaque + 1) & 0x7fffffff; while (this.#pending.has(this.#opaque));
-    return this.#opaque;
-  }
-
-  async #abortable<T>(answer: Promise<T>, opaque: number, signal: AbortSignal): Promise<T> {
-    const abort = () => {
-      this.#pending.get(opaque)?.reject(signal.reason);
-      this.#pending.delete(opaque);
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      return await answer;
-    } finally {
-      signal.removeEventListener("abort", abort);
+  /** Whether a request is on its way now; else its call has failed. */
+  #send(call: Call, opaque: number, flag: number): boolean {
+    const { signal, code, fields, body, version } = call;
+    let reason: unknown = signal?.aborted ? signal.reason : undefined;
+    if (reason === undefined && this.isOpen) {
+      try {
+        this.#writes.push({ code, opaque, flag, fields, body, version });
+      } catch (error) {
+        reason = error;
+      }
     }
+    reason ??= this.#closeReason; // it may also have been one frame too many for a peer that does not read
+    if (reason !== undefined) call.failed(reason);
+    return reason === undefined;
+  }
+
+  #await(opaque: number, wait: Wait): void {
+    this.#waits.add(opaque, wait.signal === undefined ? wait : this.#abortable(opaque, wait, wait.signal));
+    this.#watch(wait.deadline);
+  }
+
+  #abortable(opaque: number, wait: Wait, signal: AbortSignal): Wait {
+    const { name, timeout, deadline } = wait;
+    const abort = () => {
+      if (this.#waits.take(opaque) !== undefined) wait.failed(signal.reason);
+    };
+    const settled = () => signal.removeEventListener("abort", abort);
+    signal.addEventListener("abort", abort, { once: true });
+    return {
+      name,
+      timeout,
+      deadline,
+      answered(answer) {
+        settled();
+        wait.answered(answer);
+      },
+      failed(reason) {
+        settled();
+        wait.failed(reason);
+      },
+    };
   }
 
   /** One timer serves all requests: it is set for the earliest deadline and looks at all when it fires. */
@@ -268,22 +284,36 @@ export class Connection {
     this.#timerDue = Infinity;
     const now = performance.now();
     let next = Infinity;
-    for (const [opaque, pending] of this.#pending) {
-      if (pending.deadline > now) {
-        next = Math.min(next, pending.deadline);
-        continue;
-      }
-      this.#pending.delete(opaque);
-      pending.reject(new TimeoutError(`complete ${pending.name} on ${this.address}`, pending.timeout));
-      const sentAt = pending.deadline - pending.timeout;
+    const late = this.#waits.takeAll(({ deadline }) => {
+      if (deadline > now) next = Math.min(next, deadline);
+      return deadline <= now;
+    });
+    let inVain = false;
+    for (const wait of late) {
+      wait.failed(new TimeoutError(`complete ${wait.name} on ${this.address}`, wait.timeout));
+      const sentAt = wait.deadline - wait.timeout;
       if (this.#lastReceived >= sentAt) continue;
+      inVain = true;
       this.#silentSince = Math.min(this.#silentSince, sentAt);
-      if (now - this.#silentSince < LEAST_SILENCE) continue;
+    }
+    if (inVain && now - this.#silentSince >= LEAST_SILENCE) {
       this.#lost(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
       return;
     }
     if (next < Infinity) this.#watch(next);
   }
+}
+
+/** What those hear who wait for a write: there is no answer. */
+const WRITTEN: Command = decodeFrame(encodeFrame({ code: ResponseCode.SUCCESS, opaque: 0 }));
+
+function callOf(
+  request: OutgoingRequest,
+  { timeout, signal }: RequestWait,
+  answered: Call["answered"],
+  failed: Call["failed"],
+): Call {
+  return { ...request, timeout, deadline: performance.now() + timeout, signal, answered, failed };
 }
 
 function answerTo({ opaque }: Command, reply: Reply): CommandInit {

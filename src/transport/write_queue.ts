@@ -37,9 +37,8 @@ export class WriteQueue {
   #queuedBytes = 0;
   #running = false;
   #writing = false;
-  #failure: { reason: unknown } | undefined;
-  /** Settles when all frames that are queued now have been written; made only if somebody waits for it. */
-  #written: { promise: Promise<void>; resolve: () => void; reject: (reason: unknown) => void } | undefined;
+  /** Those who want to hear when all frames that are queued now have been written. */
+  #listeners: (() => void)[] = [];
 
   /** Makes a queue of one socket; `onError` hears of the first failed write, or of more than `maxQueued` bytes. */
   constructor(socket: Socket, maxQueued: number, onError: (cause: unknown) => void) {
@@ -69,25 +68,16 @@ export class WriteQueue {
     this.#pushed(this.#end - start);
   }
 
-  /** Resolves when all that is queued now has been written. */
-  whenWritten(): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure.reason);
-    if (this.#written === undefined) {
-      let resolve!: () => void;
-      let reject!: (reason: unknown) => void;
-      const promise = new Promise<void>((yes, no) => [resolve, reject] = [yes, no]);
-      this.#written = { promise, resolve, reject };
-    }
-    return this.#written.promise;
+  /** Hears when all that is queued now has been written; never if that fails. */
+  onWritten(hear: () => void): void {
+    this.#listeners.push(hear);
   }
 
-  /** Drops what is queued; whoever waits for it fails with `reason`. */
-  fail(reason: unknown): void {
-    this.#failure = { reason };
+  /** Drops what is queued. */
+  clear(): void {
     this.#sealed = [];
     this.#end = 0;
-    this.#written?.reject(reason);
-    this.#written = undefined;
+    this.#listeners = [];
   }
 
   #pushed(bytes: number): void {
@@ -124,22 +114,21 @@ export class WriteQueue {
       const buffer = this.#open;
       this.#seal();
       const chunks = this.#sealed;
-      const written = this.#written;
+      const listeners = this.#listeners;
       this.#sealed = [];
       this.#open = this.#spare;
       this.#spare = EMPTY;
-      this.#written = undefined;
+      this.#listeners = [];
       this.#queuedBytes = 0;
       this.#writing = true;
       try {
         for (const chunk of chunks) await this.#socket.write(chunk);
       } catch (error) {
         this.#onError(error);
-        written?.reject(this.#failure?.reason ?? error);
         break;
       }
       this.#spare = buffer;
-      written?.resolve();
+      for (const hear of listeners) hear();
     }
     this.#writing = false;
     this.#running = false;

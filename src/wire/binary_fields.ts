@@ -19,7 +19,13 @@ import { columnsOf, type Fields, type HeaderOf } from "./fields.ts";
 /** Up to this length a text is written by hand; a call of an encoder takes as long as that. */
 const SHORT = 20;
 
+/** Room for every number, and for a flag. */
+const LONGEST_NUMBER = 24;
+
 const encoder = new TextEncoder();
+
+/** The value of a field before it is text. */
+export type FieldValue = string | number | boolean;
 
 /** Fields that are written where they are wanted. */
 export class BinaryFields {
@@ -27,15 +33,18 @@ export class BinaryFields {
   readonly maxLength: number;
   #fixed: Uint8Array;
   #names: readonly Uint8Array[];
-  #values: readonly string[];
+  #values: readonly FieldValue[];
 
   /** Takes what is written already, and further values under names with their lengths in front. */
-  constructor(fixed: Uint8Array, names: readonly Uint8Array[], values: readonly string[]) {
+  constructor(fixed: Uint8Array, names: readonly Uint8Array[], values: readonly FieldValue[]) {
     this.#fixed = fixed;
     this.#names = names;
     this.#values = values;
     let most = fixed.length;
-    for (let i = 0; i < values.length; i++) most += names[i]!.length + 4 + values[i]!.length * 3;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      most += names[i]!.length + 4 + (typeof value === "string" ? value.length * 3 : LONGEST_NUMBER);
+    }
     this.maxLength = most;
   }
 
@@ -47,7 +56,7 @@ export class BinaryFields {
       const name = this.#names[i]!;
       target.set(name, at);
       const start = at + name.length + 4;
-      at = writeText(target, start, this.#values[i]!);
+      at = writeText(target, start, String(this.#values[i]));
       writeWord(target, start - 4, at - start);
     }
     return at;
@@ -63,11 +72,11 @@ export class FieldsTemplate<T extends Fields, N extends keyof HeaderOf<T> & stri
   /** Makes a template from a table row and the values that stay; all others must be given each time. */
   constructor(fields: T, fixed: Pick<HeaderOf<T>, N>, rest: readonly Exclude<keyof HeaderOf<T> & string, N>[]) {
     const wireNames = new Map(columnsOf(fields).map(({ name, wire }) => [name, nameBytes(wire)]));
-    const entries = Object.entries<string | number | boolean>(fixed);
+    const entries = Object.entries<FieldValue>(fixed);
     const written = new BinaryFields(
       new Uint8Array(0),
       entries.map(([name]) => wireNames.get(name)!),
-      entries.map(([, value]) => String(value)),
+      entries.map(([, value]) => value),
     );
     const bytes = new Uint8Array(written.maxLength);
     this.#fixed = bytes.slice(0, written.writeTo(bytes, 0));
@@ -77,8 +86,10 @@ export class FieldsTemplate<T extends Fields, N extends keyof HeaderOf<T> & stri
 
   /** The header with its other values. */
   with(rest: Omit<HeaderOf<T>, N>): BinaryFields {
-    const values = rest as Readonly<Record<string, string | number | boolean>>;
-    return new BinaryFields(this.#fixed, this.#names, this.#rest.map((name) => String(values[name])));
+    const given = rest as Readonly<Record<string, FieldValue>>;
+    const values: FieldValue[] = [];
+    for (const name of this.#rest) values.push(given[name]!);
+    return new BinaryFields(this.#fixed, this.#names, values);
   }
 }
 

@@ -116,8 +116,9 @@ export function decodeHeader<T extends Fields>(fields: T, text: HeaderText, what
     const raw: unknown = Object.hasOwn(text, wire) ? text[wire] : undefined;
     if (raw === undefined || raw === null) {
       if (!optional) throw malformed(what, wire, "is missing");
-    } else if (!SCALARS.has(typeof raw)) throw malformed(what, wire, "is neither text nor a number");
-    else if (kind === "text") header[name] = String(raw);
+    } else if (typeof raw !== "string" && !SCALARS.has(typeof raw)) {
+      throw malformed(what, wire, "is neither text nor a number");
+    } else if (kind === "text") header[name] = String(raw);
     else if (kind === "bool") header[name] = String(raw).toLowerCase() === "true";
     else {
       const number = INTEGER.test(String(raw)) ? Number(raw) : NaN;

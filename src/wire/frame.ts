@@ -18,7 +18,7 @@ import { NetworkError, ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
 import { type BodyWriter, type CommandInit, jsonHeader, MAX_FRAME_SIZE, requireSize } from "./frame_writer.ts";
-import { decodeUtf8, readable } from "./utf8.ts";
+import { decodeUtf8, readable, readUtf8 } from "./utf8.ts";
 
 export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE } from "./frame_writer.ts";
 
@@ -129,25 +129,24 @@ function assemble(header: Uint8Array, encoding: number, body: Uint8Array | BodyW
  */
 export function decodeFrame(frame: Uint8Array): Command {
   if (frame.length < 8) throw malformed(`it has ${frame.length} bytes, at least 8 are needed`);
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  const word = view.getUint32(4);
-  const headerEnd = 8 + (word & 0xffffff);
+  const encoding = frame[4];
+  const headerEnd = 8 + (readWord(frame, 4) & 0xffffff);
   if (headerEnd > frame.length) throw malformed(`its header ends at byte ${headerEnd} of ${frame.length}`);
   const body = headerEnd === frame.length ? EMPTY : frame.subarray(headerEnd);
-  switch (word >>> 24) {
+  switch (encoding) {
     case 0:
       return decodeJsonHeader(frame, headerEnd, body);
     case 1:
-      return decodeBinaryHeader(frame, view, headerEnd, body);
+      return decodeBinaryHeader(frame, headerEnd, body);
     default:
-      throw malformed(`its header encoding is ${word >>> 24}, known are 0 and 1`);
+      throw malformed(`its header encoding is ${encoding}, known are 0 and 1`);
   }
 }
 
 function decodeJsonHeader(frame: Uint8Array, end: number, body: Uint8Array): Command {
   let header: Record<string, unknown>;
   try {
-    header = JSON.parse(decodeUtf8(readable(frame), 8, end));
+    header = JSON.parse(readUtf8(frame, 8, end));
   } catch (cause) {
     throw malformed("its header is no JSON", cause);
   }
@@ -168,7 +167,8 @@ function decodeJsonHeader(frame: Uint8Array, end: number, body: Uint8Array): Com
   };
 }
 
-function decodeBinaryHeader(frame: Uint8Array, view: DataView, end: number, body: Uint8Array): Command {
+function decodeBinaryHeader(frame: Uint8Array, end: number, body: Uint8Array): Command {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const buffer = readable(frame);
   let at = 8;
   /** Steps over a field of known size, or of a size that the wire told. */

@@ -45,6 +45,11 @@ export function decodeUtf8(bytes: Buffer, start: number, end: number): string {
   return decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
 }
 
+/** Reads the one text that is wanted of `bytes`, as {@linkcode decodeUtf8} does. */
+export function readUtf8(bytes: Uint8Array, start: number, end: number): string {
+  return end - start <= SHORT ? decodeUtf8(readable(bytes), start, end) : decoder.decode(bytes.subarray(start, end));
+}
+
 /** How many bytes a text has in UTF-8; half a surrogate pair counts as the U+FFFD that is written for it. */
 export function utf8Length(text: string): number {
   let length = text.length;

@@ -1,0 +1,211 @@
+/**
+ * One call of a server, from its request to whoever hears its end.
+ *
+ * Calls tell their end to functions, which promises can be made of: where each of 128 sends on their way would hold a
+ * chain of promises, it holds one.
+ *
+ * @module
+ */
+
+import { ResponseError } from "../errors.ts";
+import type { Call, Connection, Wait } from "../transport/connection.ts";
+import type { BinaryFields } from "../wire/binary_fields.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
+import type { BodyWriter, Command } from "../wire/frame.ts";
+import type { RequestSpec } from "../wire/requests.ts";
+
+/** How one call is made. */
+export interface CallOptions {
+  /** The request's body. */
+  readonly body?: Uint8Array | undefined;
+  /** Milliseconds for the whole call, connecting included. */
+  readonly timeout: number;
+  /** When that is, by the monotonic clock. @default {performance.now() + timeout} */
+  readonly deadline?: number | undefined;
+  /** Ends the call early, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Codes besides success that the caller wants as an answer instead of an error. */
+  readonly accept?: readonly number[];
+}
+
+/** How a call is made whose parts are ready to be written. */
+export interface PreparedCallOptions extends Omit<CallOptions, "body"> {
+  /** The request's body. */
+  readonly body?: Uint8Array | BodyWriter | undefined;
+}
+
+/** A successful answer, or one whose code the caller accepts. */
+export interface Answer<S extends RequestSpec> {
+  /** The response code. */
+  readonly code: number;
+  /** The typed header. */
+  readonly header: HeaderOf<S["answer"]>;
+  /** The body; empty if there is none. */
+  readonly body: Uint8Array;
+  /** The server's words. */
+  readonly remark: string;
+  /** The server's version, an ordinal of MQVersion. */
+  readonly version: number;
+  /** When it was received, by the monotonic clock. */
+  readonly receivedAt: number;
+}
+
+/** A server whose connections come and go. */
+export interface CallTarget {
+  /** Its address, for errors. */
+  readonly address: string;
+  /** Begins a call over the connection that is open or the next one. */
+  begin(call: OpenCall): void;
+}
+
+/** What calls of all kinds have. */
+export abstract class OpenCall implements Call {
+  readonly name: string;
+  readonly code: number;
+  readonly fields: string | BinaryFields;
+  readonly body: Uint8Array | BodyWriter | undefined;
+  readonly timeout: number;
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  readonly failed: (reason: unknown) => void;
+
+  /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
+  constructor(
+    { name, code }: RequestSpec,
+    fields: string | BinaryFields,
+    { body, timeout, deadline = performance.now() + timeout, signal }: PreparedCallOptions,
+    failed: (reason: unknown) => void,
+  ) {
+    this.name = name;
+    this.code = code;
+    this.fields = fields;
+    this.body = body;
+    this.timeout = timeout;
+    this.deadline = deadline;
+    this.signal = signal;
+    this.failed = failed;
+  }
+
+  /** Sends it over an open connection of a server. */
+  abstract sendOver(connection: Connection, target: CallTarget): void;
+
+  /** Hears the answer. */
+  abstract answered(answer: Command): void;
+}
+
+/**
+ * A call whose answer is wanted. It fails with a {@linkcode ResponseError} for a code that is neither success nor
+ * accepted, and as a {@linkcode Connection} fails calls.
+ */
+export class AnsweredCall<S extends RequestSpec> extends OpenCall {
+  #spec: S;
+  #accept: readonly number[];
+  #answered: (answer: Answer<S>) => void;
+  #connection: Connection | undefined;
+  #target: CallTarget | undefined;
+  #wasSentAway = false;
+
+  /** Makes a call that has not begun. */
+  constructor(
+    spec: S,
+    fields: string | BinaryFields,
+    options: PreparedCallOptions,
+    answered: (answer: Answer<S>) => void,
+    failed: (reason: unknown) => void,
+  ) {
+    super(spec, fields, options, failed);
+    this.#spec = spec;
+    this.#accept = options.accept ?? NONE;
+    this.#answered = answered;
+  }
+
+  override sendOver(connection: Connection, target: CallTarget): void {
+    this.#connection = connection;
+    this.#target = target;
+    connection.start(this);
+  }
+
+  override answered(answer: Command): void {
+    // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
+    if (answer.code === ResponseCode.GO_AWAY && !this.#wasSentAway) {
+      this.#wasSentAway = true;
+      queueMicrotask(() => this.#comeAgain()); // once all have been told who are told by the same bytes
+      return;
+    }
+    let read: Answer<S>;
+    try {
+      read = this.#read(answer);
+    } catch (error) {
+      this.failed(error);
+      return;
+    }
+    this.#answered(read);
+  }
+
+  #comeAgain(): void {
+    this.#connection!.close();
+    this.#target!.begin(this);
+  }
+
+  #read({ code, fields, body, version, remark = "" }: Command): Answer<S> {
+    const { name, answer } = this.#spec;
+    if (code !== ResponseCode.SUCCESS && !this.#accept.includes(code)) {
+      throw new ResponseError(name, code, this.#target!.address, remark, RETRIABLE.has(code));
+    }
+    const header = decodeHeader(answer, fields, `${name} answer`) as HeaderOf<S["answer"]>;
+    return { code, body, version, remark, header, receivedAt: this.#connection!.lastReceived };
+  }
+}
+
+/**
+ * A call that nobody answers: it is over when its bytes have been handed to the system. It fails if no connection can
+ * be opened, if that breaks before the bytes are gone, or if the other side does not take them in time.
+ */
+export class OnewayCall extends OpenCall {
+  #handed: () => void;
+  #served: Wait | undefined;
+
+  /**
+   * Makes a call that has not begun.
+   *
+   * @param onServed asks for an answer all the same, and hears when it is there, or will not come
+   */
+  constructor(
+    spec: RequestSpec,
+    fields: string | BinaryFields,
+    options: PreparedCallOptions,
+    handed: () => void,
+    failed: (reason: unknown) => void,
+    onServed?: () => void,
+  ) {
+    super(spec, fields, options, failed);
+    this.#handed = handed;
+    if (onServed === undefined) return;
+    const { name, timeout, deadline } = this;
+    this.#served = { name, timeout, deadline, answered: onServed, failed: onServed };
+  }
+
+  override sendOver(connection: Connection): void {
+    connection.hand(this, this.#served);
+  }
+
+  override answered(): void {
+    this.#handed();
+  }
+}
+
+const NONE: readonly number[] = [];
+
+/** Codes after which the same request may succeed, here or on another broker. Source: DefaultMQProducer. */
+const RETRIABLE: ReadonlySet<number> = new Set([
+  ResponseCode.SYSTEM_ERROR,
+  ResponseCode.SYSTEM_BUSY,
+  ResponseCode.SERVICE_NOT_AVAILABLE,
+  ResponseCode.NO_PERMISSION,
+  ResponseCode.TOPIC_NOT_EXIST,
+  ResponseCode.NO_BUYER_ID,
+  ResponseCode.NOT_IN_CURRENT_UNIT,
+  ResponseCode.FLOW_CONTROL,
+  ResponseCode.GO_AWAY,
+]);

@@ -1,0 +1,83 @@
+/**
+ * What waits for answers, by opaque.
+ *
+ * @module
+ */
+
+/** How many slots a table begins with; a power of two, as all its sizes are. */
+const FIRST_SIZE = 16;
+/** The largest opaque: they are int32, and positive where somebody reads them. */
+const LAST_OPAQUE = 0x7fffffff;
+
+/**
+ * A table of values by opaque, which gives the opaques out.
+ *
+ * Not a `Map`: entries come and go by the ten thousand a second, so that it makes itself a new table every few hundred,
+ * and V8 has the old table point to the new one. Once one of them is in the old generation, it keeps all that follow
+ * alive until the next full collection, with every request and answer that they held: each scavenge then has megabytes
+ * to move instead of nothing.
+ */
+export class WaitTable<T> {
+  /** A value stands where the low bits of its opaque say; opaques whose place is taken are not given out. */
+  #values: (T | undefined)[] = new Array(FIRST_SIZE).fill(undefined);
+  #opaques = new Int32Array(FIRST_SIZE);
+  #size = 0;
+  #last: number;
+
+  /** Makes an empty table that gives out the opaques behind `last`. */
+  constructor(last = 0) {
+    this.#last = last;
+  }
+
+  /** An opaque that nothing waits for. */
+  next(): number {
+    const mask = this.#values.length - 1;
+    do this.#last = (this.#last + 1) & LAST_OPAQUE; while (this.#values[this.#last & mask] !== undefined);
+    return this.#last;
+  }
+
+  /** Adds a value under the opaque that was given out last. */
+  add(opaque: number, value: T): void {
+    const at = opaque & (this.#values.length - 1);
+    this.#values[at] = value;
+    this.#opaques[at] = opaque;
+    this.#size++;
+    if (this.#size * 2 > this.#values.length) this.#grow();
+  }
+
+  /** Removes the value of an opaque and gives it; undefined if there is none. */
+  take(opaque: number): T | undefined {
+    const at = opaque & (this.#values.length - 1);
+    const value = this.#values[at];
+    if (value === undefined || this.#opaques[at] !== opaque) return undefined;
+    this.#values[at] = undefined;
+    this.#size--;
+    return value;
+  }
+
+  /** Removes the values of which `isWanted` says so, and gives them. */
+  takeAll(isWanted: (value: T) => boolean): T[] {
+    const taken: T[] = [];
+    for (let at = 0; at < this.#values.length; at++) {
+      const value = this.#values[at];
+      if (value === undefined || !isWanted(value)) continue;
+      this.#values[at] = undefined;
+      this.#size--;
+      taken.push(value);
+    }
+    return taken;
+  }
+
+  #grow(): void {
+    const [values, opaques] = [this.#values, this.#opaques];
+    const size = values.length * 2;
+    this.#values = new Array(size).fill(undefined);
+    this.#opaques = new Int32Array(size);
+    for (let at = 0; at < values.length; at++) {
+      if (values[at] === undefined) continue;
+      const to = opaques[at]! & (size - 1);
+      this.#values[to] = values[at];
+      this.#opaques[to] = opaques[at]!;
+    }
+  }
+}
