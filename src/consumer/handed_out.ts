@@ -6,6 +6,7 @@
 
 import { ConsumerStateError } from "../errors.ts";
 import type { Message } from "../message.ts";
+import type { Placed } from "../placed_list.ts";
 
 /** When failed messages come again. */
 export interface RetryOptions {
@@ -65,8 +66,10 @@ export interface SettlementObserver<T = unknown> {
 const noReason = "the messages are no longer this member's";
 
 /** A batch in hand: knows which of its messages somebody has settled, and leaves the how to its rules. */
-export abstract class HandedOut<T, M extends Message<T> = Message<T>> {
+export abstract class HandedOut<T, M extends Message<T> = Message<T>> implements Placed {
   readonly messages: readonly M[];
+  /** Where it stands among what its settlement has in hand. */
+  place = -1;
   /** When it was handed out, by the monotonic clock. */
   readonly handedOutAt: number = performance.now();
   protected abstract readonly rules: SettlementRules<T, this>;

@@ -54,8 +54,8 @@ export class OwnedQueue<T = unknown> {
   newestStoredAt = 0;
   /** When a batch of it was handed out last, by the monotonic clock. */
   lastHandOut: number | undefined;
-  /** The batches that are handed out. */
-  readonly inHand: Set<Handout> = new Set();
+  /** What is handed out of it, in no order: as few as loops work on one queue. */
+  readonly inHand: Handout[] = [];
   #rests = new Set<ReturnType<typeof setTimeout>>();
   #idle: (() => void)[] = [];
   #ended = new AbortController();
@@ -103,6 +103,14 @@ export class OwnedQueue<T = unknown> {
     this.#rests.add(timer);
   }
 
+  /** All messages of a batch are settled, or were put back. */
+  settled(batch: Handout): void {
+    const at = this.inHand.indexOf(batch);
+    if (at < 0) return;
+    const last = this.inHand.pop()!;
+    if (last !== batch) this.inHand[at] = last;
+  }
+
   /** After messages were settled or put back: the loop may go on, and whoever waits for idleness may too. */
   eased(): void {
     if (this.state === "open") this.loop.wake();
@@ -137,8 +145,7 @@ export class OwnedQueue<T = unknown> {
     this.state = "void";
     this.#ended.abort();
     for (const timer of this.#rests) clearTimeout(timer);
-    for (const batch of this.inHand) batch.abort(reason);
-    this.inHand.clear();
+    for (const batch of this.inHand.splice(0)) batch.abort(reason);
     this.#wakeIdle();
   }
 

@@ -7,6 +7,7 @@
 import { MessageConsumeError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";
+import { PlacedList } from "../placed_list.ts";
 import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
 import type { Outcome, RetryOptions, SettlementObserver, SettlementRules } from "./handed_out.ts";
@@ -32,8 +33,7 @@ export interface SettlementContext<T = unknown> {
 /** Acknowledging, dead-lettering, putting back, and the watch over the time that batches are in hand. */
 export abstract class Settlement<T = unknown> implements SettlementRules<T, Batch<T>> {
   protected readonly context: SettlementContext<T>;
-  /** All batches in hand, oldest first. */
-  #inHand = new Set<Batch<T>>();
+  #inHand = new PlacedList<Batch<T>>();
   /** Batches whose handler has thrown. */
   #threw = new WeakSet<Batch<T>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -60,7 +60,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     const taken = owner.process.take(max, topic, owner.state === "closing");
     if (taken === undefined) return undefined;
     const batch = new Batch(owner, taken, this);
-    owner.inHand.add(batch);
+    owner.inHand.push(batch);
     owner.lastHandOut = batch.handedOutAt;
     this.#inHand.add(batch);
     this.context.observer?.handedOut(batch);
@@ -110,7 +110,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
   /** Ends the watch over batches in hand. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#inHand.clear();
+    for (const batch of this.#inHand) this.#inHand.delete(batch);
   }
 
   /** Claims what the acknowledgement of one message settles. */
@@ -175,7 +175,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
   protected settled(batch: Batch<T>): void {
     if (batch.isClaimed) {
       this.#inHand.delete(batch);
-      batch.owner.inHand.delete(batch);
+      batch.owner.settled(batch);
     }
     batch.owner.eased();
   }
@@ -184,21 +184,19 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     this.context.observer?.ended(batch, outcome, claimed.map((at) => batch.messages[at]!));
   }
 
-  /** One timer watches the oldest batch; batches are handed out in the order in which they time out. */
+  /** One timer watches all batches: it is set for the oldest, and looks at all when it fires. */
   #expire(): void {
     const due = performance.now() - this.context.options.consumeTimeout;
-    let oldest: Batch<T> | undefined;
+    let oldest = Infinity;
     for (const batch of this.#inHand) {
       if (batch.owner.counts && batch.handedOutAt > due) {
-        oldest = batch;
-        break;
+        oldest = Math.min(oldest, batch.handedOutAt);
+        continue;
       }
       this.#inHand.delete(batch);
       if (batch.owner.counts && !batch.isClaimed) this.#tellExpired(batch);
     }
-    this.#timer = oldest === undefined
-      ? undefined
-      : setTimeout(() => this.#expire(), Math.max(1, oldest.handedOutAt - due));
+    this.#timer = oldest === Infinity ? undefined : setTimeout(() => this.#expire(), Math.max(1, oldest - due));
   }
 
   #tellExpired(batch: Batch<T>): void {

@@ -4,17 +4,18 @@
  * @module
  */
 
+import { type Placed, PlacedList } from "../placed_list.ts";
 import type { Deadline } from "./deadline.ts";
 
 /** Something that waits until a time at the most. */
-export interface Expiring {
+export interface Expiring extends Placed {
   /** The time. */
   readonly deadline: Deadline;
 }
 
 /** Ends waits whose time is over. One timer serves all: it is set for the earliest, and looks at all when it fires. */
 export class Expiry<T extends Expiring> {
-  #waits = new Set<T>();
+  #waits = new PlacedList<T>();
   #onLate: (wait: T) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #due = Infinity;

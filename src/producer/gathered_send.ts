@@ -6,13 +6,16 @@
 
 import type { Deadline } from "./deadline.ts";
 import type { EncodedMessage } from "./encoding.ts";
+import type { Expiring } from "./expiry.ts";
 import type { Placement } from "./parcel.ts";
 import type { SendReceipt } from "./receipt.ts";
 
 /** A message and the caller who waits for its receipt: by a time of its own, and a signal of its own. */
-export class GatheredSend {
+export class GatheredSend implements Expiring {
   /** The message. */
   readonly message: EncodedMessage;
+  /** Where it stands among what expires. */
+  place = -1;
   /** Which queue is wanted. */
   readonly placement: Placement;
   /** The caller's time. */

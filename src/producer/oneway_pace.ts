@@ -24,7 +24,8 @@ export class OnewayPace {
   #bytes = 0;
   /** Answers that were asked for and are not there. */
   #missing = 0;
-  #waiting = new Set<() => void>();
+  /** Oldest first; those that gave up are called too, and do not mind. */
+  #waiting: (() => void)[] = [];
 
   /** Whether the next message has to wait for {@linkcode OnewayPace.room}. */
   get isFull(): boolean {
@@ -36,14 +37,9 @@ export class OnewayPace {
    *
    * @throws {TimeoutError} when the time is over; the signal's reason when it aborts
    */
-  async room(deadline: Deadline): Promise<void> {
-    let wake!: () => void;
-    const room = new Promise<void>((resolve) => this.#waiting.add(wake = resolve));
-    try {
-      await deadline.wait(room, "send one-way to a broker that is behind");
-    } finally {
-      this.#waiting.delete(wake);
-    }
+  room(deadline: Deadline): Promise<void> {
+    const room = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return deadline.wait(room, "send one-way to a broker that is behind");
   }
 
   /** Counts a message; if an answer is to be asked for with it, gives who has to hear that it is there or lost. */
@@ -63,11 +59,8 @@ export class OnewayPace {
 
   #answered(): void {
     this.#missing--;
-    let woken = this.#missing === 0 ? Infinity : MESSAGES; // with none missing, nobody else would wake the rest
-    for (const wake of this.#waiting) {
-      if (woken-- === 0) return;
-      this.#waiting.delete(wake);
-      wake();
-    }
+    // With none missing, nobody else would wake the rest.
+    const woken = this.#waiting.splice(0, this.#missing === 0 ? Infinity : MESSAGES);
+    for (const wake of woken) wake();
   }
 }

@@ -9,14 +9,7 @@ const FIRST_SIZE = 16;
 /** The largest opaque: they are int32, and positive where somebody reads them. */
 const LAST_OPAQUE = 0x7fffffff;
 
-/**
- * A table of values by opaque, which gives the opaques out.
- *
- * Not a `Map`: entries come and go by the ten thousand a second, so that it makes itself a new table every few hundred,
- * and V8 has the old table point to the new one. Once one of them is in the old generation, it keeps all that follow
- * alive until the next full collection, with every request and answer that they held: each scavenge then has megabytes
- * to move instead of nothing.
- */
+/** A table of values by opaque, which gives the opaques out. Not a `Map`, for the reason that `PlacedList` tells. */
 export class WaitTable<T> {
   /** A value stands where the low bits of its opaque say; opaques whose place is taken are not given out. */
   #values: (T | undefined)[] = new Array(FIRST_SIZE).fill(undefined);

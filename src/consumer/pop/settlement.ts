@@ -9,6 +9,7 @@ import type { PopClient } from "../../cluster/pop_client.ts";
 import { ConsumerStateError, MessageConsumeError, ResponseError, ValidationError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
+import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
 import type { PopAck } from "../../wire/pop_acks.ts";
 import type { Outcome, RetryOptions, SettlementObserver } from "../handed_out.ts";
@@ -45,7 +46,7 @@ export interface PopSettlementContext<T = unknown> {
 /** The rules of POP, and the watch over invisible times. */
 export class PopSettlement<T = unknown> implements PopRules<T> {
   #context: PopSettlementContext<T>;
-  #inHand = new Set<PoppedBatch<T>>();
+  #inHand = new PlacedList<PoppedBatch<T>>();
   #threw = new WeakSet<PoppedBatch<T>>();
   /** Requests that are on their way. */
   #sending = new Set<Promise<void>>();
@@ -233,7 +234,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
   }
 
   #settled(batch: PoppedBatch<T>, count: number): void {
-    if (!this.#inHand.has(batch)) return;
+    if (batch.place < 0) return; // its time was over
     this.#inHandCount -= count;
     if (batch.isClaimed) this.#inHand.delete(batch);
     this.#context.onEased();
