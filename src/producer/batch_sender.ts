@@ -10,6 +10,7 @@ import { divide, entrySize, lanesOf, type Portion } from "./batch_plan.ts";
 import { Deadline } from "./deadline.ts";
 import type { Delivery } from "./delivery.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
+import { complainTo } from "./message_check.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { receiptsOf, type SendReceipt } from "./receipt.ts";
 import { SendBatchError } from "./send_batch_error.ts";
@@ -77,7 +78,8 @@ export class BatchSender {
       options,
       new Deadline(options.timeout, options.signal),
     );
-    receiptsOf(delivered, messages).forEach((receipt, i) => receipts[places[i]!] = receipt);
+    const received = receiptsOf(delivered, messages);
+    for (let i = 0; i < received.length; i++) receipts[places[i]!] = received[i];
   }
 
   #encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
@@ -87,9 +89,11 @@ export class BatchSender {
     }
     const problems: Problem[] = [];
     const encoded: EncodedMessage[] = [];
-    for (let place = 0; place < messages.length && problems.length < MAX_PROBLEMS; place++) {
+    let place = 0;
+    const complain = complainTo(problems, () => `messages[${place}].`);
+    for (; place < messages.length && problems.length < MAX_PROBLEMS; place++) {
       const before = problems.length;
-      const message = this.#encoder.encodePlain(messages[place]!, options, problems, `messages[${place}].`);
+      const message = this.#encoder.encodePlain(messages[place]!, options, problems, complain);
       if (problems.length === before) this.#checkForBatch(message, place, options, problems);
       encoded.push(message);
     }

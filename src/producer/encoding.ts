@@ -10,7 +10,7 @@ import { compress } from "../wire/compression.ts";
 import type { UniqueKeys } from "../wire/message_id.ts";
 import { MAX_PROPERTIES_SIZE, propertyPair } from "../wire/properties.ts";
 import { utf8Length } from "../wire/utf8.ts";
-import { checkMessage, complainTo } from "./message_check.ts";
+import { checkMessage, type Complain, complainTo } from "./message_check.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 
 /** As Java's clients pack: a middle between fast and small. Source: DefaultMQProducerImpl. */
@@ -59,6 +59,9 @@ export interface EncoderOptions {
 export class MessageEncoder {
   #uniqueKeys: UniqueKeys;
   #options: EncoderOptions;
+  /** What is wrong with the message that is encoded by itself. */
+  #problems: Problem[] = [];
+  #complain = complainTo(this.#problems);
 
   /** Makes an encoder that takes unique keys from a generator. */
   constructor(uniqueKeys: UniqueKeys, options: EncoderOptions) {
@@ -72,20 +75,20 @@ export class MessageEncoder {
    * @throws {ValidationError} naming every problem
    */
   encode(message: OutgoingMessage, extras: Extras): EncodedMessage {
-    const problems: Problem[] = [];
-    const encoded = this.#encode(message, extras, problems);
-    if (problems.length > 0) throw new ValidationError("send a message", problems);
+    this.#problems.length = 0;
+    const encoded = this.#encode(message, extras, this.#problems, this.#complain);
+    if (this.#problems.length > 0) throw new ValidationError("send a message", [...this.#problems]);
     return this.#pack(encoded);
   }
 
   /** Encodes one message of a batch, without packing; what is of use only if it leaves no problem in the list. */
-  encodePlain(message: OutgoingMessage, extras: Extras, problems: Problem[], prefix: string): EncodedMessage {
-    return this.#encode(message, extras, problems, prefix);
+  encodePlain(message: OutgoingMessage, extras: Extras, problems: Problem[], complain: Complain): EncodedMessage {
+    return this.#encode(message, extras, problems, complain);
   }
 
-  #encode(message: OutgoingMessage, extras: Extras, problems: Problem[], prefix = ""): EncodedMessage {
+  #encode(message: OutgoingMessage, extras: Extras, problems: Problem[], complain: Complain): EncodedMessage {
     const before = problems.length;
-    const body = checkMessage(message, this.#options.maxMessageSize, complainTo(problems, prefix));
+    const body = checkMessage(message, this.#options.maxMessageSize, complain);
     const messageId = this.#uniqueKeys.next();
     if (problems.length > before) return { ...NOTHING, messageId };
     const { topic, flag = 0, tags } = message;
@@ -96,7 +99,7 @@ export class MessageEncoder {
     const propertiesSize = utf8Length(given) + own.length + utf8Length(tag);
     if (propertiesSize > MAX_PROPERTIES_SIZE) {
       const allowed = `up to ${MAX_PROPERTIES_SIZE} bytes`;
-      problems.push({ field: `${prefix}the size of all properties`, value: propertiesSize, allowed });
+      complain("the size of all properties", propertiesSize, allowed);
     }
     return { topic, body, flag, sysFlag: 0, properties: given + own + tag, propertiesSize, messageId };
   }

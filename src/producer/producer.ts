@@ -132,10 +132,12 @@ class ClusterProducer implements Producer {
     }
   }
 
-  async sendBatch(messages: readonly OutgoingMessage[], options: SendBatchOptions = {}): Promise<SendReceipt[]> {
+  async sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]> {
     this.#begin("send a batch");
     try {
-      const checked = checkSendBatchOptions(options, this.#options.sendTimeout);
+      const checked = options === undefined
+        ? this.#defaults
+        : checkSendBatchOptions(options, this.#options.sendTimeout);
       checked.signal?.throwIfAborted();
       return await this.#batches.send(messages, checked);
     } finally {

@@ -110,6 +110,8 @@ export class UniqueKeys {
   #lastTime = -1;
   #timePrefix = "";
   #counter = 0;
+  /** All but the last two digits, which many keys share. */
+  #stem = "";
 
   /**
    * Makes a generator. Two of them never make the same key, not even with the same address.
@@ -130,10 +132,13 @@ export class UniqueKeys {
   /** The next key: 32 digits, or 56 if the address is an IPv6 one. */
   next(): string {
     const now = Date.now();
-    if (now !== this.#lastTime) this.#setTime(now);
+    const isNewTime = now !== this.#lastTime;
+    if (isNewTime) this.#setTime(now);
     const counter = this.#counter;
     this.#counter = (counter + 1) & 0xffff;
-    return this.#timePrefix + HEX[counter >>> 8] + HEX[counter & 0xff];
+    const low = counter & 0xff;
+    if (isNewTime || low === 0) this.#stem = this.#timePrefix + HEX[counter >>> 8];
+    return this.#stem + HEX[low];
   }
 
   #setTime(now: number): void {

@@ -103,7 +103,7 @@ Deno.test("checkMessage() refuses properties that are RocketMQ's own, or get los
 Deno.test("checkMessage() names all problems at once, unknown fields included", () => {
   const problems: Problem[] = [];
   const message = { topic: "", body: "", tag: "paid", keys: [""] } as unknown as OutgoingMessage;
-  checkMessage(message, 8, complainTo(problems, "messages[3]."));
+  checkMessage(message, 8, complainTo(problems, () => "messages[3]."));
   assertEquals(
     problems.map(({ field }) => field),
     ["messages[3].tag", "messages[3].topic", "messages[3].keys", "messages[3].body"],
