@@ -112,7 +112,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "send",
     peers: PRODUCERS,
-    work: { kind: "send", count: 32_000, warmUp: 8_000, inFlight: 128 },
+    work: { kind: "send", count: 128_000, warmUp: 32_000, inFlight: 128 },
     rows: [rate("send", "send, 128 in flight, 256 B")],
   },
   {
@@ -127,13 +127,13 @@ export const JOBS: readonly Job[] = [
   {
     id: "batch-1",
     peers: ["ceiling", "ours", "java", "java-tuned", "go"],
-    work: { kind: "send", count: 96_000, warmUp: 96_000, inFlight: 1, batch: 32 },
+    work: { kind: "send", count: 192_000, warmUp: 96_000, inFlight: 1, batch: 32 },
     rows: [rate("batch-1", "batches of 32, 1 caller")],
   },
   {
     id: "batch-8",
     peers: ["ceiling", ...OURS, "java", "java-tuned", "go"],
-    work: { kind: "send", count: 96_000, warmUp: 96_000, inFlight: 8, batch: 32 },
+    work: { kind: "send", count: 384_000, warmUp: 96_000, inFlight: 8, batch: 32 },
     rows: [rate("batch-8", "batches of 32, 8 callers")],
   },
   {
@@ -155,7 +155,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "linger",
     peers: [...OURS, "java-tuned", "go", "ali-ons"],
-    work: { kind: "send", count: 60_000, warmUp: 10_000, inFlight: 1_024, linger: 5 },
+    work: { kind: "send", count: 240_000, warmUp: 40_000, inFlight: 1_024, linger: 5 },
     rows: [rate("linger", "single sends, 1 024 in flight, gathered by clients that can")],
   },
   {

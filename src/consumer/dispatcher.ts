@@ -7,7 +7,7 @@
 import { turn } from "../waiting.ts";
 
 /** How long loops work in one turn of the event loop before sockets and timers have theirs, in milliseconds. */
-const LONGEST_RUN = 5;
+const LONGEST_RUN = 4;
 
 /** How many microtasks it takes, at the most, until a loop that may go on works on its batch. */
 const STEPS_TO_WORK = 12;

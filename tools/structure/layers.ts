@@ -16,7 +16,7 @@ import type { Graph } from "./graph.ts";
  * in one row does not import each other.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ["message", "errors", "events", "options", "waiting"],
+  ["message", "errors", "events", "options", "placed_list", "waiting"],
   ["wire"],
   ["transport"],
   ["cluster"],
