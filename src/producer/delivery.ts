@@ -33,22 +33,32 @@ export interface DeliveryOptions {
 }
 
 /** What is delivered, over all attempts. */
-interface Order {
+interface Order<T> {
   readonly parcel: Parcel;
   readonly placement: Placement;
   readonly deadline: Deadline;
   /** When it was given to us, in milliseconds since 1970. */
   readonly born: number;
+  /** How an attempt is made. */
+  readonly way: Way<T>;
+  /** Whether there may be another attempt only if it is certain that nothing was stored. */
+  readonly onlyIfNotStored: boolean;
 }
 
 /** One attempt to get an order to a queue; throws or tells `failed` why it failed, unless it tells `done`. */
 type Way<T> = (
-  order: Order,
+  order: Order<T>,
   queue: MessageQueue,
   timeout: number,
   done: (answer: T) => void,
   failed: (reason: unknown) => void,
 ) => void;
+
+/** What came of an order. */
+interface Done<T> {
+  readonly answer: T;
+  readonly queue: MessageQueue;
+}
 
 /** Delivers the requests of one producer. */
 export class Delivery {
@@ -98,7 +108,8 @@ export class Delivery {
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
   deliver(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<Delivered> {
-    return this.#deliver({ parcel, placement, deadline, born: Date.now() }, this.#ask, false);
+    const onlyIfNotStored = isPlaced(placement);
+    return this.#deliver({ parcel, placement, deadline, born: Date.now(), way: this.#ask, onlyIfNotStored });
   }
 
   /**
@@ -108,26 +119,19 @@ export class Delivery {
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
   deliverOneway(parcel: Parcel, placement: Placement, deadline: Deadline): Promise<unknown> {
-    return this.#deliver({ parcel, placement, deadline, born: Date.now() }, this.#hand, true);
+    return this.#deliver({ parcel, placement, deadline, born: Date.now(), way: this.#hand, onlyIfNotStored: true });
   }
 
   /** The first attempt is nearly always the only one: no async function stands between it and its caller. */
-  #deliver<T>(
-    order: Order,
-    way: Way<T>,
-    onlyIfNotStored: boolean,
-    queues: readonly MessageQueue[] | undefined = this.#routes.known(order.parcel.topic),
-  ): Promise<{ answer: T; queue: MessageQueue }> {
-    const { parcel: { topic }, placement, deadline } = order;
-    if (queues === undefined) {
-      return this.#routes.find(topic, deadline).then((found) => this.#deliver(order, way, onlyIfNotStored, found));
-    }
+  #deliver<T>(order: Order<T>, queues = this.#routes.known(order.parcel.topic)): Promise<Done<T>> {
+    const { parcel: { topic }, placement, deadline, way } = order;
+    if (queues === undefined) return this.#routes.find(topic, deadline).then((found) => this.#deliver(order, found));
     return new Promise((resolve, reject) => {
       if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
-      const given = givenQueue(placement, queues);
+      const given = queueGiven(placement, queues);
       const queue = given ?? this.#turns.take(topic, queues);
       const failed = (error: unknown) =>
-        this.#deliverAgain(order, way, onlyIfNotStored, queues, given, { queue, error }).then(resolve, reject);
+        this.#deliverAgain(order, queues, given, { queue, error }).then(resolve, reject);
       try {
         way(order, queue, deadline.timeout, (answer) => resolve({ answer, queue }), failed);
       } catch (error) {
@@ -137,26 +141,24 @@ export class Delivery {
   }
 
   async #deliverAgain<T>(
-    order: Order,
-    way: Way<T>,
-    onlyIfNotStored: boolean,
+    order: Order<T>,
     queues: readonly MessageQueue[],
     given: MessageQueue | undefined,
     first: FailedAttempt,
-  ): Promise<{ answer: T; queue: MessageQueue }> {
-    const { parcel: { topic }, placement, deadline } = order;
+  ): Promise<Done<T>> {
+    const { parcel: { topic }, placement, deadline, way, onlyIfNotStored } = order;
     const failed = [first];
     for (;;) {
       const { error } = failed.at(-1)!;
       deadline.signal?.throwIfAborted();
       this.#routes.doubt(topic, error);
       const queueIsGone = placement.queue === undefined && isUnknownQueue(error);
-      const again = queueIsGone || mayRetry(error, onlyIfNotStored || given !== undefined);
+      const again = queueIsGone || mayRetry(error, onlyIfNotStored);
       if (!again || failed.length > this.#options.retries || deadline.left <= 0) {
         throw sendFailed(topic, failed, deadline.timeout);
       }
       queues = queueIsGone ? await this.#routes.find(topic, deadline) : this.#routes.known(topic) ?? queues;
-      if (queueIsGone) given = givenQueue(placement, queues);
+      if (queueIsGone) given = queueGiven(placement, queues);
       const queue = given ?? this.#turns.take(topic, queues, failed.map(({ queue: { broker } }) => broker));
       await this.#pauseBefore(queue, failed, deadline);
       if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
@@ -214,7 +216,12 @@ export class Delivery {
   }
 }
 
-function givenQueue({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {
+/** Whether order is wanted: all attempts go to one queue. */
+function isPlaced({ queue, orderingKey }: Placement): boolean {
+  return queue !== undefined || orderingKey !== undefined;
+}
+
+function queueGiven({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {
   return queue ?? (orderingKey === undefined ? undefined : queueOfKey(queues, orderingKey));
 }
 
