@@ -34,7 +34,7 @@ Deno.test("layerProblems() allows what is drawn", () => {
     "src/cli/main.ts → mod.ts, src/admin/mod.ts",
     "src/message.ts → src/errors.ts",
     "src/cluster/routes.ts → src/events.ts",
-    "src/wire/zip.ts → node:zlib",
+    "src/wire/utf8.ts → node:buffer",
   );
   assertEquals(layerProblems(graph), []);
 });
@@ -79,7 +79,7 @@ Deno.test("outsideProblems() finds packages, and node: modules where they are no
     "src/wire/frame.ts → tests/wire/frames.ts",
   ];
   for (const edge of bad) assertEquals(outsideProblems(graphOf(edge)).length, 1, edge);
-  assertEquals(outsideProblems(graphOf("src/wire/zip.ts → node:zlib", "src/transport/node.ts → node:net")), []);
+  assertEquals(outsideProblems(graphOf("src/wire/utf8.ts → node:buffer", "src/transport/node.ts → node:net")), []);
 });
 
 Deno.test("cycleProblems() finds long and short circles, and none in a diamond", () => {

@@ -12,7 +12,7 @@
  * @module
  */
 
-import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
+import { builtin } from "../builtin.ts";
 import { UnsupportedError } from "../errors.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { join } from "./join.ts";
@@ -31,7 +31,7 @@ export type CompressionType = "zlib";
 export function compress(body: Uint8Array, type: CompressionType, level: number): Uint8Array {
   switch (type) {
     case "zlib":
-      return plain(zlib.deflateSync(body, { level }));
+      return plain(builtin("node:zlib").deflateSync(body, { level }));
   }
 }
 
@@ -46,7 +46,7 @@ export function decompress(body: Uint8Array, sysFlag: number, maxSize: number): 
   switch (type) {
     case 0:
     case MessageSysFlag.COMPRESSION_ZLIB:
-      return unpack("a zlib", maxSize, () => zlib.inflateSync(body, { maxOutputLength: maxSize }));
+      return unpack("a zlib", maxSize, () => builtin("node:zlib").inflateSync(body, { maxOutputLength: maxSize }));
     case MessageSysFlag.COMPRESSION_LZ4:
       return decompressLz4(body, maxSize);
     case MessageSysFlag.COMPRESSION_ZSTD:
@@ -57,6 +57,7 @@ export function decompress(body: Uint8Array, sysFlag: number, maxSize: number): 
 }
 
 function decompressZstd(body: Uint8Array, maxSize: number): Uint8Array {
+  const zlib = builtin("node:zlib");
   if (typeof zlib.zstdDecompressSync !== "function") {
     throw new UnsupportedError("Cannot unpack a Zstandard body: this runtime has no Zstandard");
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import * as zlib from "node:zlib";
+import { builtin } from "../builtin.ts";
 import { ValidationError } from "../errors.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { HOST_SIZE_V6, parseHost } from "./host.ts";
@@ -81,7 +81,7 @@ export function encodeRecord(fields: StoredRecordFields): Uint8Array {
   const view = new DataView(bytes.buffer);
   view.setInt32(At.SIZE, bytes.length);
   view.setInt32(At.MAGIC, isLong ? MAGIC_V2 : MAGIC_V1);
-  view.setInt32(At.BODY_CRC, zlib.crc32(body) & CRC_MASK);
+  view.setInt32(At.BODY_CRC, builtin("node:zlib").crc32(body) & CRC_MASK);
   view.setInt32(At.QUEUE_ID, fields.queueId);
   view.setInt32(At.FLAG, fields.flag);
   writeLong(view, At.QUEUE_OFFSET, fields.queueOffset);

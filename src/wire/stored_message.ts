@@ -5,7 +5,7 @@
  */
 
 import type { Buffer } from "node:buffer";
-import * as zlib from "node:zlib";
+import { builtin } from "../builtin.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { MessageSysFlag, PropertyName } from "./codes.ts";
 import { decompress } from "./compression.ts";
@@ -306,7 +306,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   checksumValid(): boolean {
     const expected = this.#source.view.getInt32(this.#entry + At.BODY_CRC);
     if (expected === 0 && this.#isInner) return true;
-    return (zlib.crc32(this.storedBody) & CRC_MASK) === (expected & CRC_MASK);
+    return (builtin("node:zlib").crc32(this.storedBody) & CRC_MASK) === (expected & CRC_MASK);
   }
 
   /** What `console.log` shows. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import * as zlib from "node:zlib"; // not by name: Node 20 has no zstd, and would fail to load
+import { builtin } from "../builtin.ts";
 import { NetworkError } from "../errors.ts";
 import { turn } from "../waiting.ts";
 import { MessageSysFlag } from "./codes.ts";
@@ -106,7 +106,7 @@ export async function* unpackSteps(
       return yield* joinInSteps(parts, UNPACK_STEP);
     }
     case MessageSysFlag.COMPRESSION_ZSTD:
-      if (typeof zlib.createZstdDecompress === "function") return yield* zstdSteps(body, maxSize);
+      if (typeof builtin("node:zlib").createZstdDecompress === "function") return yield* zstdSteps(body, maxSize);
       // falls through: it tells what is missing
     default:
       return decompress(body, sysFlag, maxSize);
@@ -166,7 +166,8 @@ async function* inflateSteps(
   maxSize: number,
   to: Uint8Array[],
 ): AsyncGenerator<number, void, void> {
-  const stream = zlib.createInflate({ chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP } as zlib.ZlibOptions);
+  const options = { chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP };
+  const stream = builtin("node:zlib").createInflate(options);
   let fed = 0;
   const feed = () => {
     if (stream.destroyed) return;
@@ -198,7 +199,7 @@ async function* zstdFrameSteps(
   { left, maxSize }: { readonly left: number; readonly maxSize: number },
   to: Uint8Array[],
 ): AsyncGenerator<number, void, void> {
-  const stream = zlib.createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * UNPACK_STEP });
+  const stream = builtin("node:zlib").createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * UNPACK_STEP });
   const failed = new Promise<never>((_, reject) => stream.on("error", reject));
   const ended = new Promise<void>((resolve) => stream.on("end", resolve));
   failed.catch(() => {});

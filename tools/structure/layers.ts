@@ -16,7 +16,7 @@ import type { Graph } from "./graph.ts";
  * in one row does not import each other.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ["message", "errors", "events", "options", "placed_list", "waiting"],
+  ["builtin", "message", "errors", "events", "options", "placed_list", "waiting"],
   ["wire"],
   ["transport"],
   ["cluster"],
@@ -37,12 +37,10 @@ const BELOW_EMBEDDED: readonly string[] = ["transport", "wire", ...BOTTOM];
 /** Where modules of the runtimes may be imported, and which. A path that ends in a slash is a folder. */
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "src/transport/node.ts": ["node:net", "node:tls", "node:process"],
-  "src/transport/": ["node:crypto"],
-  "src/wire/": ["node:zlib", "node:crypto", "node:buffer"],
+  "src/wire/": ["node:buffer"],
+  "src/builtin.ts": ["node:crypto", "node:zlib"], // MD5 and zlib, which the web's own do not have in one go
   "src/waiting.ts": ["node:timers"], // a turn of the event loop without the millisecond of a timer
   "src/offsets/file.ts": ["node:fs/promises", "node:os", "node:process"], // loaded when a file store is opened
-  "src/cluster/": ["node:crypto", "node:os"],
-  "src/consumer/allocation/consistent_hash.ts": ["node:crypto"], // MD5, which Web Crypto does not have
 };
 
 /** The imports that point up, sideways, or to what only tests may have. */

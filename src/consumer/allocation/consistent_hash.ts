@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
+import { builtin } from "../../builtin.ts";
 import type { MessageQueue } from "../../message.ts";
 import { OptionsCheck } from "../../options.ts";
 import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
@@ -117,5 +117,5 @@ class Ring {
 
 /** The first four bytes of a text's MD5 as a number. From hexadecimal digits: bytes are slower to get at. */
 function hash(text: string): number {
-  return Number.parseInt(createHash("md5").update(text).digest("hex").slice(0, 8), 16);
+  return Number.parseInt(builtin("node:crypto").createHash("md5").update(text).digest("hex").slice(0, 8), 16);
 }
