@@ -118,7 +118,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "send-serial",
     peers: PRODUCERS,
-    work: { kind: "send", count: 4_000, warmUp: 6_000, inFlight: 1 },
+    work: { kind: "send", count: 16_000, warmUp: 8_000, inFlight: 1 },
     rows: [
       rate("send-serial", "send one after another"),
       latency("send-serial-p99", "send one after another, p99", "p99"),
@@ -127,7 +127,7 @@ export const JOBS: readonly Job[] = [
   {
     id: "batch-1",
     peers: ["ceiling", "ours", "java", "java-tuned", "go"],
-    work: { kind: "send", count: 192_000, warmUp: 96_000, inFlight: 1, batch: 32 },
+    work: { kind: "send", count: 384_000, warmUp: 96_000, inFlight: 1, batch: 32 },
     rows: [rate("batch-1", "batches of 32, 1 caller")],
   },
   {
