@@ -2,7 +2,7 @@
  * Measures our client beside others against one real broker, in turn, A B C A B C, and tells what came of it.
  *
  * ```sh
- * deno task bench                                   # everything, three rounds, a quarter of an hour; writes bench/results
+ * deno task bench                                   # everything, three rounds, 15 minutes; writes bench/results
  * deno task bench --quick                           # one round of few messages, to see that all of it works
  * deno task bench --rows backlog,send --rounds 5    # some jobs
  * deno task bench --peers ours,java-tuned,go        # some clients

@@ -1,8 +1,8 @@
 /**
  * Modules of the runtime that are loaded at their first use.
  *
- * `node:zlib` and `node:crypto` take 5 MB of memory in Deno, and a fifth of the time in which this package is loaded, while
- * many programs never see a packed body. An `import()` would do where one can wait; who reads a body cannot.
+ * `node:zlib` and `node:crypto` take 5 MB of memory in Deno, and a fifth of the time in which this package is loaded,
+ * while many programs never see a packed body. An `import()` would do where one can wait; who reads a body cannot.
  *
  * @module
  */

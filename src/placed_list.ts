@@ -13,9 +13,9 @@ export interface Placed {
 /**
  * A list in no order, whose members leave as fast as they come.
  *
- * Not a `Set` or a `Map`: those make themselves a new table every few changes, and V8 has the old table point to the new
- * one. Once one of them is in the old generation, it keeps all that follow alive until the next full collection, with
- * every message or answer that they held: each scavenge then has megabytes to move instead of nothing.
+ * Not a `Set` or a `Map`: those make themselves a new table every few changes, and V8 has the old table point to the
+ * new one. Once one of them is in the old generation, it keeps all that follow alive until the next full collection,
+ * with every message or answer that they held: each scavenge then has megabytes to move instead of nothing.
  */
 export class PlacedList<T extends Placed> {
   #members: T[] = [];

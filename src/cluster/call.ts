@@ -61,13 +61,21 @@ export interface CallTarget {
 
 /** What calls of all kinds have. */
 export abstract class OpenCall implements Call {
+  /** The request's name, for errors. */
   readonly name: string;
+  /** The request's code. */
   readonly code: number;
+  /** The header: JSON, or binary. */
   readonly fields: string | BinaryFields;
+  /** The request's body. */
   readonly body: Uint8Array | BodyWriter | undefined;
+  /** Milliseconds for the whole call, connecting included. */
   readonly timeout: number;
+  /** When that is, by the monotonic clock. */
   readonly deadline: number;
+  /** Ends the call early, with the signal's reason. */
   readonly signal: AbortSignal | undefined;
+  /** Hears why there is no answer. */
   readonly failed: (reason: unknown) => void;
 
   /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
