@@ -31,8 +31,10 @@ export type {
   BatchesOptions,
   Consumer,
   ConsumerStats,
+  DrainOptions,
   QueueLag,
   RunOptions,
+  SeekOptions,
   SeekPosition,
   TopicStats,
 } from "./src/consumer/consumer.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ResponseError } from "../errors.ts";
+import { NetworkError, ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import type {
   ConsumerConnection,
@@ -12,10 +12,13 @@ import type {
   LockedQueuesBody,
   QueueName,
   SubscriptionData,
+  TimeSpanBody,
 } from "../wire/bodies.ts";
-import { ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
+import { PullSysFlag, ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
+import type { HeaderOf } from "../wire/fields.ts";
 import { parseJson } from "../wire/json.ts";
+import { decodeRecords } from "../wire/record.ts";
 import {
   checkClientConfig,
   getConsumerConnections,
@@ -25,6 +28,8 @@ import {
   lockQueues,
   pullMessage,
   queryConsumerOffset,
+  queryTimeSpan,
+  type RequestSpec,
   searchOffsetByTimestamp,
   sendBack,
   unlockQueues,
@@ -32,6 +37,7 @@ import {
 } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Answer } from "./endpoint.ts";
+import { firstSince, type StoredAt } from "./store_times.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -41,6 +47,11 @@ const PULL_ANSWERS = [
   ResponseCode.PULL_RETRY_IMMEDIATELY,
   ResponseCode.PULL_OFFSET_MOVED,
 ] as const;
+
+/** A group that nobody has, whose offsets brokers are asked for to read their clock. */
+const CLOCK_GROUP = "denorocket_clock";
+/** By how much a broker's clock is taken to be behind ours if it cannot be read, in milliseconds. */
+const UNKNOWN_SKEW = 60_000;
 
 /** Where a message that is sent back stands in its broker's commit log. */
 export type SendBackSource = Pick<Message, "queue" | "commitLogOffset" | "topic" | "messageId">;
@@ -58,10 +69,12 @@ export interface SendBackOptions {
 /** Typed requests to brokers by name. All reject with the errors of {@linkcode Endpoint.call}. */
 export class BrokerClient {
   #cluster: Cluster;
+  #group: string;
 
-  /** Makes a client over a cluster's shared connections. */
-  constructor(cluster: Cluster) {
+  /** Makes a client over a cluster's shared connections, which reads messages in the name of a group. */
+  constructor(cluster: Cluster, group: string) {
     this.#cluster = cluster;
+    this.#group = group;
   }
 
   /** Pulls messages; waits `timeout` milliseconds from `now` on, which must be longer than the hold. */
@@ -82,7 +95,8 @@ export class BrokerClient {
     // there; 4.9 does so in any case. Source: ConsumerManageProcessor.
     const header = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId, setZeroIfNotFound: false };
     try {
-      return (await this.#cluster.call(queue.broker, queryConsumerOffset, header)).header.offset;
+      const { offset } = (await this.#cluster.call(queue.broker, queryConsumerOffset, header)).header;
+      return offset < 0 ? undefined : offset;
     } catch (error) {
       if (error instanceof ResponseError && error.responseCode === ResponseCode.QUERY_NOT_FOUND) return undefined;
       throw error;
@@ -97,25 +111,73 @@ export class BrokerClient {
 
   /** The offset that the queue's next message will get. */
   async maxOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
-    return (await this.#cluster.call(broker, getMaxOffset, { topic, queueId })).header.offset;
+    return position(getMaxOffset, (await this.#cluster.call(broker, getMaxOffset, { topic, queueId })).header.offset);
   }
 
   /** The smallest offset that the queue still holds. */
   async minOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
-    return (await this.#cluster.call(broker, getMinOffset, { topic, queueId })).header.offset;
+    return position(getMinOffset, (await this.#cluster.call(broker, getMinOffset, { topic, queueId })).header.offset);
+  }
+
+  /** Whether a broker is older than 5.0, as far as its answers have told. */
+  isOld(broker: string): boolean {
+    const { address } = this.#cluster.broker(broker);
+    return (this.#cluster.membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
   }
 
   /**
-   * The first offset that was stored at or after a time; on 4.9 perhaps the one before.
+   * The first offset that was stored at or after a time; the end of the queue if all are older.
    *
-   * Of several messages of one millisecond 4.9 gives any, and else the nearest: there the millisecond before is asked
-   * for, so that none is skipped. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
+   * 4.9 answers with the nearest message instead, of several of one millisecond with any, and behind the last with that:
+   * there the messages around it are looked at. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
    */
-  async offsetAt({ topic, broker, queueId }: MessageQueue, time: number): Promise<number> {
-    const { address } = this.#cluster.broker(broker);
-    const isOld = (this.#cluster.membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
-    const header = { topic, queueId, timestamp: isOld ? time - 1 : time };
-    return (await this.#cluster.call(broker, searchOffsetByTimestamp, header)).header.offset;
+  async offsetAt(queue: MessageQueue, time: number): Promise<number> {
+    const { topic, broker, queueId } = queue;
+    const header = { topic, queueId, timestamp: time };
+    const { version, header: { offset } } = await this.#cluster.call(broker, searchOffsetByTimestamp, header);
+    const near = position(searchOffsetByTimestamp, offset);
+    if (version >= VERSION_5_0_0) return near;
+    return await firstSince(time, near, (from, count) => this.#storeTimes(queue, from, count));
+  }
+
+  /** When the messages from an offset on were stored; of the last of them, where the next begins. */
+  async #storeTimes(queue: MessageQueue, from: number, maxMsgNums: number): Promise<StoredAt> {
+    const { topic, queueId } = queue;
+    const header: HeaderOf<typeof pullMessage.header> = {
+      consumerGroup: this.#group,
+      topic,
+      queueId,
+      queueOffset: from,
+      maxMsgNums,
+      sysFlag: PullSysFlag.SUBSCRIPTION,
+      commitOffset: 0,
+      suspendTimeoutMillis: 0,
+      subscription: "*",
+      subVersion: 0,
+      expressionType: "TAG",
+    };
+    const options = { timeout: this.#cluster.options.requestTimeout, accept: PULL_ANSWERS };
+    const answer = await this.#cluster.broker(queue.broker).call(pullMessage, header, options);
+    const { nextBeginOffset, minOffset } = answer.header;
+    if (answer.code !== ResponseCode.SUCCESS) return { messages: [], minOffset, next: nextBeginOffset };
+    const { messages } = decodeRecords(answer.body, queue);
+    const times = messages.map(({ queueOffset, storedAt }) => ({ offset: queueOffset, time: storedAt.getTime() }));
+    return { messages: times, minOffset, next: nextBeginOffset };
+  }
+
+  /** By how many milliseconds a broker's clock is ahead of ours, or less: it is read by a request that takes time. */
+  async clockSkew({ topic, broker }: MessageQueue): Promise<number> {
+    let body: Uint8Array;
+    try {
+      ({ body } = await this.#cluster.call(broker, queryTimeSpan, { topic, group: CLOCK_GROUP }));
+    } catch (error) {
+      if (error instanceof ResponseError) return -UNKNOWN_SKEW;
+      throw error;
+    }
+    const now = Date.now();
+    const { consumeTimeSpanSet } = parseJson(decoder.decode(body)) as TimeSpanBody;
+    const clocks = (consumeTimeSpanSet ?? []).map(({ delayTime }) => delayTime - 1).filter((clock) => clock > 0);
+    return clocks.length === 0 ? -UNKNOWN_SKEW : Math.min(...clocks) - now;
   }
 
   /** The client ids in a group, as one broker knows them. */
@@ -178,4 +240,10 @@ export class BrokerClient {
     const master = this.#cluster.broker(message.queue.broker, 0, true);
     await master.call(sendBack, header, { timeout: this.#cluster.options.requestTimeout });
   }
+}
+
+/** An offset that a broker has answered with: none is negative. */
+function position({ name }: RequestSpec, offset: number): number {
+  if (Number.isSafeInteger(offset) && offset >= 0) return offset;
+  throw new NetworkError(`Cannot use the answer to ${name}: ${offset} is no offset`, "", "MALFORMED_FRAME");
 }

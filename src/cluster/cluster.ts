@@ -9,8 +9,9 @@ import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
-import type { HeaderOf } from "../wire/fields.ts";
-import type { RequestSpec } from "../wire/requests.ts";
+import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
+import { headerJson, type HeaderOf } from "../wire/fields.ts";
+import { getMinOffset, type RequestSpec } from "../wire/requests.ts";
 import { newClientId } from "./client_id.ts";
 import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -53,6 +54,13 @@ export type ClusterListener = ClusterWatcher & GroupCommands;
 
 /** Between two heartbeats to a broker that is back and refuses them, in milliseconds. */
 const COME_BACK_INTERVAL = 1_000;
+
+/** What any broker answers at once, whatever it has, and forgets. */
+const PROBE = {
+  name: getMinOffset.name,
+  code: getMinOffset.code,
+  fields: headerJson(getMinOffset.header, { topic: AUTO_CREATE_TOPIC, queueId: 0 }),
+};
 
 /** A consumer or producer that works on a cluster. */
 export interface ClusterUser {
@@ -113,6 +121,7 @@ export class Cluster {
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
       onRequest: this.#serve,
+      probe: PROBE,
       onConnected: (endpoint, again) => this.#connected(endpoint, again),
       onDisconnected: (endpoint, error) => {
         const text = `lost broker ${this.brokerAt(endpoint.address)} at ${endpoint.address}: ${error.message}`;
@@ -194,6 +203,12 @@ export class Cluster {
   /** Makes a request to a broker's master, or to a replica while no master is known. */
   call<S extends RequestSpec>(broker: string, spec: S, header: HeaderOf<S["header"]>): Promise<Answer<S>> {
     return this.broker(broker).call(spec, header, { timeout: this.options.requestTimeout });
+  }
+
+  /** Whether a `host:port` is our own on a connection to a broker, of now or before. */
+  isOwnAddress(address: string): boolean {
+    for (const endpoint of this.#endpoints.values()) if (endpoint.isOwnAddress(address)) return true;
+    return false;
   }
 
   /** The name of the broker at an address; the address itself if no route names it. */

@@ -6,12 +6,13 @@
 
 import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
-import { Connection, type RequestHandler } from "../transport/connection.ts";
-import { parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
+import { Connection, type OutgoingRequest, type RequestHandler } from "../transport/connection.ts";
+import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
 import { headerJson, type HeaderOf } from "../wire/fields.ts";
 import type { RequestSpec } from "../wire/requests.ts";
+import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
 
 export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
@@ -20,6 +21,8 @@ export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 const FIRST_BACKOFF = 50;
 /** The longest wait between two attempts: a broker that comes back is noticed within this time. */
 const LONGEST_BACKOFF = 1_000;
+/** How many of our own addresses are kept: servers list lost connections for two minutes. */
+const MOST_ADDRESSES = 64;
 
 /** What all endpoints of a client share. */
 export interface EndpointOptions {
@@ -37,6 +40,11 @@ export interface EndpointOptions {
   readonly onConnected?: (endpoint: Endpoint, again: boolean) => void;
   /** Hears of every connection that was lost. */
   readonly onDisconnected?: (endpoint: Endpoint, reason: RocketMQError) => void;
+  /**
+   * A request by which a server that hangs is told from a connection that is dead; without it a silent connection is
+   * taken for dead.
+   */
+  readonly probe?: OutgoingRequest;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -50,11 +58,18 @@ export class Endpoint {
   #failures = 0;
   #notBefore = 0;
   #closing = new AbortController();
+  #probe: Probe | undefined;
+  /** Our own `host:port` on the last connections. */
+  #ownAddresses: string[] = [];
 
   /** Makes an endpoint; nothing is opened before the first call. */
   constructor(address: string, options: EndpointOptions) {
     this.address = address;
     this.#options = options;
+    const { probe: request } = options;
+    if (request === undefined) return;
+    const replace = (answered: Connection) => this.#adopt(answered);
+    this.#probe = new Probe({ request, replace, connect: (signal) => this.#dial(signal) });
   }
 
   /** Whether a connection is open now. */
@@ -65,6 +80,11 @@ export class Endpoint {
   /** Our own address on the open connection, if there is one. */
   get localHost(): string | undefined {
     return this.#connection?.localHost;
+  }
+
+  /** Whether a `host:port` is our own on a connection of now or before. */
+  isOwnAddress(address: string): boolean {
+    return this.#ownAddresses.includes(address);
   }
 
   /**
@@ -113,25 +133,42 @@ export class Endpoint {
   }
 
   async #connect(): Promise<Connection> {
+    const { signal } = this.#closing;
+    try {
+      const wait = this.#notBefore - performance.now();
+      if (wait > 0) await delay(wait, { signal });
+      return this.#adopt(await this.#dial(signal));
+    } catch (cause) {
+      if (!signal.aborted) this.#backOff();
+      throw cause;
+    }
+  }
+
+  /** Opens a connection, which is not in use yet; a signal gives up. */
+  async #dial(signal: AbortSignal): Promise<Connection> {
     const { transport, tls, connectTimeout } = this.#options;
     let target = this.address;
     try {
       target = this.#options.mapAddress(this.address);
       const parsed = parseAddress(target);
       if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
-      const wait = this.#notBefore - performance.now();
-      if (wait > 0) await delay(wait, { signal: this.#closing.signal });
       const socket = await abortAfter(
         connectTimeout,
-        this.#closing.signal,
+        signal,
         (signal) => transport.connect(parsed.host, parsed.port, { signal, tls }),
       );
-      if (this.#closing.signal.aborted) socket.close();
+      if (signal.aborted || this.#closing.signal.aborted) socket.close();
+      signal.throwIfAborted();
       this.#closing.signal.throwIfAborted();
-      return this.#adopt(new Connection(socket, this.address, { onRequest: this.#answer }));
+      this.#ownAddresses = [formatAddress(socket.localHost, socket.localPort), ...this.#ownAddresses]
+        .slice(0, MOST_ADDRESSES);
+      const connection: Connection = new Connection(socket, this.address, {
+        onRequest: this.#answer,
+        ...(this.#probe === undefined ? {} : { onSilent: (reason) => void this.#probe?.decide(connection, reason) }),
+      });
+      return connection;
     } catch (cause) {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
-      this.#backOff();
       const words = cause instanceof Error ? cause.message : String(cause);
       const where = target === this.address ? this.address : `${this.address} (mapped to ${target})`;
       throw new NetworkError(`Cannot connect to ${where}: ${words}`, this.address, "CONNECT_FAILED", { cause });

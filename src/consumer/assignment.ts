@@ -4,22 +4,24 @@
  * @module
  */
 
-import { atMost, delay, Gate } from "../waiting.ts";
+import { atMost, delay, Gate, waitFor } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
-import { ConsumerStateError, MessagePullError, ResponseError } from "../errors.ts";
+import { ConsumerStateError, MessagePullError, ResponseError, TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
+import { CommitPace } from "./commit_pace.ts";
+import { Jumps } from "./jumps.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
+import { Pauses } from "./pauses.ts";
 import { type KeyOf, ProcessQueue } from "./process_queue.ts";
 import { PullLoop } from "./pull_loop.ts";
 import type { PullAnswer } from "./puller.ts";
 import { QueuePulls, type SharedPulls } from "./queue_pulls.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
-import type { StartOffsetContext } from "./start_offset.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
 const HANDOVER_WAIT = 1_000;
@@ -34,29 +36,38 @@ const BEGINNING = 64;
 const LOCK_INTERVAL = 500;
 /** After an offset could not be read or stored, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
-/** How often a position that the broker does not have is asked for again, where nothing tells a better one. */
-const MOVED_PATIENCE = 3;
-/** The broker's word for a position that an operator has set. Source: GetMessageStatus. */
-const OFFSET_RESET = "OFFSET_RESET";
+/** Between two positions of one queue that an operator sets, in milliseconds: of a storm of them the last counts. */
+const RESET_INTERVAL = 200;
 
 /** What an {@linkcode Assignment} works with. */
-export interface AssignmentContext<T = unknown> extends Omit<SharedPulls<T>, "interval" | "onMoved" | "onError"> {
+export interface AssignmentContext<T = unknown>
+  extends Omit<SharedPulls<T>, "interval" | "onMoved" | "onError" | "onStandstill"> {
   /** The consumer's options. */
   readonly options: CheckedConsumerOptions;
   /** Reads positions. */
   readonly brokers: BrokerClient;
   /** Keeps offsets. */
   readonly offsets: OffsetStore;
+  /** Whether offsets are stored as they move, and not only by {@linkcode Assignment.commit}. */
+  readonly autoCommit: boolean;
   /** Computes where a queue begins for which no offset is kept. */
-  readonly startOffset: (queue: MessageQueue, about: Omit<StartOffsetContext, "consumeFrom">) => Promise<number>;
+  readonly startOffset: (queue: MessageQueue, isRetry: boolean) => Promise<number>;
   /** Locks queues before they are ours; undefined where nobody does. */
   readonly locks?: Pick<QueueLocks, "acquire" | "release"> | undefined;
   /** What messages are ordered by; undefined where they are not. */
   readonly keyOf?: KeyOf<T> | undefined;
-  /** Hears what happens. */
+  /** Takes events. */
   readonly events: EventHub;
-  /** Hears of queues that may hand out again. */
+  /** Called with queues that may deliver again. */
   readonly offer: (owned: OwnedQueue<T>) => void;
+}
+
+/** How long {@linkcode Assignment.seek} may take. */
+export interface SeekLimits {
+  /** Milliseconds for all of it. @default {no limit} */
+  readonly timeout?: number | undefined;
+  /** Gives up when it aborts, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The queues of one consumer: adding them, setting their position, and letting them go. */
@@ -66,19 +77,37 @@ export class Assignment<T = unknown> {
   #owned = new Map<string, OwnedQueue<T>>();
   /** Epochs of queues that are let go, until their last commit. */
   #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
-  #paused = false;
+  #pauses = new Pauses();
   /** By broker. */
   #gates = new Map<string, Gate>();
+  #jumps: Jumps<T>;
+  #pace: CommitPace<T>;
+  /** Brokers that have not taken the last offsets that moved. */
+  #uncommitted = new Set<string>();
+  /** Offsets of revoked queues whose last commit failed, until their broker is back. */
+  #unsaved = new Map<string, { readonly queue: MessageQueue; readonly offset: number }>();
+  /** The positions that operators have set last, of queues that are on the way to one. */
+  #resets = new Map<string, { offset: number | undefined; readonly done: Promise<void> }>();
 
   /** Makes an assignment without queues. */
   constructor(context: AssignmentContext<T>) {
     this.#context = context;
+    const onError = (owned: OwnedQueue<T>, error: unknown) => this.#pullFailed(owned, error);
+    this.#jumps = new Jumps<T>({
+      group: context.options.group,
+      events: context.events,
+      brokers: context.brokers,
+      seek: (queue, offset, reason) => this.seek(queue, offset, reason),
+      onError,
+    });
     this.#pulls = {
       ...context,
       interval: context.options.pullInterval,
-      onMoved: (owned, answer, times) => this.#moved(owned, answer, times),
-      onError: (owned, error) => this.#pullFailed(owned, error),
+      onMoved: (owned, answer, times) => this.#jumps.moved(owned, answer, times),
+      onError,
+      onStandstill: (owned, answer) => this.#standsStill(owned, answer),
     };
+    this.#pace = new CommitPace<T>({ commit: (queues) => this.#commitMoved(queues) });
   }
 
   /** The queues that are ours, in their epochs. */
@@ -121,36 +150,67 @@ export class Assignment<T = unknown> {
     await (this.#context.locks === undefined ? gone : atMost(gone, HANDOVER_WAIT));
   }
 
-  /** Stops or goes on with some queues, or with all and those to come. */
+  /** Pauses or resumes some queues, wherever they are in between, or all and those to come. */
   pause(paused: boolean, queues?: readonly MessageQueue[]): void {
-    const affected = queues === undefined ? this.owned : queues.map((queue) => this.get(queue));
-    if (queues === undefined) this.#paused = paused;
-    for (const owned of affected) {
-      owned.paused = paused;
-      if (paused || owned.state !== "open") continue;
+    for (const queue of queues ?? []) if (!this.#pauses.isException(queue)) this.get(queue);
+    this.#pauses.set(paused, queues);
+    this.#applyPauses();
+  }
+
+  /** Pauses everything until {@linkcode Assignment.endDrain}. */
+  beginDrain(): void {
+    this.#pauses.beginDrain();
+    this.#applyPauses();
+  }
+
+  /** Ends a drain: a complete one leaves everything paused, another one nothing that was not paused before. */
+  endDrain(isComplete: boolean): void {
+    this.#pauses.endDrain(isComplete);
+    this.#applyPauses();
+  }
+
+  #applyPauses(): void {
+    for (const owned of this.#owned.values()) {
+      const wasPaused = owned.paused;
+      owned.paused = this.#pauses.includes(owned.queue);
+      if (owned.paused || !wasPaused || owned.state !== "open") continue;
       owned.loop.wake();
       this.#context.offer(owned);
     }
   }
 
-  /** Sets a queue's position: what it holds is dropped, what is in hand is void; resolves when it is stored. */
-  async seek(queue: MessageQueue, offset: number, reason: string): Promise<void> {
+  /**
+   * Sets a queue's position: what it holds is dropped, what is in flight is void; resolves when it is stored.
+   *
+   * @throws {TimeoutError} if the queue could not be locked in time: it goes on at its stored offset then
+   */
+  async seek(queue: MessageQueue, offset: number, reason: string, limits: SeekLimits = {}): Promise<void> {
+    const { timeout = Infinity, signal } = limits;
     const before = this.get(queue);
     const leaving = this.#leaving.get(queueKey(queue));
     leaving?.owned.end(reason);
     before.end(reason);
-    const owned = this.#begin(queue, before.paused);
-    await leaving?.gone; // its commit comes first, and it gives up the lock
-    if (!await this.#lock(owned)) { // another call has set it since, or it is not ours any more
-      this.get(queue);
-      return;
+    const owned = this.#begin(queue);
+    // The commit of the epoch before comes first, and it gives up the lock.
+    const locked = (leaving?.gone ?? Promise.resolve()).then(() => this.#lock(owned));
+    const late = () => new TimeoutError(`set the position of ${queueKey(queue)}, which is not locked for us`, timeout);
+    try {
+      const isReady = await waitFor(locked, { ...(timeout < Infinity ? { ms: timeout } : {}), late, signal });
+      if (!isReady) { // another call has set it since, or it is not ours any more
+        this.get(queue);
+        return;
+      }
+    } catch (error) {
+      void this.#start(owned);
+      throw error;
     }
     this.#context.offsets.reset(queue, offset);
     try {
       await this.#context.offsets.persist([queue]);
     } finally {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
-      if (await this.#lock(owned)) this.#open(owned, offset);
+      const opened = this.#lock(owned).then((isReady) => isReady && this.#open(owned, offset));
+      if (owned.holdsLock) await opened;
     }
   }
 
@@ -161,11 +221,32 @@ export class Assignment<T = unknown> {
   }
 
   /** Follows an operator who has set the position of a queue; nothing happens if it is not ours. */
-  async reset(queue: MessageQueue, offset: number): Promise<void> {
-    const owned = this.#owned.get(queueKey(queue));
-    if (owned === undefined) return;
-    this.#say("offsetReset", queue, owned.counts ? owned.process.position : -1, offset);
-    await this.seek(queue, offset, `the queue's position was set to ${offset}`);
+  reset(queue: MessageQueue, offset: number): Promise<void> {
+    const key = queueKey(queue);
+    const under = this.#resets.get(key);
+    if (under !== undefined) {
+      under.offset = offset;
+      return under.done;
+    }
+    const done = Promise.resolve().then(() => this.#followResets(queue)).finally(() => this.#resets.delete(key));
+    this.#resets.set(key, { offset, done });
+    return done;
+  }
+
+  async #followResets(queue: MessageQueue): Promise<void> {
+    const reset = this.#resets.get(queueKey(queue))!;
+    for (;;) {
+      const owned = this.#owned.get(queueKey(queue));
+      const { offset } = reset;
+      reset.offset = undefined;
+      if (owned === undefined || offset === undefined) return;
+      const { group } = this.#context.options;
+      const from = owned.counts ? owned.process.position : -1;
+      const text = `the position of ${queueKey(queue)} went from ${from} to ${offset}`;
+      this.#context.events.emit("warning", "offsetReset", text, { group, queue, broker: queue.broker, offset });
+      await this.seek(queue, offset, `the queue's position was set to ${offset}`);
+      if (reset.offset !== undefined) await delay(RESET_INTERVAL);
+    }
   }
 
   /** Pulls topics anew: what the pulls under way skip by an older selector is not skipped. */
@@ -177,23 +258,48 @@ export class Assignment<T = unknown> {
 
   /** Stores the committable offset of every queue, of one broker's or of all. */
   async commit(broker?: string): Promise<void> {
-    const queues: MessageQueue[] = [];
-    for (const { queue, counts, process } of this.#owned.values()) {
-      if (!counts || (broker !== undefined && queue.broker !== broker)) continue;
-      this.#context.offsets.update(queue, process.committable);
-      queues.push(queue);
-    }
-    await this.#context.offsets.persist(queues);
+    const owned = this.owned.filter(({ queue }) => broker === undefined || queue.broker === broker);
+    await this.#context.offsets.persist(this.#update(owned));
   }
 
-  /** Stores all offsets of a broker again, also those that have not changed since it went away. */
+  /** Stores all offsets of a broker again, also those that have not changed since it was lost. */
   async rewrite(broker: string): Promise<void> {
-    this.#context.offsets.distrust(broker);
+    const { offsets } = this.#context;
+    offsets.distrust(broker);
+    const unsaved = [...this.#unsaved.values()].filter(({ queue }) => queue.broker === broker);
+    for (const { queue, offset } of unsaved) offsets.update(queue, offset);
+    await offsets.persist(unsaved.map(({ queue }) => queue));
+    for (const { queue } of unsaved) {
+      this.#unsaved.delete(queueKey(queue));
+      if (!this.#owned.has(queueKey(queue))) offsets.forget(queue);
+    }
     await this.commit(broker);
   }
 
-  /** Stops all pulls for good; what is in hand may still be settled. */
+  /** Notes how far queues are settled; returns those that count. */
+  #update(owned: readonly OwnedQueue<T>[]): MessageQueue[] {
+    const counting = owned.filter(({ counts }) => counts);
+    for (const { queue, process } of counting) this.#context.offsets.update(queue, process.committable);
+    return counting.map(({ queue }) => queue);
+  }
+
+  async #commitMoved(owned: readonly OwnedQueue<T>[]): Promise<void> {
+    const { events, offsets, options: { group } } = this.#context;
+    const broker = owned[0]!.queue.broker;
+    try {
+      await offsets.persist(this.#update(owned));
+      this.#uncommitted.delete(broker);
+    } catch (error) {
+      if (this.#uncommitted.has(broker)) return;
+      this.#uncommitted.add(broker);
+      const text = `cannot store offsets of group "${group}" at broker "${broker}", trying again with the next ones`;
+      events.emit("warning", "commitFailed", text, { group, broker, error });
+    }
+  }
+
+  /** Stops all pulls for good; what is in flight may still be settled. */
   stop(): void {
+    this.#pace.stop();
     for (const owned of this.#owned.values()) this.#close(owned);
   }
 
@@ -209,7 +315,7 @@ export class Assignment<T = unknown> {
     if (owned.state === "starting") return; // before it opens, it is locked again
     const wasOpen = owned.state === "open";
     owned.end(reason);
-    if (wasOpen) this.#add({ queue, isNew: false, shared: false }, owned.paused);
+    if (wasOpen) this.#add({ queue, shared: false });
   }
 
   /** Lets all queues go at once, whatever is in hand. */
@@ -228,31 +334,39 @@ export class Assignment<T = unknown> {
     }
   }
 
-  #begin(queue: MessageQueue, paused: boolean): OwnedQueue<T> {
-    const owned = new OwnedQueue<T>(queue, queue.topic === retryTopic(this.#context.options.group));
-    owned.paused = paused;
+  #begin(queue: MessageQueue): OwnedQueue<T> {
+    const isRetry = queue.topic === retryTopic(this.#context.options.group);
+    const owned = new OwnedQueue<T>(queue, isRetry, this.#context.autoCommit ? this.#progressed : undefined);
+    owned.paused = this.#pauses.includes(queue);
     this.#owned.set(queueKey(queue), owned);
     return owned;
   }
 
-  async #add(gain: Gain, paused = this.#paused): Promise<void> {
-    const owned = this.#begin(gain.queue, paused);
-    const signal = owned.ended;
+  #progressed = (owned: OwnedQueue<T>): void => this.#pace.moved(owned);
+
+  async #add({ queue, shared }: Gain): Promise<void> {
+    const owned = this.#begin(queue);
     // It may be on its way out still, from when it was ours before.
-    await this.#leaving.get(queueKey(gain.queue))?.gone;
+    await this.#leaving.get(queueKey(queue))?.gone;
     // Where queues are locked, the last owner has committed before it has given up the lock.
-    const waits = gain.shared && this.#context.locks === undefined;
-    if (waits) await delay(HANDOVER_WAIT, { signal }).catch(() => {});
+    const waits = shared && this.#context.locks === undefined;
+    if (waits) await delay(HANDOVER_WAIT, { signal: owned.ended }).catch(() => {});
+    await this.#start(owned);
+  }
+
+  /** Opens an epoch where the queue begins, as soon as that is known. */
+  async #start(owned: OwnedQueue<T>): Promise<void> {
+    const { queue, ended: signal } = owned;
     while (await this.#lock(owned)) {
       try {
-        const offset = await this.#gateOf(gain.queue.broker).pass(() => this.#startOffset(owned, gain.isNew));
+        const offset = await this.#gateOf(queue.broker).pass(() => this.#startOffset(owned));
         if (owned.holdsLock) this.#open(owned, offset); // else another member may have gone on since
       } catch (error) {
         if (signal.aborted) return;
         const { group } = this.#context.options;
-        const text = `cannot find where ${queueKey(gain.queue)} begins, trying again in ${RETRY_INTERVAL} ms`;
-        const about = { group, queue: gain.queue, broker: gain.queue.broker, error };
-        this.#context.events.emit("warning", "stalled", text, about);
+        const words = error instanceof Error ? error.message : String(error);
+        const text = `cannot find where ${queueKey(queue)} begins, trying again in ${RETRY_INTERVAL} ms: ${words}`;
+        this.#context.events.emit("warning", "stalled", text, { group, queue, broker: queue.broker, error });
         await delay(RETRY_INTERVAL, { signal }).catch(() => {});
       }
     }
@@ -282,15 +396,17 @@ export class Assignment<T = unknown> {
   }
 
   /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
-  async #startOffset(owned: OwnedQueue<T>, isNew: boolean): Promise<number> {
+  async #startOffset(owned: OwnedQueue<T>): Promise<number> {
     const { offsets } = this.#context;
     const { queue, isRetry } = owned;
     owned.ended.throwIfAborted();
     const stored = await offsets.read(queue, "store");
-    if (stored !== undefined) return stored;
+    const unsaved = this.#unsaved.get(queueKey(queue))?.offset ?? -1;
+    if (stored !== undefined && stored >= unsaved) return stored;
     // A killed broker may have forgotten what we committed before: our own memory is then the better one.
-    const offset = await offsets.read(queue, "memory") ??
-      await this.#context.startOffset(queue, { isNew, isRetry });
+    const offset = unsaved >= 0
+      ? unsaved
+      : await offsets.read(queue, "memory") ?? await this.#context.startOffset(queue, isRetry);
     if (owned.state !== "starting" || !owned.holdsLock) return offset;
     offsets.reset(queue, offset);
     await offsets.persist([queue]);
@@ -314,6 +430,7 @@ export class Assignment<T = unknown> {
     const hasOpened = owned.state === "open" || owned.state === "closing";
     this.#close(owned);
     this.#owned.delete(key);
+    this.#jumps.forget(queue);
     if (!hasOpened) {
       // An epoch that is still on its way out needs the lock, and gives it up itself.
       if (!this.#leaving.has(key)) await this.#context.locks?.release(queue);
@@ -344,61 +461,19 @@ export class Assignment<T = unknown> {
       }
       offsets.forget(queue);
     } catch (error) {
-      const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may come again`;
+      this.#unsaved.set(queueKey(queue), { queue, offset });
+      const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may be redelivered`;
       events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset, error });
     } finally {
       await locks?.release(queue);
     }
   }
 
-  /** The broker does not have our position: when the loop goes on, or undefined if another epoch begins. */
-  #moved(owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number): number | undefined {
-    const { queue, process } = owned;
-    const { nextOffset: to, remark } = answer;
-    if (remark.includes(OFFSET_RESET)) {
-      this.#jump(owned, () => Promise.resolve(to), "offsetReset");
-      return undefined;
-    }
-    if (to > process.position) {
-      // The broker has deleted what is below; what is held already stays good.
-      this.#say("offsetJumped", queue, process.position, to);
-      process.put([], to);
-      return 0;
-    }
-    if (owned.newestStoredAt === 0 && times < MOVED_PATIENCE) return RETRY_INTERVAL;
-    this.#jump(owned, () => this.#positionAfterLoss(owned), "offsetJumped");
-    return undefined;
-  }
-
-  /**
-   * The queue is shorter than what was read of it: its topic was made anew, or its broker lost the end of its log.
-   * Going to the new end, as brokers propose, would skip what was written there since.
-   */
-  #positionAfterLoss(owned: OwnedQueue<T>): Promise<number> {
-    const { brokers } = this.#context;
-    const from = owned.process.oldest?.storedAt.getTime() ?? owned.newestStoredAt;
-    return from === 0 ? brokers.minOffset(owned.queue) : brokers.offsetAt(owned.queue, from);
-  }
-
-  async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: "offsetReset" | "offsetJumped"): Promise<void> {
-    const from = owned.process.position;
-    while (owned.state === "open") {
-      try {
-        const offset = await to();
-        if (owned.state !== "open") return;
-        this.#say(type, owned.queue, from, offset);
-        await this.seek(owned.queue, offset, `the queue's position was set to ${offset}`);
-      } catch (error) {
-        this.#pullFailed(owned, error);
-        await delay(RETRY_INTERVAL, { signal: owned.ended }).catch(() => {});
-      }
-    }
-  }
-
-  #say(type: "offsetReset" | "offsetJumped", queue: MessageQueue, from: number, to: number): void {
-    const { group } = this.#context.options;
-    const text = `the position of ${queueKey(queue)} went from ${from} to ${to}`;
-    this.#context.events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });
+  #standsStill({ queue, process }: OwnedQueue<T>, { messages, nextOffset }: PullAnswer<T>): void {
+    const { events, options: { group } } = this.#context;
+    const text = `broker "${queue.broker}" answers pulls of ${queueKey(queue)} from ${process.position} with ` +
+      `${messages.length} messages and leads to ${nextOffset}: asking again more slowly until it moves on`;
+    events.emit("warning", "stalled", text, { group, queue, broker: queue.broker, offset: process.position });
   }
 
   #pullFailed({ queue }: OwnedQueue<T>, cause: unknown): void {

@@ -82,6 +82,30 @@ export interface ConsumerStats {
   readonly topics: ReadonlyMap<string, TopicStats>;
 }
 
+/** How long {@linkcode Consumer.seek} waits. */
+export interface SeekOptions {
+  /**
+   * Milliseconds for all of it.
+   *
+   * @default {10_000}
+   */
+  timeout?: number | undefined;
+  /** Gives up when it aborts, with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How long {@linkcode Consumer.drain} waits. */
+export interface DrainOptions {
+  /**
+   * Milliseconds for all of it.
+   *
+   * @default the consumer's `closeTimeout`
+   */
+  timeout?: number | undefined;
+  /** Gives up when it aborts, with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * A member of a group: shares the queues of its topics with the other members, and hands out what they hold.
  *
@@ -121,28 +145,39 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   readable(options?: BatchesOptions): ReadableStream<MessageBatch<T>>;
   /** The queues that are assigned to this member now, those of its retry topic included. */
   assignment(): readonly MessageQueue[];
-  /** Stops pulls and hand-out, of some queues or of all; batches in hand stay valid. */
+  /**
+   * Stops pulls and delivery, of some queues or of all and those to come; batches in flight stay valid. A queue stays
+   * paused until {@linkcode Consumer.resume}, also when another member has it in between.
+   */
   pause(queues?: readonly MessageQueue[]): void;
   /** Ends a pause. */
   resume(queues?: readonly MessageQueue[]): void;
   /**
-   * Goes on in a queue from another position: what is buffered is dropped, what is in hand is void.
+   * Goes on in a queue from another position: what is buffered is dropped, what is in flight is void.
    *
    * Resolves when the position is stored, also a smaller one.
+   *
+   * @throws {TimeoutError} if that takes longer than `timeout`: where queues are locked, another member may have it
    */
-  seek(queue: MessageQueue, position: SeekPosition): Promise<void>;
+  seek(queue: MessageQueue, position: SeekPosition, options?: SeekOptions): Promise<void>;
   /** Stores the offsets now instead of within `persistInterval`. */
   commit(): Promise<void>;
   /** Asks the brokers how far this member is behind, for each of its queues. */
   lag(): Promise<readonly QueueLag[]>;
   /** What it holds and has done. */
   stats(): ConsumerStats;
-  /** Pauses, waits for what is in hand, and commits. Still a member: `resume()` goes on. */
-  drain(options?: { signal?: AbortSignal }): Promise<void>;
   /**
-   * Ends loops at their next ask, waits for what is in hand, commits, and leaves the group.
+   * Pauses, waits for what is in flight, and commits. Still a member: `resume()` goes on. Inside a loop it waits for that
+   * very batch.
    *
-   * What is in hand after `timeout` milliseconds is released. Inside a loop use `break`: this waits for that batch.
+   * @throws {TimeoutError} after `timeout`; then, and when `signal` aborts, the consumer goes on as before
+   */
+  drain(options?: DrainOptions): Promise<void>;
+  /**
+   * Ends loops at their next `next()`, waits for what is in flight, commits, and leaves the group; takes `timeout` and a
+   * second at most, however many brokers are silent.
+   *
+   * What is in flight after `timeout` milliseconds is released. Inside a loop use `break`: this waits for that batch.
    */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes. */

@@ -31,7 +31,7 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
   const { parts, options, nameServers, onFailed } = context;
   const startedAt = Date.now();
   return {
-    onMembersChanged: () => void parts.rebalancer.run(),
+    onMembersChanged: () => parts.rebalancer.notice(),
     onReset: (offsets) => {
       for (const [queue, offset] of offsets) parts.assignment.reset(queue, offset).catch(onFailed);
     },

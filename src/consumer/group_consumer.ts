@@ -6,7 +6,7 @@
 
 import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
-import { ConsumerShutdownError, ConsumerStateError } from "../errors.ts";
+import { ConsumerShutdownError, ConsumerStateError, TimeoutError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
@@ -16,8 +16,10 @@ import type {
   BatchesOptions,
   Consumer,
   ConsumerStats,
+  DrainOptions,
   QueueLag,
   RunOptions,
+  SeekOptions,
   SeekPosition,
   TopicStats,
 } from "./consumer.ts";
@@ -25,6 +27,7 @@ import { groupCommands } from "./group_commands.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
 import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
+import { checkWaitOptions } from "./wait_options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_check.ts";
 import { ConsumerParts } from "./parts.ts";
 import { lagOf, resolvePosition } from "./positions.ts";
@@ -32,6 +35,10 @@ import type { SubscriptionManager } from "./subscription_manager.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
 const RETRY_TOPIC_DELAY = 1_000;
+/** How long `seek()` may take unless told, in milliseconds. */
+const SEEK_TIMEOUT = 10_000;
+/** How long the last commit, unlocking and leaving may take beside the time that batches in flight have. */
+const LEAVE_TIME = 800;
 
 /** Joins a group; resolves when the brokers know this member and its first queues are known. */
 export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
@@ -49,7 +56,7 @@ async function localOffsets(cluster: Cluster, { group, instance }: CheckedConsum
   if (store.kind === "memory") {
     const text =
       `the offsets of group "${group}" are kept in memory and gone with this process: neither Deno KV nor a ` +
-      `file can be had; give the consumer an offsetStore, or the process the permission to write`;
+      `file is available; give the consumer an offsetStore, or the process the permission to write`;
     cluster.options.events.emit("warning", "offsetsInMemory", text, { group });
   }
   return store;
@@ -86,14 +93,19 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   /** Joins the group; on a failure nothing is left behind. */
   async start(): Promise<void> {
+    const { startTimeout, requestTimeout } = this.#cluster.options;
+    const { offsets, subscriptions, rebalancer } = this.#parts;
     this.#cluster.attach(this);
     try {
-      await this.#parts.offsets.open();
-      await this.#parts.subscriptions.start();
+      await offsets.open();
+      const end = performance.now() + Math.max(startTimeout, requestTimeout);
+      const late = () => new TimeoutError(`join group "${this.group}"`, Math.max(startTimeout, requestTimeout));
+      await waitFor(subscriptions.start(), { ms: end - performance.now(), late, signal: this.closing });
+      for (const topic of subscriptions.topics()) this.#parts.groupStart.join(topic);
       this.#checkOpen("join");
       this.#enter();
-      await this.#cluster.membership.beat();
-      await this.#parts.rebalancer.start(this.#cluster.options.startTimeout);
+      await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
+      await rebalancer.start(Math.max(0, end - performance.now()));
       this.#checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
@@ -153,11 +165,15 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.assignment.pause(false, queues);
   }
 
-  async seek(queue: MessageQueue, position: SeekPosition): Promise<void> {
+  async seek(queue: MessageQueue, position: SeekPosition, options: SeekOptions = {}): Promise<void> {
     this.#checkOpen("seek");
+    const { timeout, signal } = checkWaitOptions("seek", options, SEEK_TIMEOUT);
     this.#parts.assignment.get(queue);
-    const offset = await resolvePosition(this.#parts.brokers, queue, position);
-    await this.#parts.assignment.seek(queue, offset, `the queue's position was set to ${offset}`);
+    const end = performance.now() + timeout;
+    const late = () => new TimeoutError(`set the position of a queue of topic "${queue.topic}"`, timeout);
+    const offset = await waitFor(resolvePosition(this.#parts.brokers, queue, position), { ms: timeout, late, signal });
+    const limits = { timeout: Math.max(0, end - performance.now()), signal };
+    await this.#parts.assignment.seek(queue, offset, `the queue's position was set to ${offset}`, limits);
   }
 
   commit(): Promise<void> {
@@ -185,11 +201,19 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     return { queues: assignment.owned.length, ...totals, settled, retried, oldestAge, topics };
   }
 
-  async drain(options: { signal?: AbortSignal } = {}): Promise<void> {
+  async drain(options: DrainOptions = {}): Promise<void> {
     this.#checkOpen("drain");
-    this.pause();
-    await waitFor(this.#parts.assignment.whenIdle(), options);
-    await this.commit();
+    const { timeout, signal } = checkWaitOptions("drain", options, this.#options.closeTimeout);
+    const { assignment } = this.#parts;
+    const late = () => new TimeoutError(`drain the consumer of group "${this.group}": batches are in flight`, timeout);
+    let isComplete = false;
+    assignment.beginDrain();
+    try {
+      await waitFor(assignment.whenIdle().then(() => this.commit()), { ms: timeout, late, signal });
+      isComplete = true;
+    } finally {
+      assignment.endDrain(isComplete);
+    }
   }
 
   close(options: { timeout?: number } = {}): Promise<void> {
@@ -210,26 +234,37 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.watchdog.stop();
     this.#parts.groupWatch.stop();
     this.#membership?.unlisten();
+    const end = performance.now() + timeout + LEAVE_TIME;
+    const left = () => Math.max(0, end - performance.now());
     await atMost(this.#parts.assignment.whenIdle(), timeout);
-    await rebalanced;
-    await this.#parts.assignment.end("the consumer was closed").catch((error) => this.#lastCommitFailed(error));
+    await atMost(rebalanced, left() / 2);
+    const ended = this.#parts.assignment.end("the consumer was closed").catch((error) => this.#lastCommitFailed(error));
+    await atMost(ended, left() * 3 / 4);
     this.#parts.settlement.close();
-    await this.#parts.observer.close();
     this.#parts.locks?.close();
-    await this.#parts.offsets.close().catch((error) => this.#lastCommitFailed(error));
-    await this.#membership?.leave();
+    const gone = [
+      this.#parts.observer.close(),
+      this.#parts.offsets.close().catch((error) => this.#lastCommitFailed(error)),
+      this.#membership?.leave(),
+    ];
+    await atMost(Promise.all(gone), left());
     this.#cluster.detach(this);
   }
 
   async #subscriptionsChanged(topics: readonly string[]): Promise<void> {
     if (this.#membership === undefined || this.#closed !== undefined) return;
+    const subscribed = this.#parts.subscriptions.topics();
+    for (const topic of topics) {
+      if (subscribed.includes(topic)) this.#parts.groupStart.join(topic);
+      else this.#parts.groupStart.leave(topic);
+    }
     this.#parts.assignment.pullAnew(topics);
     await this.#cluster.membership.beat();
     await this.#parts.rebalancer.run();
   }
 
   #rebalance(): void {
-    this.#parts.rebalancer.run();
+    this.#parts.rebalancer.notice();
   }
 
   async #routeChanged(topic: string): Promise<void> {

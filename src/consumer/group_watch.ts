@@ -21,10 +21,19 @@ export interface GroupWatchContext {
   readonly brokers: () => readonly string[];
   /** Asks a broker who is in the group. */
   readonly connections: (broker: string) => Promise<ConsumerConnection>;
+  /** Whether a `host:port` is this client's own, on a connection of now or before. */
+  readonly isOwnAddress: (address: string) => boolean;
 }
 
 /**
- * Tells of members that subscribe to something else, and of clients that have the same id.
+ * How long brokers list a connection that has ended without their noticing, in milliseconds, and the time until they
+ * look. Source: ClientHousekeepingService, ConsumerManager.
+ */
+const GHOST_LIFETIME = 130_000;
+
+/**
+ * Reports members that subscribe to something else, and other clients that have the same id. Connections of our own that
+ * brokers still list after their end are none.
  *
  * Brokers keep one set of subscriptions for a group, that of the last heartbeat: with different ones members get
  * messages that they do not want and miss others. Two clients of one id count as one member, and consume the same.
@@ -36,8 +45,8 @@ export class GroupWatch {
   #isStopped = false;
   /** What was told, until it is over. */
   #told = new Set<string>();
-  /** Whether our id was there twice at the last look: a connection that has just been lost may be listed still. */
-  #wasTwice = false;
+  /** Since when another client has our id at every look, by the monotonic clock. */
+  #twiceSince: number | undefined;
 
   /** Makes a watch that looks at nothing yet. */
   constructor(context: GroupWatchContext) {
@@ -64,10 +73,25 @@ export class GroupWatch {
     const known = views.filter((view) => view !== undefined);
     if (known.length === 0 || this.#isStopped) return;
     this.#tell("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
-    const isTwice = known.some((view) => this.#count(view) > 1);
-    const text = `another client has the id of this one: they count as one member of group "${this.#context.group}"`;
-    this.#tell("duplicateClientId", isTwice && this.#wasTwice ? [{ text }] : []);
-    this.#wasTwice = isTwice;
+    this.#lookForDoubles(known);
+  }
+
+  /** One look is not enough: a connection that has just been opened is known to the broker a moment before to us. */
+  #lookForDoubles(views: readonly ConsumerConnection[]): void {
+    const { group, clientId, isOwnAddress } = this.#context;
+    let [isTwice, isCertain] = [false, false];
+    for (const { connectionSet = [] } of views) {
+      const ours = connectionSet.filter((each) => each.clientId === clientId);
+      const others = ours.filter(({ clientAddr = "" }) => !isOwnAddress(clientAddr)).length;
+      // Where addresses are translated on the way, none is ours: then only what outlives a lost connection is another.
+      if (others < ours.length && others > 0) isCertain = true;
+      if (others > 0 && ours.length > 1) isTwice = true;
+    }
+    const now = performance.now();
+    const isOld = this.#twiceSince !== undefined && (isCertain || now - this.#twiceSince > GHOST_LIFETIME);
+    const text = `another client has the id of this one: they count as one member of group "${group}"`;
+    this.#tell("duplicateClientId", isTwice && isOld ? [{ text }] : []);
+    this.#twiceSince = isTwice ? this.#twiceSince ?? now : undefined;
   }
 
   #differences({ subscriptionTable = {} }: ConsumerConnection): { text: string; topic: string }[] {
@@ -80,10 +104,6 @@ export class GroupWatch {
         `brokers keep one subscription for a group`;
       return [{ text, topic }];
     });
-  }
-
-  #count({ connectionSet = [] }: ConsumerConnection): number {
-    return connectionSet.filter(({ clientId }) => clientId === this.#context.clientId).length;
   }
 
   #tell(type: "mixedSubscriptions" | "duplicateClientId", found: readonly { text: string; topic?: string }[]): void {

@@ -40,8 +40,11 @@ export class OwnedQueue<T = unknown> {
   readonly isRetry: boolean;
   /** How far the epoch is. */
   state: EpochState = "starting";
-  /** Whether the user has paused it. */
+  /** Whether it may neither pull nor deliver for now. */
   paused = false;
+  /** Whether an offset of this epoch was stored, and whether one has moved and waits for its turn. */
+  hasCommitted = false;
+  isCommitDue = false;
   /** What it holds; set when it opens. */
   process!: ProcessQueue<T>;
   /** Its pulls; set when it opens. */
@@ -59,11 +62,13 @@ export class OwnedQueue<T = unknown> {
   #rests = new Set<ReturnType<typeof setTimeout>>();
   #idle: (() => void)[] = [];
   #ended = new AbortController();
+  #onProgress: ((owned: OwnedQueue<T>) => void) | undefined;
 
-  /** Starts an epoch. */
-  constructor(queue: MessageQueue, isRetry: boolean) {
+  /** Starts an epoch; `onProgress` is called after messages were settled. */
+  constructor(queue: MessageQueue, isRetry: boolean, onProgress?: (owned: OwnedQueue<T>) => void) {
     this.queue = queue;
     this.isRetry = isRetry;
+    this.#onProgress = onProgress;
   }
 
   /** Aborts when the epoch ends. */
@@ -113,7 +118,10 @@ export class OwnedQueue<T = unknown> {
 
   /** After messages were settled or put back: the loop may go on, and whoever waits for idleness may too. */
   eased(): void {
-    if (this.state === "open") this.loop.wake();
+    if (this.state === "open") {
+      this.loop.wake();
+      this.#onProgress?.(this);
+    }
     if (this.process.inHandCount === 0) this.#wakeIdle();
   }
 

@@ -19,6 +19,7 @@ import { ConcurrentSettlement } from "./concurrent_settlement.ts";
 import { type Disposal, SendBack, Skip } from "./disposal.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FlowLimits } from "./flow_limits.ts";
+import { GroupStart } from "./group_start.ts";
 import { GroupSubscriptions } from "./group_subscriptions.ts";
 import { GroupWatch } from "./group_watch.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
@@ -31,7 +32,6 @@ import { QueueLocks } from "./queue_locks.ts";
 import { Rebalancer } from "./rebalancer.ts";
 import { sendRetryCopy } from "./retry_copy.ts";
 import type { Settlement } from "./settlement.ts";
-import { resolveStartOffset } from "./start_offset.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What the parts tell the consumer that they belong to. */
@@ -45,6 +45,7 @@ export class ConsumerParts<T = unknown> {
   readonly brokers: BrokerClient;
   readonly subscriptions: GroupSubscriptions;
   readonly offsets: OffsetStore;
+  readonly groupStart: GroupStart;
   readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
   readonly dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
@@ -66,7 +67,7 @@ export class ConsumerParts<T = unknown> {
     this.#options = options;
     this.#owner = owner;
     this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
-    this.brokers = new BrokerClient(cluster);
+    this.brokers = new BrokerClient(cluster, options.group);
     const puller = new Puller<T>(
       this.brokers,
       options,
@@ -74,6 +75,7 @@ export class ConsumerParts<T = unknown> {
     );
     this.subscriptions = this.#makeSubscriptions();
     this.offsets = offsets ?? this.#brokerOffsets();
+    this.groupStart = this.#makeGroupStart();
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
     this.settlement = this.#makeSettlement();
@@ -89,7 +91,6 @@ export class ConsumerParts<T = unknown> {
       events: this.#events,
       queues: () => this.assignment.owned as Iterable<OwnedQueue>,
       idleSince: () => this.dispatcher.idleSince,
-      pullTimeout: puller.timeout,
     });
     this.groupWatch = new GroupWatch({
       group: options.group,
@@ -98,6 +99,7 @@ export class ConsumerParts<T = unknown> {
       subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
       brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
       connections: (broker) => this.brokers.connections(options.group, broker),
+      isOwnAddress: (address) => cluster.isOwnAddress(address),
     });
   }
 
@@ -125,6 +127,21 @@ export class ConsumerParts<T = unknown> {
   #brokerOffsets(): OffsetStore {
     const introduce = () => this.#cluster.membership.beat();
     return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, introduce });
+  }
+
+  #makeGroupStart(): GroupStart {
+    const { consumeFrom, model } = this.#options;
+    return new GroupStart({
+      consumeFrom,
+      brokers: this.brokers,
+      queues: (topic) => this.#cluster.routes.known(topic)?.readQueues ?? [],
+      hasOffset: async (queue) => {
+        const offset = await this.offsets.read(queue, "store");
+        // 4.9 also answers 0 for a group that it does not know, while the queue's first message is in its memory.
+        const isDoubtful = offset === 0 && model === "clustering" && this.brokers.isOld(queue.broker);
+        return offset !== undefined && !isDoubtful;
+      },
+    });
   }
 
   #sendBack(): Disposal<T> {
@@ -175,10 +192,8 @@ export class ConsumerParts<T = unknown> {
       brokers: this.brokers,
       puller,
       offsets: this.offsets,
-      startOffset: (queue, about) => {
-        const { consumeFrom } = this.#options;
-        return resolveStartOffset(this.brokers, queue, { consumeFrom, ...about });
-      },
+      autoCommit: true,
+      startOffset: (queue, isRetry) => this.groupStart.offsetOf(queue, isRetry),
       limits: new FlowLimits(this.#options),
       locks: this.locks,
       keyOf: this.#keyOf(),
@@ -201,7 +216,7 @@ export class ConsumerParts<T = unknown> {
       owned: () => this.assignment.owned.map(({ queue }): MessageQueue => queue),
       change: (gained, lost, reason) => this.assignment.change(gained, lost, reason),
       onUnknown: (topic, reason, error) => {
-        const text = `let the queues of topic "${topic}" go: ${reason}`;
+        const text = `released the queues of topic "${topic}": ${reason}`;
         this.#events.emit("warning", "stalled", text, { group, topic, error });
       },
     });

@@ -6,7 +6,7 @@
 
 import type { BrokenRecord } from "../wire/record.ts";
 import type { ProcessQueue } from "./process_queue.ts";
-import { delayAfter, UnheldAnswers } from "./pull_pace.ts";
+import { delayAfter, IDLE_DELAY, UnheldAnswers } from "./pull_pace.ts";
 import type { PullAnswer } from "./puller.ts";
 import { type PullSource, ReadAhead } from "./read_ahead.ts";
 
@@ -16,10 +16,12 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
   readonly process: ProcessQueue<T>;
   /** Milliseconds between two pulls. */
   readonly interval: number;
+  /** How long an answer may take, in milliseconds. */
+  readonly timeout: number;
   /** Whether one more answer fits, and the queue is not paused. */
   mayPull(): boolean;
   /**
-   * Hears of new messages in the process queue, after the next pull has left: when the last was stored, by the
+   * Called with new messages in the process queue, after the next pull has left: when the last was stored, by the
    * broker's clock, and when they were received, by the monotonic one.
    */
   onMessages(newestStoredAt: number, receivedAt: number): void;
@@ -27,9 +29,18 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
   onBroken(broken: readonly BrokenRecord[]): Promise<void>;
   /** The broker does not have the position: when to go on, in milliseconds; undefined if another epoch begins. */
   onMoved(answer: PullAnswer<T>): number | undefined;
-  /** Hears of the first error after an answer; those that follow it are the same story. */
-  onError(error: unknown): void;
+  /**
+   * Called with an error: how long to wait, in milliseconds, or undefined for as long as is usual after such an error.
+   *
+   * @param isFirst whether an answer came before; errors that follow each other are the same story
+   */
+  onError(error: unknown, isFirst: boolean): number | undefined;
+  /** Called with an answer that brings messages, or none, and leaves the position where it was; once until it moves. */
+  onStandstill(answer: PullAnswer<T>): void;
 }
+
+/** What a loop waits for, and since when, by the monotonic clock. */
+export type PullWait = "nothing" | "answer" | "interval" | "room" | "rescue" | "error" | "move";
 
 /**
  * Pulls one queue for as long as there is room, from the process queue's position on. Answers are taken in the order of
@@ -43,13 +54,15 @@ export class PullLoop<T = unknown> {
   #ahead: ReadAhead<T>;
   /** Answers and timers of an earlier generation have no effect. */
   #generation = 0;
-  #state: "stopped" | "pulling" | "blocked" | "waiting" = "stopped";
+  #waitsFor: PullWait = "nothing";
   #since = performance.now();
   #brokerId = 0;
   /** What is left of the last answer. */
   #rest: PullAnswer<T>["rest"];
   #unheld = new UnheldAnswers();
   #failing = false;
+  /** Whether an answer that left the position where it was has been reported, and none that moved it came since. */
+  #standsStill = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Makes a loop that stands still until {@linkcode PullLoop.start}. */
@@ -58,14 +71,19 @@ export class PullLoop<T = unknown> {
     this.#ahead = new ReadAhead(context);
   }
 
-  /** Since when the loop is in its state, by the monotonic clock. */
+  /** What the loop waits for; `"nothing"` while it is stopped. */
+  get waitsFor(): PullWait {
+    return this.#waitsFor;
+  }
+
+  /** Since when, by the monotonic clock. */
   get since(): number {
     return this.#since;
   }
 
-  /** Whether an answer or the end of a wait is due: a loop without room, or stopped, waits for others. */
-  get isBusy(): boolean {
-    return this.#state === "pulling" || this.#state === "waiting";
+  /** Whether an answer should have come or failed long ago: every other wait has its own end. */
+  isOverdue(now: number, grace: number): boolean {
+    return this.#waitsFor === "answer" && now - this.#since > this.#context.timeout + grace;
   }
 
   /** Begins, or begins anew: what is under way is forgotten. */
@@ -80,25 +98,25 @@ export class PullLoop<T = unknown> {
     this.#rest = undefined;
     this.#ahead.reset();
     clearTimeout(this.#timer);
-    this.#enter("stopped");
+    this.#await("nothing");
   }
 
   /** There may be room again. */
   wake(): void {
-    if (this.#state === "blocked") this.#step();
+    if (this.#waitsFor === "room") this.#step();
   }
 
-  #enter(state: "stopped" | "pulling" | "blocked" | "waiting"): void {
-    this.#state = state;
+  #await(what: PullWait): void {
+    this.#waitsFor = what;
     this.#since = performance.now();
   }
 
   #step(): void {
     if (!this.#context.mayPull()) {
-      this.#enter("blocked");
+      this.#await("room");
       return;
     }
-    this.#enter("pulling");
+    this.#await("answer");
     const generation = this.#generation;
     const answer = this.#rest?.() ?? this.#ahead.pull(this.#context.process.position, this.#brokerId, this.#since);
     this.#rest = undefined;
@@ -119,48 +137,69 @@ export class PullLoop<T = unknown> {
 
   #moved(answer: PullAnswer<T>): void {
     this.#ahead.reset();
+    this.#await("move");
     const wait = this.#context.onMoved(answer);
-    if (wait !== undefined) this.#stepIn(wait);
+    if (wait !== undefined) this.#stepIn(wait, "move");
   }
 
   #found(answer: PullAnswer<T>): void {
-    this.#unheld.reset();
-    this.#ahead.learn(this.#context.process.position, answer);
-    this.#context.process.put(answer.messages, answer.nextOffset);
+    const { process, interval } = this.#context;
+    const before = process.position;
+    this.#ahead.learn(before, answer);
+    process.put(answer.messages, answer.nextOffset);
     this.#rest = answer.rest;
-    this.#stepIn(answer.rest === undefined ? this.#context.interval : 0);
+    if (process.position === before) {
+      this.#standStill(answer);
+      return;
+    }
+    this.#unheld.reset();
+    this.#standsStill = false;
+    this.#stepIn(answer.rest === undefined ? interval : 0, "interval");
     const newest = answer.messages.at(-1);
     if (newest !== undefined) this.#context.onMessages(newest.storedAt.getTime(), answer.receivedAt);
   }
 
-  #empty(answer: PullAnswer<T>): void {
+  /** A broker that finds the same again and again, or nothing where it says that there is something. */
+  #standStill(answer: PullAnswer<T>): void {
     this.#ahead.reset();
-    if (answer.nextOffset > this.#context.process.position) this.#unheld.reset();
+    if (!this.#standsStill) this.#context.onStandstill(answer);
+    this.#standsStill = true;
+    this.#stepIn(Math.max(IDLE_DELAY, this.#context.interval), "interval");
+  }
+
+  #empty(answer: PullAnswer<T>): void {
+    const { process, interval } = this.#context;
+    this.#ahead.reset();
+    if (answer.nextOffset > process.position) {
+      this.#unheld.reset();
+      this.#standsStill = false;
+    }
     const pause = this.#unheld.pauseAfter(performance.now() - this.#since);
-    this.#context.process.put([], answer.nextOffset);
-    this.#stepIn(Math.max(pause, this.#context.interval));
+    process.put([], answer.nextOffset);
+    this.#stepIn(Math.max(pause, interval), "interval");
   }
 
   async #secure(answer: PullAnswer<T>): Promise<void> {
     const generation = this.#generation;
+    this.#await("rescue");
     await this.#context.onBroken(answer.broken);
     if (generation === this.#generation) this.#found(answer);
   }
 
   #fail(error: unknown): void {
-    if (!this.#failing) this.#context.onError(error);
+    const wait = this.#context.onError(error, !this.#failing);
     this.#failing = true;
     this.#ahead.reset();
     this.#brokerId = 0; // a replica that fails must not keep us from the master
-    this.#stepIn(delayAfter(error));
+    this.#stepIn(wait ?? delayAfter(error), "error");
   }
 
-  #stepIn(ms: number): void {
+  #stepIn(ms: number, why: PullWait): void {
     if (ms === 0) {
       this.#step();
       return;
     }
-    this.#enter("waiting");
+    this.#await(why);
     const generation = this.#generation;
     this.#timer = setTimeout(() => generation === this.#generation && this.#step(), ms);
   }

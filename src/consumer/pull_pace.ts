@@ -17,8 +17,8 @@ const NETWORK_DELAY = 20;
 const HELD_AT_LEAST = 5;
 /** How many of those in a row are taken as they come. */
 const FREE_UNHELD = 3;
-/** The wait after more of them, in milliseconds. */
-const UNHELD_DELAY = 200;
+/** The wait after more of them, and after any answer that leaves the position where it was, in milliseconds. */
+export const IDLE_DELAY = 200;
 
 /** How long to wait after a request that failed, in milliseconds. */
 export function delayAfter(error: unknown): number {
@@ -39,6 +39,6 @@ export class UnheldAnswers {
   /** Notes an answer without news that took `ms` milliseconds; gives the pause before the next request. */
   pauseAfter(ms: number): number {
     this.#count = ms >= HELD_AT_LEAST ? 0 : this.#count + 1;
-    return this.#count > FREE_UNHELD ? UNHELD_DELAY : 0;
+    return this.#count > FREE_UNHELD ? IDLE_DELAY : 0;
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { BrokerClient } from "../cluster/broker_client.ts";
+import { NetworkError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { FieldsTemplate } from "../wire/binary_fields.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
@@ -45,7 +46,8 @@ export interface PullAnswer<T = unknown> {
 export type PullObserver = (topic: string, count: number, ms: number, receivedAt: number) => void;
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
-type PullTemplate = FieldsTemplate<typeof pullMessage.header, Exclude<keyof PullHeader, "queueId" | "queueOffset">>;
+type Changing = "queueId" | "queueOffset" | "maxMsgNums";
+type PullTemplate = FieldsTemplate<typeof pullMessage.header, Exclude<keyof PullHeader, Changing>>;
 
 const nothing: readonly never[] = [];
 
@@ -53,6 +55,8 @@ const nothing: readonly never[] = [];
 export class Puller<T = unknown> {
   /** How long an answer may take, in milliseconds. */
   readonly timeout: number;
+  /** The most messages that a pull asks for. */
+  readonly batchSize: number;
   #brokers: Pick<BrokerClient, "pull">;
   #group: string;
   #options: CheckedConsumerOptions;
@@ -70,6 +74,7 @@ export class Puller<T = unknown> {
     this.#group = options.group;
     this.#options = options;
     this.timeout = options.pullHold + HOLD_MARGIN;
+    this.batchSize = options.pullBatchSize;
   }
 
   /**
@@ -83,6 +88,8 @@ export class Puller<T = unknown> {
    *
    * @param signal ends the unpacking: nobody wants the messages any more
    * @param now the time, by the monotonic clock
+   * @param count how many messages are asked for
+   * @throws {NetworkError} `MALFORMED_FRAME` if the answer leads to a place that the queue does not have
    */
   async pull(
     queue: MessageQueue,
@@ -91,10 +98,13 @@ export class Puller<T = unknown> {
     brokerId: number,
     signal?: AbortSignal,
     now: number = performance.now(),
+    count: number = this.batchSize,
   ): Promise<PullAnswer<T>> {
-    const header = this.#templateFor(queue.topic, selector).with({ queueId: queue.queueId, queueOffset: offset });
+    const { queueId } = queue;
+    const header = this.#templateFor(queue.topic, selector).with({ queueId, queueOffset: offset, maxMsgNums: count });
     const answer = await this.#brokers.pull(queue, brokerId, header, this.timeout, now);
     const { nextBeginOffset: nextOffset, maxOffset, suggestWhichBrokerId } = answer.header;
+    requirePlace(nextOffset, Math.max(offset, maxOffset + 1)); // an operator may set the position behind the end
     const { remark, receivedAt } = answer;
     const rest = {
       bytes: answer.body.length,
@@ -126,7 +136,6 @@ export class Puller<T = unknown> {
     const template = new FieldsTemplate(pullMessage.header, {
       consumerGroup: this.#group,
       topic,
-      maxMsgNums: this.#options.pullBatchSize,
       sysFlag: PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION,
       commitOffset: 0,
       suspendTimeoutMillis: this.#options.pullHold,
@@ -134,7 +143,7 @@ export class Puller<T = unknown> {
       subVersion: 0,
       expressionType: selector.type,
       maxMsgBytes: this.#options.pullBatchBytes,
-    }, ["queueId", "queueOffset"]);
+    }, ["queueId", "queueOffset", "maxMsgNums"]);
     this.#templates.set(topic, { selector, template });
     return template;
   }
@@ -155,4 +164,10 @@ export class Puller<T = unknown> {
     }
     return answer;
   }
+}
+
+function requirePlace(nextOffset: number, max: number): void {
+  if (Number.isSafeInteger(nextOffset) && nextOffset >= 0 && nextOffset <= max) return;
+  const text = `Cannot use the answer to a pull: it leads to offset ${nextOffset}, the queue has 0 to ${max}`;
+  throw new NetworkError(text, "", "MALFORMED_FRAME");
 }

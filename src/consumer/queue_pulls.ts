@@ -4,11 +4,13 @@
  * @module
  */
 
+import { NetworkError } from "../errors.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { FlowLimits } from "./flow_limits.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 import type { PullLoopContext } from "./pull_loop.ts";
+import { PullSize } from "./pull_size.ts";
 import type { PullAnswer, Puller } from "./puller.ts";
 import type { Selector } from "./selector.ts";
 
@@ -28,9 +30,14 @@ export interface SharedPulls<T = unknown> {
   readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => Promise<void>;
   /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
   readonly onMoved: (owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number) => number | undefined;
-  /** Hears of the first error after an answer. */
+  /** Called with the first error after an answer. */
   readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
+  /** Called with an answer that leaves the position where it was. */
+  readonly onStandstill: (owned: OwnedQueue<T>, answer: PullAnswer<T>) => void;
 }
+
+/** After one message that is larger than a frame may be, in milliseconds: it stays so until somebody does something. */
+const TOO_LARGE_DELAY = 5_000;
 
 /** What the pull loop of one queue works with. A class, because thousands of queues share its methods. */
 export class QueuePulls<T = unknown> implements PullLoopContext<T> {
@@ -38,11 +45,18 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
   #shared: SharedPulls<T>;
   #owned: OwnedQueue<T>;
   #timesMoved = 0;
+  #size: PullSize;
+  #isTooLarge = false;
 
   constructor(shared: SharedPulls<T>, owned: OwnedQueue<T>, process: ProcessQueue<T>) {
     this.process = process;
     this.#shared = shared;
     this.#owned = owned;
+    this.#size = new PullSize(shared.puller.batchSize);
+  }
+
+  get timeout(): number {
+    return this.#shared.puller.timeout;
   }
 
   get interval(): number {
@@ -51,7 +65,7 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
 
   pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>> {
     const { queue, ended } = this.#owned;
-    return this.#shared.puller.pull(queue, this.#selector!, offset, brokerId, ended, now);
+    return this.#shared.puller.pull(queue, this.#selector!, offset, brokerId, ended, now, this.#size.count);
   }
 
   /** A topic that is not subscribed any more stands still until its queues are let go. */
@@ -66,6 +80,8 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
   onMessages(newestStoredAt: number, receivedAt: number): void {
     this.#owned.newestStoredAt = newestStoredAt;
     this.#timesMoved = 0;
+    this.#isTooLarge = false;
+    this.#size.arrived();
     this.#shared.arrived(this.#owned, receivedAt);
   }
 
@@ -77,8 +93,17 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
     return this.#shared.onMoved(this.#owned, answer, ++this.#timesMoved);
   }
 
-  onError(error: unknown): void {
-    this.#shared.onError(this.#owned, error);
+  /** An answer that is larger than a frame may be is asked for in smaller parts. */
+  onError(error: unknown, isFirst: boolean): number | undefined {
+    const isTooLarge = error instanceof NetworkError && error.code === "ANSWER_TOO_LARGE";
+    if (isTooLarge && this.#size.halve()) return 0;
+    if (isFirst || (isTooLarge && !this.#isTooLarge)) this.#shared.onError(this.#owned, error);
+    this.#isTooLarge ||= isTooLarge;
+    return isTooLarge ? TOO_LARGE_DELAY : undefined;
+  }
+
+  onStandstill(answer: PullAnswer<T>): void {
+    this.#shared.onStandstill(this.#owned, answer);
   }
 
   get #selector(): Selector | undefined {

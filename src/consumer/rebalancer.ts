@@ -4,9 +4,10 @@
  * @module
  */
 
-import { delay } from "../waiting.ts";
+import { atMost, delay } from "../waiting.ts";
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { firstAnswer } from "../cluster/first_answer.ts";
 import type { TopicRoute } from "../cluster/routes.ts";
 import { ConsumerStartError, RebalanceError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
@@ -20,7 +21,7 @@ const START_RETRY_INTERVAL = 50;
 /** How many such runs change nothing: a broker may be away for a moment. */
 const PATIENCE = 3;
 
-/** Why the queues of a topic could not be computed. */
+/** Why queues could not be computed. */
 interface Incomplete {
   readonly reason: string;
   readonly error?: unknown;
@@ -30,8 +31,6 @@ interface Incomplete {
 export interface Gain {
   /** The queue. */
   readonly queue: MessageQueue;
-  /** Whether it appeared in the route after this consumer had seen the topic. */
-  readonly isNew: boolean;
   /** Whether the group has other members, one of which may still be committing. */
   readonly shared: boolean;
 }
@@ -40,7 +39,7 @@ export interface Gain {
 export interface RebalancerContext {
   /** Routes and heartbeats. */
   readonly cluster: Cluster;
-  /** Asks who is in the group. */
+  /** Reads the members of the group. */
   readonly brokers: Pick<BrokerClient, "members">;
   /** The group. */
   readonly group: string;
@@ -52,63 +51,72 @@ export interface RebalancerContext {
   readonly topics: () => readonly string[];
   /** The queues that are ours now. */
   readonly owned: () => readonly MessageQueue[];
-  /** Makes queues ours and lets others go; resolves when those that go are committed. */
+  /** Makes queues ours and revokes others; resolves when those that are revoked are committed. */
   readonly change: (gained: readonly Gain[], lost: readonly MessageQueue[], reason: string) => Promise<void>;
-  /** Hears of topics whose queues were let go because nobody can tell whose they are. */
+  /** Called with topics whose queues were revoked because it is unknown whose they are. */
   readonly onUnknown: (topic: string, reason: string, error: RebalanceError) => void;
 }
 
+/** What one run has found out. */
+interface Shares {
+  readonly gains: Gain[];
+  readonly lost: MessageQueue[];
+  failure: Incomplete | undefined;
+  nextIn: number;
+}
+
 /**
- * Computes our queues: on a timer, and at once when asked to. One run at a time; who asks during a run gets another.
+ * Computes our queues: on a timer, soon after a notice, and at once on request. One run at a time.
  *
- * If a route or the list of members cannot be had, or we are not in it, nothing changes for three runs.
+ * While no broker of a topic answers, nothing changes: nobody else can have its queues either. If the brokers answer and
+ * we are not among the members, or the strategy fails, nothing changes for three runs; then others count on our queues.
  */
 export class Rebalancer {
   #context: RebalancerContext;
-  /** The queues of each topic at the first look: others are new. */
-  #seen = new Map<string, Set<string>>();
-  /** Topics that did not exist when they were asked for last. */
+  /** Topics that did not exist at the last look. */
   #missing = new Set<string>();
   #incompleteRuns = new Map<string, number>();
   #runs = new RepeatedWork(() => this.#balanceAll());
   /** Why the last run was not complete. */
-  #failure: Incomplete | undefined;
-  /** When the next run is due at the latest, in milliseconds from the end of this one. */
-  #nextIn = 0;
+  #failure: Incomplete | undefined = { reason: "no run was complete yet" };
 
   /** Makes a rebalancer that waits for its first run. */
   constructor(context: RebalancerContext) {
     this.#context = context;
   }
 
-  /** Notes that a topic does not exist yet: all its queues will be new. */
+  /** Notes that a topic does not exist yet: that is no failure. */
   expect(topic: string): void {
-    this.#seen.set(topic, new Set());
     this.#missing.add(topic);
   }
 
-  /** Runs for the first time, until it is complete. */
+  /**
+   * Runs for the first time, until it is complete.
+   *
+   * @throws {ConsumerStartError} if it is not within `timeout` milliseconds
+   */
   async start(timeout: number): Promise<void> {
-    const started = performance.now();
-    for (;;) {
-      await this.run();
-      const failure = this.#failure;
-      if (failure === undefined) return;
-      if (performance.now() - started > timeout) {
-        const { reason, error } = failure;
-        throw new ConsumerStartError(`Cannot join group "${this.#context.group}" within ${timeout} ms: ${reason}`, {
-          code: "REBALANCE_FAILED",
-          retriable: true,
-          cause: error,
-        });
-      }
-      await delay(START_RETRY_INTERVAL);
-    }
+    const end = performance.now() + timeout;
+    do {
+      await atMost(this.run(), end - performance.now());
+      if (this.#failure === undefined) return;
+      await delay(Math.min(START_RETRY_INTERVAL, Math.max(0, end - performance.now())));
+    } while (performance.now() < end);
+    const { reason, error } = this.#failure;
+    throw new ConsumerStartError(
+      `Cannot join group "${this.#context.group}" within ${Math.round(timeout)} ms: ${reason}`,
+      { code: "REBALANCE_FAILED", retriable: true, cause: error },
+    );
   }
 
   /** Runs now; resolves when a run that began after this call is complete. */
   run(): Promise<void> {
     return this.#runs.run();
+  }
+
+  /** Runs soon: something has changed. */
+  notice(): void {
+    this.#runs.notice();
   }
 
   /** Ends the runs; resolves when the one under way is complete. */
@@ -117,97 +125,129 @@ export class Rebalancer {
   }
 
   async #balanceAll(): Promise<number> {
-    this.#failure = undefined;
-    this.#nextIn = this.#context.interval;
+    const shares: Shares = { gains: [], lost: [], failure: undefined, nextIn: this.#context.interval };
     try {
-      await Promise.all(this.#context.topics().map((topic) => this.#balance(topic)));
+      await this.#share(shares);
+      if (this.#runs.isStopped) return shares.nextIn;
+      const { gains, lost } = shares;
+      if (gains.length + lost.length > 0) {
+        await this.#context.change(gains, lost, "the queue is another member's now");
+      }
       await this.#dropUnsubscribed();
     } catch (error) { // whatever it was, the next run must come
       const reason = "the rebalance failed";
-      this.#failure = { reason, error: this.#failed("", { reason, error }) };
-      this.#nextIn = RETRY_INTERVAL;
+      shares.failure = { reason, error: this.#failed("", { reason, error }) };
+      shares.nextIn = RETRY_INTERVAL;
     }
-    return this.#nextIn;
+    this.#failure = shares.failure;
+    return shares.nextIn;
   }
 
-  async #balance(topic: string): Promise<void> {
-    const ours = this.#context.owned().filter((queue) => queue.topic === topic);
-    const wanted = await this.#allocate(topic);
+  /** Computes the queues of all topics, by one list of members. */
+  async #share(shares: Shares): Promise<void> {
+    const topics = this.#context.topics();
+    const routes = await Promise.all(topics.map((topic) => this.#route(topic)));
+    const known = routes.filter((route): route is TopicRoute => !("reason" in route));
+    const members = this.#context.allocation === undefined || known.length === 0 ? ALONE : await this.#members(known);
     if (this.#runs.isStopped) return;
+    const owned = byTopic(this.#context.owned());
+    topics.forEach((topic, at) => this.#shareTopic(topic, routes[at]!, members, owned.get(topic) ?? [], shares));
+    // Not awaited: a dead broker would hold up the others.
+    if (shares.failure !== undefined) void this.#context.cluster.membership.beat();
+  }
+
+  #shareTopic(
+    topic: string,
+    route: TopicRoute | Incomplete,
+    members: readonly string[] | Incomplete,
+    ours: readonly MessageQueue[],
+    shares: Shares,
+  ): void {
+    const wanted = "reason" in route ? route : "reason" in members ? members : this.#allocate(route, members);
     if ("reason" in wanted) {
-      await this.#incomplete(topic, wanted, ours);
+      this.#incomplete(topic, wanted, ours, shares, "reason" in route || "reason" in members);
       return;
     }
     this.#incompleteRuns.delete(topic);
     this.#missing.delete(topic);
-    const keys = new Set(wanted.queues.map(queueKey));
+    const keys = new Set(wanted.map(queueKey));
     const held = new Set(ours.map(queueKey));
-    const seen = this.#seen.get(topic) ?? new Set(wanted.route.readQueues.map(queueKey));
-    this.#seen.set(topic, seen);
-    const gained = wanted.queues.filter((queue) => !held.has(queueKey(queue)));
-    const lost = ours.filter((queue) => !keys.has(queueKey(queue)));
-    if (gained.length + lost.length === 0) return;
-    const gains = gained.map((queue) => ({ queue, isNew: !seen.has(queueKey(queue)), shared: wanted.shared }));
-    await this.#context.change(gains, lost, "the queue is another member's now");
+    const shared = !("reason" in members) && new Set(members).size > 1;
+    for (const queue of wanted) if (!held.has(queueKey(queue))) shares.gains.push({ queue, shared });
+    for (const queue of ours) if (!keys.has(queueKey(queue))) shares.lost.push(queue);
   }
 
-  async #incomplete(topic: string, failure: Incomplete, ours: readonly MessageQueue[]): Promise<void> {
+  #incomplete(
+    topic: string,
+    failure: Incomplete,
+    ours: readonly MessageQueue[],
+    shares: Shares,
+    isUnanswered: boolean,
+  ): void {
     const runs = (this.#incompleteRuns.get(topic) ?? 0) + 1;
     this.#incompleteRuns.set(topic, runs);
     if (this.#missing.has(topic)) { // asked for ever more rarely
-      this.#nextIn = Math.min(this.#nextIn, RETRY_INTERVAL * 2 ** Math.min(runs - 1, 5));
+      shares.nextIn = Math.min(shares.nextIn, RETRY_INTERVAL * 2 ** Math.min(runs - 1, 5));
       return;
     }
     const error = this.#failed(topic, failure);
-    this.#failure = { reason: failure.reason, error };
-    this.#nextIn = Math.min(this.#nextIn, RETRY_INTERVAL);
-    this.#context.cluster.membership.beat(); // not awaited: a dead broker would hold up the others
-    if (runs !== PATIENCE || ours.length === 0) return;
+    shares.failure = { reason: failure.reason, error };
+    shares.nextIn = Math.min(shares.nextIn, RETRY_INTERVAL);
+    if (isUnanswered || runs !== PATIENCE || ours.length === 0) return;
     this.#context.onUnknown(topic, failure.reason, error);
-    await this.#context.change([], ours, failure.reason);
+    shares.lost.push(...ours);
   }
 
   #failed(topic: string, { reason, error }: Incomplete): RebalanceError {
     return new RebalanceError(this.#context.group, topic, reason, error);
   }
 
-  async #allocate(
-    topic: string,
-  ): Promise<{ queues: readonly MessageQueue[]; route: TopicRoute; shared: boolean } | Incomplete> {
-    const { cluster, group, allocation } = this.#context;
-    let route: TopicRoute | undefined;
+  async #route(topic: string): Promise<TopicRoute | Incomplete> {
     try {
-      route = await cluster.routes.get(topic);
+      return await this.#context.cluster.routes.get(topic) ?? { reason: `no name server knows topic "${topic}"` };
     } catch (error) {
-      return { reason: `the route of topic "${topic}" cannot be had`, error };
+      return { reason: `the route of topic "${topic}" is not available`, error };
     }
-    if (route === undefined) return { reason: `no name server knows topic "${topic}"` };
-    if (allocation === undefined) return { queues: route.readQueues, route, shared: false };
-    const members = await this.#members(route);
-    if ("reason" in members) return members;
-    if (!members.includes(cluster.clientId)) return { reason: `this client is not in the list of group "${group}"` };
-    const context = { group, clientId: cluster.clientId, queues: route.readQueues, members };
+  }
+
+  /** Our queues: the shares of all entries that bear our id, as brokers list lost connections for a while. */
+  #allocate(route: TopicRoute, members: readonly string[]): readonly MessageQueue[] | Incomplete {
+    const { cluster: { clientId }, group, allocation } = this.#context;
+    const { readQueues: queues } = route;
+    if (allocation === undefined) return queues;
+    if (!members.includes(clientId)) return { reason: `this client is not in the list of group "${group}"` };
+    const ours = new Map<string, MessageQueue>();
     try {
-      const queues = allocation.allocate(context);
-      if (areOf(route, queues)) return { queues, route, shared: members.length > 1 };
-      return { reason: `the allocation strategy "${allocation.name}" gave no list of queues of the topic, each once` };
+      for (const [index, member] of members.entries()) {
+        if (member !== clientId) continue;
+        const share = allocation.allocate({ group, clientId, queues, members, index });
+        if (!areOf(route, share)) {
+          return {
+            reason: `the allocation strategy "${allocation.name}" returned no list of queues of the topic, each once`,
+          };
+        }
+        for (const queue of share) ours.set(queueKey(queue), queue);
+      }
+      return [...ours.values()];
     } catch (error) {
       return { reason: `the allocation strategy "${allocation.name}" failed`, error };
     }
   }
 
-  /** Asks the topic's brokers in random order: the first that answers will do. */
-  async #members(route: TopicRoute): Promise<readonly string[] | Incomplete> {
-    const names = [...route.brokers.keys()].map((name) => ({ name, at: Math.random() })).sort((a, b) => a.at - b.at);
-    let failure: Incomplete = { reason: `topic "${route.topic}" has no broker` };
-    for (const { name } of names) {
-      try {
-        return (await this.#context.brokers.members(this.#context.group, name)).toSorted(byCodeUnits);
-      } catch (error) {
-        failure = { reason: `broker "${name}" does not tell who is in group "${this.#context.group}"`, error };
-      }
+  /** The members, sorted, by the word of one broker: members register with all brokers of their topics. */
+  async #members(routes: readonly TopicRoute[]): Promise<readonly string[] | Incomplete> {
+    const { group, brokers, cluster: { options: { requestTimeout: timeout } } } = this.#context;
+    const names = inRandomOrder(new Set(routes.flatMap((route) => [...route.brokers.keys()])));
+    if (names.length === 0) return { reason: `no topic of group "${group}" has a broker` };
+    let asked = "";
+    try {
+      const action = `ask brokers who is in group "${group}"`;
+      const ask = (broker: string) => brokers.members(group, asked = broker);
+      return (await firstAnswer(names, ask, { timeout, action })).toSorted(byCodeUnits);
+    } catch (error) {
+      const who = names.length === 1 ? `broker "${asked}" does` : `${names.length} brokers, "${asked}" the last, do`;
+      return { reason: `${who} not tell who is in group "${group}"`, error };
     }
-    return failure;
   }
 
   async #dropUnsubscribed(): Promise<void> {
@@ -215,6 +255,23 @@ export class Rebalancer {
     const lost = this.#context.owned().filter((queue) => !topics.has(queue.topic));
     if (lost.length > 0) await this.#context.change([], lost, "the topic is no longer subscribed");
   }
+}
+
+/** What stands for the list of members where each has all queues. */
+const ALONE: readonly string[] = [];
+
+function byTopic(queues: readonly MessageQueue[]): ReadonlyMap<string, MessageQueue[]> {
+  const topics = new Map<string, MessageQueue[]>();
+  for (const queue of queues) {
+    const others = topics.get(queue.topic);
+    if (others === undefined) topics.set(queue.topic, [queue]);
+    else others.push(queue);
+  }
+  return topics;
+}
+
+function inRandomOrder(names: Iterable<string>): readonly string[] {
+  return [...names].map((name) => ({ name, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ name }) => name);
 }
 
 /** Whether an allocation strategy, which may be the user's own, has kept to the queues that it was given. */

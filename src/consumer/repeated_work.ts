@@ -4,15 +4,24 @@
  * @module
  */
 
-/** Runs work on a timer, and at once when asked to; who asks during a run gets another. */
+/** Between the beginnings of two runs that notices cause, in milliseconds: a storm of them costs five runs a second. */
+const NOTICE_INTERVAL = 200;
+
+/** Runs work on a timer, soon after a notice, and at once on request. */
 export class RepeatedWork {
   #work: () => Promise<number>;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer fires, by the monotonic clock. */
+  #due = Infinity;
   #running: Promise<void> | undefined;
-  #again = false;
+  /** The run after the one under way, once somebody has requested it. */
+  #next: Promise<void> | undefined;
+  #startedAt = -Infinity;
+  /** Whether a notice came that no run has begun after. */
+  #isNoticed = false;
   #stopped = false;
 
-  /** `work` gives the milliseconds after which it is due again, if nobody asks before; it must not reject. */
+  /** `work` returns the milliseconds after which it is due again, unless requested before; it must not reject. */
   constructor(work: () => Promise<number>) {
     this.#work = work;
   }
@@ -22,11 +31,17 @@ export class RepeatedWork {
     return this.#stopped;
   }
 
-  /** Runs now; resolves when a run that began after this call is complete. */
-  async run(): Promise<void> {
-    if (this.#running !== undefined) this.#again = true;
-    else this.#running = this.#loop().finally(() => this.#running = undefined);
-    await this.#running;
+  /** Runs now, or right after the run under way; resolves when that run is complete, whatever is requested later. */
+  run(): Promise<void> {
+    if (this.#running === undefined) return this.#start();
+    this.#next ??= this.#running.then(() => this.#start());
+    return this.#next;
+  }
+
+  /** Runs soon: notices that come close together share a run. */
+  notice(): void {
+    this.#isNoticed = true;
+    if (this.#running === undefined) this.#schedule(this.#sinceLastRun());
   }
 
   /** Ends the runs; resolves when the one under way is complete. */
@@ -36,14 +51,32 @@ export class RepeatedWork {
     await this.#running;
   }
 
-  async #loop(): Promise<void> {
+  /** How long a notice has to wait. */
+  #sinceLastRun(): number {
+    return Math.max(0, this.#startedAt + NOTICE_INTERVAL - performance.now());
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined;
     clearTimeout(this.#timer);
-    let nextIn: number;
-    do {
-      this.#again = false;
-      if (this.#stopped) return;
-      nextIn = await this.#work();
-    } while (this.#again);
-    if (!this.#stopped) this.#timer = setTimeout(() => this.run(), nextIn);
+    this.#due = Infinity;
+    if (this.#stopped) return Promise.resolve();
+    return this.#running = this.#runOnce();
+  }
+
+  async #runOnce(): Promise<void> {
+    this.#startedAt = performance.now();
+    this.#isNoticed = false;
+    const nextIn = await this.#work();
+    this.#running = undefined;
+    this.#schedule(this.#isNoticed ? Math.min(nextIn, this.#sinceLastRun()) : nextIn);
+  }
+
+  #schedule(ms: number): void {
+    const due = performance.now() + ms;
+    if (this.#stopped || this.#next !== undefined || due >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = setTimeout(() => this.run(), ms);
   }
 }

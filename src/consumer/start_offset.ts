@@ -9,7 +9,7 @@ import type { MessageQueue } from "../message.ts";
 /** Where a group begins that has no offset yet: at the end, at the beginning, or at the first message since a time. */
 export type ConsumeFrom = "last" | "first" | Date;
 
-/** Where positions of queues can be asked for. */
+/** Where positions of queues are read. */
 export interface QueuePositions {
   /** The smallest offset that a queue still holds. */
   minOffset(queue: MessageQueue): Promise<number>;
@@ -21,28 +21,35 @@ export interface QueuePositions {
 
 /** What a start position is computed from. */
 export interface StartOffsetContext {
-  /** What the consumer was told. */
+  /** The consumer's option. */
   readonly consumeFrom: ConsumeFrom;
-  /** Whether the queue appeared while the consumer was running. */
-  readonly isNew: boolean;
   /** Whether the queue holds this group's retries. */
   readonly isRetry: boolean;
+  /** Whether the group had an offset for any other queue of the topic when this member joined: it is not new then. */
+  readonly isKnownGroup: boolean;
+  /**
+   * For a queue that showed up after this member had joined: when it joined, in milliseconds since 1970 by the broker's
+   * clock. Undefined for queues that were there at the join.
+   */
+  readonly joinedAt?: number | undefined;
 }
 
 /**
  * Computes the first offset of a queue for which none is stored.
  *
- * A retry queue starts at 0: it holds what this group sent back. A queue that appeared while we run starts at its
- * beginning: nobody can have read it. Everything else starts where `consumeFrom` says. Source: RebalancePushImpl, but
- * for retry queues with a time, where Java would skip what waits there.
+ * A retry queue starts at 0: it holds what this group has retried. `"first"` and a time mean the same for all queues.
+ * `"last"` is the moment at which the group began: a group that has consumed the topic before lost nothing between its
+ * end and its next start, so a queue without an offset is one that was added meanwhile, and starts at its beginning.
+ * Source of the first two rules: RebalancePushImpl; in the others Java loses messages.
  */
 export async function resolveStartOffset(
   brokers: QueuePositions,
   queue: MessageQueue,
   context: StartOffsetContext,
 ): Promise<number> {
-  if (context.isRetry) return 0;
-  if (context.isNew || context.consumeFrom === "first") return await brokers.minOffset(queue);
-  if (context.consumeFrom === "last") return await brokers.maxOffset(queue);
-  return await brokers.offsetAt(queue, context.consumeFrom.getTime());
+  const { consumeFrom, isRetry, isKnownGroup, joinedAt } = context;
+  if (isRetry) return 0;
+  if (consumeFrom instanceof Date) return await brokers.offsetAt(queue, consumeFrom.getTime());
+  if (consumeFrom === "first" || isKnownGroup) return await brokers.minOffset(queue);
+  return joinedAt === undefined ? await brokers.maxOffset(queue) : await brokers.offsetAt(queue, joinedAt);
 }

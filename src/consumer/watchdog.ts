@@ -9,7 +9,7 @@ import type { OwnedQueue } from "./owned_queue.ts";
 
 /** Between two rounds, in milliseconds. */
 const INTERVAL = 5_000;
-/** How much longer than its longest possible pull a loop may take, in milliseconds. */
+/** How much later than its timeout an answer may be, in milliseconds. */
 const GRACE = 5_000;
 
 /** After this time without an ask, full buffers are told of, in milliseconds. */
@@ -25,12 +25,11 @@ export interface WatchdogContext {
   readonly queues: () => Iterable<OwnedQueue>;
   /** Since when no loop has asked for a batch, by the monotonic clock; undefined while one waits. */
   readonly idleSince: () => number | undefined;
-  /** How long one pull may take, in milliseconds. */
-  readonly pullTimeout: number;
 }
 
 /**
- * Restarts pull loops whose answer is overdue, and those that stand still though there is room.
+ * Restarts pull loops whose answer is overdue, and those that wait for room though there is some. Every other wait has a
+ * reason and an end of its own.
  *
  * Every pull has a timeout, so this never happens; should it, a queue must not stand still until somebody notices.
  */
@@ -57,13 +56,13 @@ export class Watchdog {
 
   /** Looks at all queues once, at the time `now` of the monotonic clock. */
   check(now: number): void {
-    const { queues, events, group, pullTimeout } = this.#context;
+    const { queues, events, group } = this.#context;
     let full = 0;
     for (const owned of queues()) {
       if (owned.state !== "open") continue;
       owned.loop.wake();
-      if (!owned.paused && !owned.loop.isBusy) full++;
-      if (!owned.loop.isBusy || now - owned.loop.since < pullTimeout + GRACE) continue;
+      if (!owned.paused && owned.loop.waitsFor === "room") full++;
+      if (!owned.loop.isOverdue(now, GRACE)) continue;
       const text =
         `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;
       events.emit("warning", "revived", text, { group, queue: owned.queue, broker: owned.queue.broker });

@@ -84,6 +84,11 @@ export interface ConnectionOptions {
   readonly onRequest?: RequestHandler;
   /** How many bytes may wait for a peer that does not read, before it is cut off. @default {Infinity} */
   readonly maxQueuedBytes?: number;
+  /**
+   * Called when requests have timed out and nothing at all was received since the first of them left, and again with
+   * further ones: whoever opened the connection decides. Without it the connection closes then.
+   */
+  readonly onSilent?: (reason: RocketMQError) => void;
 }
 
 /** The wait of those who wait as long as it takes. */
@@ -96,14 +101,16 @@ const LEAST_SILENCE = 1_000;
  * A socket that speaks frames.
  *
  * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been
- * received since the first of them left, a second ago at least, the peer is gone without a word: the connection
- * closes, so that the next request opens another.
+ * received since the first of them left, a second ago at least, the peer may be gone without a word: the connection
+ * closes, so that the next request opens another, unless somebody else decides that.
  */
 export class Connection {
   /** The other side's `host:port`, as it was asked for. */
   readonly address: string;
   /** Our own address on this connection, without port. */
   readonly localHost: string;
+  /** Our own port on this connection. */
+  readonly localPort: number;
   /** Resolves with the reason when the connection is closed, by either side. Never rejects. */
   readonly closed: Promise<RocketMQError>;
   #socket: Socket;
@@ -122,6 +129,7 @@ export class Connection {
   constructor(socket: Socket, address: string = socket.remoteAddress, options: ConnectionOptions = {}) {
     this.address = address;
     this.localHost = socket.localHost;
+    this.localPort = socket.localPort;
     this.#socket = socket;
     this.#options = options;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
@@ -196,9 +204,13 @@ export class Connection {
   }
 
   #lost(cause: unknown): void {
+    this.close(this.#lossBy(cause));
+  }
+
+  #lossBy(cause: unknown): NetworkError {
     const words = cause instanceof Error ? cause.message : String(cause);
     const code = cause instanceof RocketMQError ? cause.code : "CONNECTION_LOST";
-    this.close(new NetworkError(`Lost the connection to ${this.address}: ${words}`, this.address, code, { cause }));
+    return new NetworkError(`Lost the connection to ${this.address}: ${words}`, this.address, code, { cause });
   }
 
   #take(frame: Uint8Array): void {
@@ -297,8 +309,12 @@ export class Connection {
       this.#silentSince = Math.min(this.#silentSince, sentAt);
     }
     if (inVain && now - this.#silentSince >= LEAST_SILENCE) {
-      this.#lost(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
-      return;
+      const reason = this.#lossBy(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
+      if (this.#options.onSilent === undefined) {
+        this.close(reason);
+        return;
+      }
+      this.#options.onSilent(reason);
     }
     if (next < Infinity) this.#watch(next);
   }

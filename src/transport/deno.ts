@@ -93,6 +93,7 @@ function closeQuietly(conn: Deno.Conn): void {
 class DenoSocket implements Socket {
   readonly remoteAddress: string;
   readonly localHost: string;
+  readonly localPort: number;
   #conn: Deno.Conn;
   #closed = false;
 
@@ -100,7 +101,9 @@ class DenoSocket implements Socket {
     this.#conn = conn;
     const remote = conn.remoteAddr as Deno.NetAddr;
     this.remoteAddress = formatAddress(remote.hostname, remote.port);
-    this.localHost = (conn.localAddr as Deno.NetAddr).hostname;
+    const local = conn.localAddr as Deno.NetAddr;
+    this.localHost = local.hostname;
+    this.localPort = local.port;
   }
 
   async receive(onBytes: (bytes: Uint8Array) => void): Promise<void> {

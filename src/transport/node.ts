@@ -66,6 +66,7 @@ export const nodeTransport: Transport = {
 class NodeSocket implements Socket {
   readonly remoteAddress: string;
   readonly localHost: string;
+  readonly localPort: number;
   #socket: net.Socket;
   #closed: Promise<void>;
 
@@ -73,6 +74,7 @@ class NodeSocket implements Socket {
     this.#socket = socket;
     this.remoteAddress = formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0);
     this.localHost = socket.localAddress ?? "127.0.0.1";
+    this.localPort = socket.localPort ?? 0;
     let failure: Error | undefined;
     socket.once("error", (error) => failure = error);
     this.#closed = new Promise((resolve, reject) => {

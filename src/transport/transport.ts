@@ -30,6 +30,8 @@ export interface Socket {
   readonly remoteAddress: string;
   /** Our own address, without port. */
   readonly localHost: string;
+  /** Our own port. */
+  readonly localPort: number;
   /**
    * Hands every piece of bytes to `onBytes` as it arrives, until the other side ends the stream (resolves) or the
    * connection breaks (rejects). The bytes are valid during the call only: the buffer is used again.

@@ -205,6 +205,26 @@ export interface ConnectionBody {
   readonly version: number;
 }
 
+/** From when to when queues hold messages, and how far a group is. Source: QueryConsumeTimeSpanBody. */
+export interface TimeSpanBody {
+  /** One entry for each queue, in no order. */
+  readonly consumeTimeSpanSet?: readonly TimeSpan[];
+}
+
+/** The times of one queue, in milliseconds. Source: QueueTimeSpan. */
+export interface TimeSpan {
+  /** The queue. */
+  readonly messageQueue: QueueName;
+  /** When its oldest message was stored. */
+  readonly minTimeStamp: number;
+  /** When its newest message was stored. */
+  readonly maxTimeStamp: number;
+  /** When the message was stored that the group consumed last. */
+  readonly consumeTimeStamp: number;
+  /** How old the group's next message is; of a group without an offset, the broker's time and 1 ms. */
+  readonly delayTime: number;
+}
+
 /** Who is in a group. Source: ConsumerConnection. */
 export interface ConsumerConnection {
   /** The connections, in no order. */

@@ -268,6 +268,16 @@ export const getMinOffset = {
   answer: { offset: "long" },
 } as const satisfies RequestSpec;
 
+/** Asks from when to when messages are stored, and how far a group is. Source: QueryConsumeTimeSpanRequestHeader. */
+export const queryTimeSpan = {
+  name: "QueryTimeSpan",
+  code: 303,
+  about: "Reads the times of a topic's oldest and newest messages; of a group without offsets, the broker's own time.",
+  header: { topic: "text", group: "text" },
+  answer: {},
+  bodies: ["none", "TimeSpanBody"],
+} as const satisfies RequestSpec;
+
 /** Tells a broker who we are and what we subscribe. Source: HeartbeatRequestHeader, HeartbeatData. */
 export const heartbeat = {
   name: "Heartbeat",
@@ -496,6 +506,7 @@ export const requests: readonly RequestSpec[] = [
   searchOffsetByTimestamp,
   getMaxOffset,
   getMinOffset,
+  queryTimeSpan,
   heartbeat,
   unregisterClient,
   getConsumerList,

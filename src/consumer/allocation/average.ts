@@ -18,8 +18,9 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
 export function average(): AllocationStrategy {
   return {
     name: "AVG",
-    allocate({ clientId, queues, members }: AllocationContext): readonly MessageQueue[] {
-      const index = members.indexOf(clientId);
+    allocate(
+      { clientId, queues, members, index = members.indexOf(clientId) }: AllocationContext,
+    ): readonly MessageQueue[] {
       const extra = queues.length % members.length;
       const base = Math.floor(queues.length / members.length);
       const start = index * base + Math.min(index, extra);

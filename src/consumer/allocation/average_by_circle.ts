@@ -18,8 +18,9 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
 export function averageByCircle(): AllocationStrategy {
   return {
     name: "AVG_BY_CIRCLE",
-    allocate({ clientId, queues, members }: AllocationContext): readonly MessageQueue[] {
-      const index = members.indexOf(clientId);
+    allocate(
+      { clientId, queues, members, index = members.indexOf(clientId) }: AllocationContext,
+    ): readonly MessageQueue[] {
       if (index < 0) return [];
       const ours: MessageQueue[] = [];
       for (let at = index; at < queues.length; at += members.length) ours.push(queues[at]!);

@@ -25,8 +25,9 @@ export function machineRoom(rooms: readonly string[]): AllocationStrategy {
   const wanted = checkRooms(rooms);
   return {
     name: "MACHINE_ROOM",
-    allocate({ clientId, queues, members }: AllocationContext): readonly MessageQueue[] {
-      const index = members.indexOf(clientId);
+    allocate(
+      { clientId, queues, members, index = members.indexOf(clientId) }: AllocationContext,
+    ): readonly MessageQueue[] {
       if (index < 0) return [];
       const inside = queues.filter(({ broker }) => wanted.has(roomOf(broker)));
       const base = Math.floor(inside.length / members.length);

@@ -59,17 +59,25 @@ export function machineRoomNearby(options: MachineRoomNearbyOptions): Allocation
   return {
     name: `MACHINE_ROOM_NEARBY-${inner.name}`,
     allocate(context: AllocationContext): readonly MessageQueue[] {
-      const { clientId, queues, members } = context;
+      const { clientId, queues, members, index = members.indexOf(clientId) } = context;
       if (queues.length === 0 || !members.includes(clientId)) return [];
       const queuesIn = groupBy(queues, (queue) => roomOfQueue(resolver, queue));
       const membersIn = groupBy(members, (member) => roomOfClient(resolver, member));
       const near = roomOfClient(resolver, clientId);
       const abandoned = [...queuesIn.keys()].filter((room) => !membersIn.has(room)).sort();
-      return [near, ...abandoned].filter((room) => queuesIn.has(room)).flatMap((room) =>
-        inner.allocate({ ...context, queues: queuesIn.get(room) ?? [], members: membersIn.get(room) ?? members })
-      );
+      return [near, ...abandoned].filter((room) => queuesIn.has(room)).flatMap((room) => {
+        const inRoom = { ...context, queues: queuesIn.get(room) ?? [], members: membersIn.get(room) ?? members };
+        return inner.allocate({ ...inRoom, index: sameEntry(members, index, inRoom.members) });
+      });
     },
   };
+}
+
+/** Where the entry `index` of `members` stands in `some`, which has all entries of its id. */
+function sameEntry(members: readonly string[], index: number, some: readonly string[]): number {
+  const id = members[index];
+  let left = members.slice(0, index).filter((member) => member === id).length;
+  return some.findIndex((member) => member === id && left-- === 0);
 }
 
 function checkOptions(options: MachineRoomNearbyOptions): Required<MachineRoomNearbyOptions> {

@@ -18,10 +18,17 @@ export interface AllocationContext {
    */
   readonly queues: readonly MessageQueue[];
   /**
-   * The client ids of the group, sorted as Java sorts text. An id stands here twice for a while when its client has
-   * connected anew and the broker has not noticed the end of the connection before.
+   * The client ids of the group, sorted as Java sorts text. An id stands here several times for up to two minutes when
+   * its client has connected anew and the broker still lists the connections before.
    */
   readonly members: readonly string[];
+  /**
+   * Which entry of `members` the share is asked for: each that bears our id is asked for, and we get the shares of them
+   * all. `members[index]` is `clientId`.
+   *
+   * @default {members.indexOf(clientId)}
+   */
+  readonly index?: number;
 }
 
 /**
@@ -35,7 +42,7 @@ export interface AllocationContext {
  * - Decide from the context alone, or from what all members know alike: no clock, no random numbers, no state.
  * - Give queues of `context.queues` only, the retry topic's as well: who never takes those never sees a retry.
  * - Nothing else happens while it runs, so it must not take long. If it throws, the consumer keeps its queues for three
- *   runs, a second apart, then lets those of this topic go and says so.
+ *   runs, a second apart, then releases those of this topic and says so.
  * - All members of the group must use the same strategy, those in Java included.
  *
  * @example The first member takes everything, the others stand by
@@ -56,7 +63,7 @@ export interface AllocationContext {
 export interface AllocationStrategy {
   /** Its name, as Java knows it: `AVG`. */
   readonly name: string;
-  /** The queues of the member with `context.clientId`. */
+  /** The queues of the entry `context.index` of `context.members`, which bears `context.clientId`. */
   allocate(context: AllocationContext): readonly MessageQueue[];
 }
 

@@ -46,8 +46,9 @@ export class TopicReader<T = unknown> implements Reader<T> {
   #offsets = new MemoryOffsetStore(); // commit() alone stores anything
   #assignment: Assignment<T>;
   #watchdog: Watchdog;
-  /** The queues that were there at the first look: others are new. */
+  /** The queues that were there when the reader was opened, and when that was: others showed up later. */
   #first = new Set<string>();
+  #openedAt = Date.now();
   #unwatch: () => void = () => {};
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -58,7 +59,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
     this.topic = topic;
     this.#cluster = cluster;
     this.#options = options;
-    this.#brokers = new BrokerClient(cluster);
+    this.#brokers = new BrokerClient(cluster, options.consumer.group);
     // The pulls make the group known: there is nobody to introduce.
     const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
     this.#committed = new BrokerOffsetStore(store);
@@ -79,7 +80,6 @@ export class TopicReader<T = unknown> implements Reader<T> {
       events,
       queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
       idleSince: () => undefined, // a reader that nobody asks is no fault
-      pullTimeout: puller.timeout,
     });
   }
 
@@ -186,7 +186,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
     const gained = wanted.filter((queue) => !held.has(queueKey(queue)));
     const lost = this.queues.filter((queue) => !keys.has(queueKey(queue)));
     if (gained.length + lost.length === 0) return;
-    const gains = gained.map((queue) => ({ queue, isNew: !this.#first.has(queueKey(queue)), shared: false }));
+    const gains = gained.map((queue) => ({ queue, shared: false }));
     await this.#assignment.change(gains, lost, "the queue is in the topic's route no more");
   }
 
@@ -198,7 +198,8 @@ export class TopicReader<T = unknown> implements Reader<T> {
       brokers: this.#brokers,
       puller,
       offsets: this.#offsets,
-      startOffset: (queue, { isNew }) => this.#startOffset(queue, isNew),
+      autoCommit: false,
+      startOffset: (queue) => this.#startOffset(queue),
       limits: new FlowLimits(consumer),
       offer: (owned) => this.#dispatcher.offer(owned),
       arrived: (owned, receivedAt) => this.#dispatcher.arrived(owned, receivedAt),
@@ -207,9 +208,14 @@ export class TopicReader<T = unknown> implements Reader<T> {
     });
   }
 
-  async #startOffset(queue: MessageQueue, isNew: boolean): Promise<number> {
+  /** A number is a place in the queues that were there: one that shows up later is read from its beginning. */
+  async #startOffset(queue: MessageQueue): Promise<number> {
     const { from } = this.#options;
-    if (isNew) return await this.#brokers.minOffset(queue);
+    const isLater = !this.#first.has(queueKey(queue));
+    if (isLater && from === "latest") {
+      return await this.#brokers.offsetAt(queue, this.#openedAt + await this.#brokers.clockSkew(queue));
+    }
+    if (isLater && typeof from === "number") return await this.#brokers.minOffset(queue);
     if (from !== "committed") return await resolvePosition(this.#brokers, queue, from);
     return await this.#committed.read(queue, "store") ?? await this.#brokers.minOffset(queue);
   }

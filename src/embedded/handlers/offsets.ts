@@ -12,12 +12,16 @@ import {
   getMaxOffset,
   getMinOffset,
   queryConsumerOffset,
+  queryTimeSpan,
   searchOffsetByTimestamp,
   updateConsumerOffset,
 } from "../../wire/requests.ts";
+import type { TimeSpan } from "../../wire/bodies.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue } from "../queue.ts";
 import { accept, acceptWith, refuse, type Route, route } from "../routes.ts";
+
+const encoder = new TextEncoder();
 
 /** The requests about offsets. */
 export function offsetRoutes(parts: Parts): Route[] {
@@ -30,6 +34,7 @@ export function offsetRoutes(parts: Parts): Route[] {
       const offset = queue === undefined ? 0 : search(queue, timestamp, command.fields.boundaryType, isV5(parts));
       return acceptWith(searchOffsetByTimestamp.answer, { offset });
     }),
+    route(queryTimeSpan, ({ topic, group }) => timeSpan(parts, topic, group)),
     route(
       getMaxOffset,
       ({ topic, queueId }) => acceptWith(getMaxOffset.answer, { offset: store.find(topic, queueId)?.maxOffset ?? 0 }),
@@ -44,6 +49,28 @@ export function offsetRoutes(parts: Parts): Route[] {
 function search(queue: Queue, timestamp: number, boundaryType: string | undefined, isV5: boolean): number {
   if (!isV5) return queue.nearestOffsetAt(timestamp);
   return boundaryType?.toLowerCase() === "upper" ? queue.lastOffsetAt(timestamp) : queue.offsetAt(timestamp);
+}
+
+/** Queues that hold nothing are left out. Source: AdminBrokerProcessor `queryConsumeTimeSpan`. */
+function timeSpan({ topics, store, offsets, options: { brokerName } }: Parts, topic: string, group: string): Reply {
+  const config = topics.get(topic);
+  if (config === undefined) return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic ${topic} not exist`);
+  const now = Date.now();
+  const spans = Array.from({ length: config.readQueues }, (_, queueId): TimeSpan[] => {
+    const queue = store.find(topic, queueId);
+    const [oldest, newest] = [queue?.at(queue.minOffset), queue?.at(queue.maxOffset - 1)];
+    if (oldest === undefined || newest === undefined) return [];
+    const next = offsets.get(group, topic, queueId) ?? -1;
+    const last = next > 0 ? queue?.at(next - 1) : oldest;
+    return [{
+      messageQueue: { topic, brokerName, queueId },
+      minTimeStamp: oldest.storedAt,
+      maxTimeStamp: newest.storedAt,
+      consumeTimeStamp: last?.storedAt ?? -1,
+      delayTime: now - (queue?.at(next)?.storedAt ?? -1),
+    }];
+  });
+  return { ...accept(), body: encoder.encode(JSON.stringify({ consumeTimeSpanSet: spans.flat() })) };
 }
 
 /** Without a commit the answer is 0 if the queue's first message is still there: everything is still to be read. */
