@@ -63,7 +63,7 @@ export class BatchSender {
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, lanes.length) }, sendLanes));
     if (failures.length === 0) return receipts as SendReceipt[];
     options.signal?.throwIfAborted();
-    throw new SendBatchError(receipts, failures[0]);
+    throw new SendBatchError(receipts, failures);
   }
 
   async #sendPortion(

@@ -167,8 +167,8 @@ function isRefusedAsBatch(error: unknown): boolean {
 /** An error of many sends as the error of one of them. */
 function ownCopy(error: unknown): unknown {
   if (!(error instanceof ProducerError)) return error;
-  const { message, code, retriable, cause } = error;
-  return new ProducerError(message, { code, retriable, cause });
+  const { message, code, retriable, cause, maybeStored } = error;
+  return new ProducerError(message, { code, retriable, cause, maybeStored });
 }
 
 function tooLate({ message: { topic }, deadline: { timeout } }: GatheredSend): ProducerError {
