@@ -70,13 +70,15 @@ export abstract class OpenCall implements Call {
   /** The request's body. */
   readonly body: Uint8Array | BodyWriter | undefined;
   /** Milliseconds for the whole call, connecting included. */
-  readonly timeout: number;
+  timeout: number;
   /** When that is, by the monotonic clock. */
-  readonly deadline: number;
+  deadline: number;
   /** Ends the call early, with the signal's reason. */
   readonly signal: AbortSignal | undefined;
   /** Hears why there is no answer. */
   readonly failed: (reason: unknown) => void;
+  /** Whether the server may have received the request. */
+  hasLeft = false;
 
   /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
   constructor(
@@ -112,7 +114,7 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   #answered: (answer: Answer<S>) => void;
   #connection: Connection | undefined;
   #target: CallTarget | undefined;
-  #wasSentAway = false;
+  #wasRefused = false;
 
   /** Makes a call that has not begun. */
   constructor(
@@ -131,14 +133,16 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   override sendOver(connection: Connection, target: CallTarget): void {
     this.#connection = connection;
     this.#target = target;
+    this.hasLeft = true;
     connection.start(this);
   }
 
   override answered(answer: Command): void {
-    // A broker that shuts down asks us to come again over another connection. Source: NettyRemotingAbstract.
-    if (answer.code === ResponseCode.GO_AWAY && !this.#wasSentAway) {
-      this.#wasSentAway = true;
-      queueMicrotask(() => this.#comeAgain()); // once all have been told who are told by the same bytes
+    // A broker that shuts down refuses requests over its old connections. Source: NettyRemotingAbstract.
+    if (answer.code === ResponseCode.GO_AWAY && !this.#wasRefused) {
+      this.#wasRefused = true;
+      this.hasLeft = false;
+      this.#target!.begin(this);
       return;
     }
     let read: Answer<S>;
@@ -151,11 +155,6 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
     this.#answered(read);
   }
 
-  #comeAgain(): void {
-    this.#connection!.close();
-    this.#target!.begin(this);
-  }
-
   #read({ code, fields, body, version, remark = "" }: Command): Answer<S> {
     const { name, answer } = this.#spec;
     if (code !== ResponseCode.SUCCESS && !this.#accept.includes(code)) {
@@ -166,6 +165,52 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   }
 }
 
+/** How long a {@linkcode PatientCall} waits, and what it reports before its end. */
+export interface PatientCallOptions extends PreparedCallOptions {
+  /** When a late answer has no use any more, by the monotonic clock; not before `deadline`. */
+  readonly end: number;
+  /** Is called at `deadline`, if the request has left and has no answer, and there is time until `end`. */
+  readonly overdue: () => void;
+}
+
+/**
+ * A call with a deadline at which its caller may do something else, and an end until which a late answer still counts.
+ * What has not left by the deadline fails then, and never leaves.
+ */
+export class PatientCall<S extends RequestSpec> extends AnsweredCall<S> {
+  #end: number;
+  #overdue: () => void;
+
+  /** Makes a call that has not begun. */
+  constructor(
+    spec: S,
+    fields: string | BinaryFields,
+    options: PatientCallOptions,
+    answered: (answer: Answer<S>) => void,
+    failed: (reason: unknown) => void,
+  ) {
+    super(spec, fields, options, answered, failed);
+    this.#end = options.end;
+    this.#overdue = options.overdue;
+  }
+
+  /** Waits until the end, once. */
+  prolong(): boolean {
+    const more = this.#end - this.deadline;
+    if (more <= 0) return false;
+    this.deadline += more;
+    this.timeout += more;
+    queueMicrotask(this.#overdue); // the connection is still looking at its waits
+    return true;
+  }
+}
+
+/** How long a {@linkcode OnewayCall} waits. */
+export interface OnewayCallOptions extends PreparedCallOptions {
+  /** When what has left must have been written, by the monotonic clock; not before `deadline`. @default {deadline} */
+  readonly end?: number;
+}
+
 /**
  * A call that nobody answers: it is over when its bytes have been handed to the system. It fails if no connection can
  * be opened, if that breaks before the bytes are gone, or if the other side does not take them in time.
@@ -173,28 +218,40 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
 export class OnewayCall extends OpenCall {
   #handed: () => void;
   #served: Wait | undefined;
+  #more: number;
 
   /**
    * Makes a call that has not begun.
    *
+   * @param options what has not left by the deadline never leaves; what has left has until the `end` to be written
    * @param onServed asks for an answer all the same, and hears when it is there, or will not come
    */
   constructor(
     spec: RequestSpec,
     fields: string | BinaryFields,
-    options: PreparedCallOptions,
+    options: OnewayCallOptions,
     handed: () => void,
     failed: (reason: unknown) => void,
     onServed?: () => void,
   ) {
     super(spec, fields, options, failed);
     this.#handed = handed;
+    this.#more = (options.end ?? this.deadline) - this.deadline;
     if (onServed === undefined) return;
-    const { name, timeout, deadline } = this;
-    this.#served = { name, timeout, deadline, answered: onServed, failed: onServed };
+    const timeout = this.timeout + this.#more;
+    this.#served = {
+      name: this.name,
+      timeout,
+      deadline: this.deadline + this.#more,
+      answered: onServed,
+      failed: onServed,
+    };
   }
 
   override sendOver(connection: Connection): void {
+    this.hasLeft = true;
+    this.timeout += this.#more;
+    this.deadline += this.#more;
     connection.hand(this, this.#served);
   }
 

@@ -12,6 +12,7 @@ import type { TlsOptions, Transport } from "../transport/transport.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
 import { headerJson, type HeaderOf } from "../wire/fields.ts";
 import { getMinOffset, type RequestSpec } from "../wire/requests.ts";
+import { BrokerHealth } from "./broker_health.ts";
 import { newClientId } from "./client_id.ts";
 import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -76,6 +77,8 @@ export class Cluster {
   readonly routes: Routes;
   /** The heartbeats. */
   readonly membership: Membership;
+  /** Which brokers producers should avoid for now. */
+  readonly health = new BrokerHealth();
   /** Unique per client: brokers tell members of a group apart by it. */
   readonly clientId: string;
   #users = new Set<ClusterUser>();
@@ -281,6 +284,7 @@ export class Cluster {
   async #reintroduce(endpoint: Endpoint, name: string, signal: AbortSignal): Promise<boolean> {
     try {
       await this.membership.beatTo(endpoint);
+      this.health.answered(name, 0);
       if (signal.aborted) return true;
       for (const watcher of this.#watchers) watcher.onBrokerBack(name);
       return true;

@@ -52,7 +52,9 @@ export class Endpoint {
   /** The address as the user or the route names it. */
   readonly address: string;
   #options: EndpointOptions;
+  /** The newest; older ones may still be drained. */
   #connection: Connection | undefined;
+  #connections = new Set<Connection>();
   #connecting: Promise<Connection> | undefined;
   #hadConnection = false;
   #failures = 0;
@@ -116,7 +118,7 @@ export class Endpoint {
   /** Closes the connection and fails what waits on it; later calls fail. */
   close(): void {
     this.#closing.abort(new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST"));
-    this.#connection?.close();
+    for (const connection of this.#connections) connection.close();
   }
 
   /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
@@ -179,8 +181,11 @@ export class Endpoint {
     const again = this.#hadConnection || this.#failures > 0;
     const openedAt = performance.now();
     this.#connection = connection;
+    this.#connections.add(connection);
     this.#hadConnection = true;
     connection.closed.then((reason) => {
+      this.#connections.delete(connection);
+      if (connection !== this.#connection) return; // a drained one, whose place another has taken
       // A peer that accepts and hangs up at once must not be called in a tight loop.
       if (performance.now() - openedAt > LONGEST_BACKOFF) this.#failures = 0;
       this.#backOff();

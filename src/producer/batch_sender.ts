@@ -18,6 +18,8 @@ import type { CheckedSendOptions } from "./send_options.ts";
 
 /** How many requests of one batch are on their way at the same time. */
 const CONCURRENCY = 8;
+/** The largest request in bytes: a broker stores it in little time, and what is on its way is bounded. */
+const LARGEST_REQUEST = 1024 * 1024;
 /** How many problems an error names: of ten thousand messages all may have the same. */
 const MAX_PROBLEMS = 20;
 /** Sends batches of one producer. */
@@ -36,7 +38,8 @@ export class BatchSender {
   /**
    * Sends messages; the receipts stand in their order.
    *
-   * After the first request that fails no other one is begun.
+   * A request has at most 1 MiB, 8 are on their way at a time, and the time of each begins when it does. After the first
+   * one that fails no other is begun.
    *
    * @throws {ValidationError} if a message is not allowed: nothing was sent then
    * @throws {SendBatchError} if messages could not be sent; the signal's reason when it aborts
@@ -44,7 +47,7 @@ export class BatchSender {
   async send(messages: readonly OutgoingMessage[], options: CheckedSendOptions): Promise<SendReceipt[]> {
     const encoded = this.#encode(messages, options);
     const inOrder = options.queue !== undefined || options.orderingKey !== undefined;
-    const lanes = lanesOf(divide(encoded, this.#maxMessageSize), inOrder);
+    const lanes = lanesOf(divide(encoded, Math.min(LARGEST_REQUEST, this.#maxMessageSize)), inOrder);
     const receipts = new Array<SendReceipt | undefined>(messages.length).fill(undefined);
     const failures: unknown[] = [];
     const work = lanes.values();
@@ -63,7 +66,7 @@ export class BatchSender {
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, lanes.length) }, sendLanes));
     if (failures.length === 0) return receipts as SendReceipt[];
     options.signal?.throwIfAborted();
-    throw new SendBatchError(receipts, failures[0]);
+    throw new SendBatchError(receipts, failures);
   }
 
   async #sendPortion(

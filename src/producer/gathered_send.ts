@@ -22,6 +22,8 @@ export class GatheredSend implements Expiring {
   readonly deadline: Deadline;
   /** Whether it can share a request. */
   readonly fits: boolean;
+  /** Whether the request that it is in has been begun. */
+  hasBegun = false;
   /** What the caller waits for. */
   readonly receipt: Promise<SendReceipt>;
   #resolve!: (receipt: SendReceipt) => void;

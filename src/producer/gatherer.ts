@@ -123,13 +123,23 @@ export class Gatherer {
   async #deliver(sends: readonly GatheredSend[], queue: MessageQueue | undefined): Promise<void> {
     if (sends.length === 1) return await this.#deliverAlone(sends[0]!);
     const messages = sends.map(({ message }) => message);
+    const deadline = latest(sends);
+    this.#begin(sends, deadline);
     try {
       const parcel = batchOf(messages[0]!.topic, messages);
-      const receipts = receiptsOf(await this.#delivery.deliver(parcel, { queue }, latest(sends)), messages);
+      const receipts = receiptsOf(await this.#delivery.deliver(parcel, { queue }, deadline), messages);
       for (let i = 0; i < sends.length; i++) sends[i]!.resolve(receipts[i]!);
     } catch (error) {
       if (isRefusedAsBatch(error)) await this.#deliverEach(sends, queue !== undefined);
       else for (const send of sends) send.reject(ownCopy(error));
+    }
+  }
+
+  /** Who has as much time as the request needs no watch: the request ends by itself, and knows why. */
+  #begin(sends: readonly GatheredSend[], { end }: Deadline): void {
+    for (const send of sends) {
+      send.hasBegun = true;
+      if (send.deadline.end >= end) this.#expiry.delete(send);
     }
   }
 
@@ -142,6 +152,7 @@ export class Gatherer {
   async #deliverAlone(send: GatheredSend): Promise<void> {
     const { message, placement, deadline } = send;
     if (send.isSettled) return;
+    this.#begin([send], deadline);
     try {
       send.resolve(receiptOf(await this.#delivery.deliver(message, placement, deadline), message.messageId));
     } catch (error) {
@@ -167,13 +178,15 @@ function isRefusedAsBatch(error: unknown): boolean {
 /** An error of many sends as the error of one of them. */
 function ownCopy(error: unknown): unknown {
   if (!(error instanceof ProducerError)) return error;
-  const { message, code, retriable, cause } = error;
-  return new ProducerError(message, { code, retriable, cause });
+  const { message, code, retriable, cause, maybeStored } = error;
+  return new ProducerError(message, { code, retriable, cause, maybeStored });
 }
 
-function tooLate({ message: { topic }, deadline: { timeout } }: GatheredSend): ProducerError {
+function tooLate({ message: { topic }, deadline: { timeout }, hasBegun: maybeStored }: GatheredSend): ProducerError {
   const cause = new TimeoutError(`send to topic "${topic}" together with others`, timeout);
-  const text = `Cannot send to topic "${topic}" within ${timeout} ms: its request, or one before it, has no answer; ` +
-    "the message may be stored all the same";
-  return new ProducerError(text, { code: "SEND_TIMEOUT", retriable: true, cause });
+  const words = maybeStored
+    ? "the request that it shares has no answer; the message may be stored all the same"
+    : "the requests before it, or the topic's route, took all the time; nothing of it was sent";
+  const text = `Cannot send to topic "${topic}" within ${timeout} ms: ${words}`;
+  return new ProducerError(text, { code: "SEND_TIMEOUT", retriable: true, cause, maybeStored });
 }

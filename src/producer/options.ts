@@ -27,13 +27,15 @@ export interface ProducerOptions {
    */
   group?: string;
   /**
-   * How long one send may take, its retries included, 1 to 600 000 ms. In a batch it counts for each request.
+   * How long one send may take over all its attempts, 1 to 600 000 ms; in a batch, each request. An outage that is
+   * shorter fails no send.
    *
    * @default {3_000}
    */
   sendTimeout?: number;
   /**
-   * How often a send that failed is tried again within `sendTimeout`, 0 to 100: on another broker, if there is one.
+   * How many answers with an error may be followed by another attempt, 0 to 100: on another broker, if there is one.
+   * Attempts that no broker answers, or that one has no room for, do not count: they go on until `sendTimeout`.
    *
    * @default {2}
    */

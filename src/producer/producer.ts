@@ -29,8 +29,10 @@ export interface Producer {
   /**
    * Sends a message; resolves when a broker has stored it.
    *
-   * A send that fails is tried again on other brokers with the same unique key, as often as `retries` says and the
-   * time allows. The message is stored at least once: if an answer is lost, there may be two of it with one key. With
+   * An attempt that fails, or has no answer in its part of the time, is followed by another, on another broker if there
+   * is one, with the same unique key. `retries` bounds those that brokers answer with an error; while none answers, or
+   * all are busy, there are attempts until the time is over. The message is stored at least once: if an answer is lost,
+   * there may be two of it with one key. With
    * `orderingKey` or `queue` all attempts go to the same queue, and there is another one only if it is certain that
    * nothing was stored: order is not at risk, and the caller decides about duplicates.
    *
@@ -38,7 +40,8 @@ export interface Producer {
    *
    * @throws {ValidationError} if the message or an option is not allowed: nothing was sent then
    * @throws {ProducerError} if it could not be sent, with the last error as its cause. `code` is `SEND_FAILED`,
-   *   `SEND_TIMEOUT`, `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, `ROUTE_NOT_AVAILABLE` or `PRODUCER_CLOSED`
+   *   `SEND_TIMEOUT`, `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, `ROUTE_NOT_AVAILABLE` or `PRODUCER_CLOSED`;
+   *   `maybeStored` says whether the message may be stored all the same
    */
   send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt>;
   /**
@@ -55,7 +58,8 @@ export interface Producer {
   /**
    * Sends messages in few requests; resolves with their receipts, in their order, when all are stored.
    *
-   * There is a request for each topic, and more where `maxMessageSize` is reached; each goes to a queue of its own,
+   * There is a request for each topic, and more where 1 MiB or `maxMessageSize` is reached; each goes to a queue of its
+   * own and has the time of a send,
    * with `orderingKey` or `queue` one after the other to that one. A request is retried as a single message is. Bodies
    * are not packed.
    *

@@ -63,7 +63,7 @@ export class PublishRoutes {
     if (route !== undefined) {
       this.#expected.delete(topic);
       if (route.writeQueues.length > 0) return route.writeQueues;
-      throw noWritableQueue(topic);
+      throw noWritableQueue(route);
     }
     const model = await ask(topic, this.#routes.get(AUTO_CREATE_TOPIC), deadline);
     const queues = queuesOfNewTopic(topic, model);
@@ -115,10 +115,14 @@ function topicNotFound(topic: string): ProducerError {
   );
 }
 
-function noWritableQueue(topic: string): ProducerError {
-  return new ProducerError(
-    `Cannot send to topic "${topic}": none of its queues can be written; either its permission does not allow it, or ` +
-      "no broker that has it has a master at the moment",
-    { code: "NO_WRITABLE_QUEUE", retriable: true },
-  );
+/** Only a missing master is something to wait for. */
+function noWritableQueue({ topic, brokers }: TopicRoute): ProducerError {
+  const waitsForMaster = brokers.size === 0 || [...brokers.values()].some((addresses) => !addresses.has(0));
+  const reason = waitsForMaster
+    ? "a broker that has it has no master at the moment"
+    : "its permission does not allow it; ask for the permission to write it";
+  return new ProducerError(`Cannot send to topic "${topic}": none of its queues can be written: ${reason}`, {
+    code: "NO_WRITABLE_QUEUE",
+    retriable: waitsForMaster,
+  });
 }

@@ -19,14 +19,16 @@ export class SendBatchError extends ProducerError {
    */
   readonly unsent: readonly number[];
 
-  /** Makes the error from what is known of each message, and the first error. */
-  constructor(receipts: readonly (SendReceipt | undefined)[], cause: unknown) {
+  /** Makes the error from what is known of each message, and the errors of the requests, the first one first. */
+  constructor(receipts: readonly (SendReceipt | undefined)[], failures: readonly unknown[]) {
+    const cause = failures[0];
+    const maybeStored = failures.some((failure) => !(failure instanceof ProducerError) || failure.maybeStored);
     const unsent = receipts.flatMap((receipt, place) => receipt === undefined ? [place] : []);
     const words = cause instanceof Error ? cause.message : String(cause);
     super(
       `Cannot send a whole batch: ${receipts.length - unsent.length} of ${receipts.length} messages are stored, ` +
         `${unsent.length} are not known to be (see receipts and unsent): ${words}`,
-      { code: "BATCH_NOT_SENT", retriable: cause instanceof RocketMQError && cause.retriable, cause },
+      { code: "BATCH_NOT_SENT", retriable: cause instanceof RocketMQError && cause.retriable, cause, maybeStored },
     );
     this.receipts = receipts;
     this.unsent = unsent;

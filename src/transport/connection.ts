@@ -58,6 +58,11 @@ export interface Wait {
   failed(reason: unknown): void;
   /** Ends the wait early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Called when the deadline is over: a wait that still has a use for a late answer sets itself a later deadline, and
+   * returns true. It must not begin or end other waits before it returns.
+   */
+  prolong?(): boolean;
 }
 
 /** A request and who waits for it: what a promise would be for, at a third of the cost. */
@@ -96,6 +101,8 @@ const ENDLESS: RequestWait = { timeout: Infinity };
 
 /** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
 const LEAST_SILENCE = 1_000;
+/** The same where all that are overdue still wait: a late answer is worth more than a new connection. */
+const LONG_SILENCE = 3_000;
 
 /**
  * A socket that speaks frames.
@@ -103,6 +110,9 @@ const LEAST_SILENCE = 1_000;
  * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been
  * received since the first of them left, a second ago at least, the peer may be gone without a word: the connection
  * closes, so that the next request opens another, unless somebody else decides that.
+ *
+ * A server that answers GO_AWAY takes no more requests over this connection, but still answers those that it has: the
+ * connection is drained. It is no longer open, and closes when its last wait has ended. Source: NettyRemotingClient.
  */
 export class Connection {
   /** The other side's `host:port`, as it was asked for. */
@@ -120,6 +130,7 @@ export class Connection {
   #lastReceived = performance.now();
   /** When the first request left that timed out, with nothing received since. */
   #silentSince = Infinity;
+  #isDraining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = Infinity;
   #closeReason: RocketMQError | undefined;
@@ -137,9 +148,9 @@ export class Connection {
     this.#receive();
   }
 
-  /** Whether requests can be sent. */
+  /** Whether new requests should be sent over it. */
   get isOpen(): boolean {
-    return this.#closeReason === undefined;
+    return this.#closeReason === undefined && !this.#isDraining;
   }
 
   /** When something was received last, by the monotonic clock; what it brought is handled in the same turn. */
@@ -173,7 +184,10 @@ export class Connection {
     if (served !== undefined) this.#await(opaque, served);
     const stand = this.#waits.next(); // never sent: it stands for the wait among those for answers
     this.#await(stand, call);
-    this.#writes.onWritten(() => this.#waits.take(stand)?.answered(WRITTEN));
+    this.#writes.onWritten(() => {
+      this.#waits.take(stand)?.answered(WRITTEN);
+      this.#closeIfDrained();
+    });
   }
 
   /** Closes the connection; requests that wait for an answer fail with `reason`. */
@@ -220,7 +234,13 @@ export class Connection {
       this.#serve(command);
       return;
     }
+    if (command.code === ResponseCode.GO_AWAY) this.#isDraining = true;
     this.#waits.take(command.opaque)?.answered(command);
+    this.#closeIfDrained();
+  }
+
+  #closeIfDrained(): void {
+    if (this.#isDraining && this.#waits.size === 0) this.#lost("it asked for another connection");
   }
 
   async #serve(request: Command): Promise<void> {
@@ -245,7 +265,7 @@ export class Connection {
   #send(call: Call, opaque: number, flag: number): boolean {
     const { signal, code, fields, body, version } = call;
     let reason: unknown = signal?.aborted ? signal.reason : undefined;
-    if (reason === undefined && this.isOpen) {
+    if (reason === undefined && this.#closeReason === undefined) {
       try {
         this.#writes.push({ code, opaque, flag, fields, body, version });
       } catch (error) {
@@ -263,16 +283,22 @@ export class Connection {
   }
 
   #abortable(opaque: number, wait: Wait, signal: AbortSignal): Wait {
-    const { name, timeout, deadline } = wait;
     const abort = () => {
-      if (this.#waits.take(opaque) !== undefined) wait.failed(signal.reason);
+      if (this.#waits.take(opaque) === undefined) return;
+      wait.failed(signal.reason);
+      this.#closeIfDrained();
     };
     const settled = () => signal.removeEventListener("abort", abort);
     signal.addEventListener("abort", abort, { once: true });
     return {
-      name,
-      timeout,
-      deadline,
+      name: wait.name,
+      get timeout() {
+        return wait.timeout;
+      },
+      get deadline() {
+        return wait.deadline;
+      },
+      prolong: () => wait.prolong?.() ?? false,
       answered(answer) {
         settled();
         wait.answered(answer);
@@ -296,19 +322,21 @@ export class Connection {
     this.#timerDue = Infinity;
     const now = performance.now();
     let next = Infinity;
-    const late = this.#waits.takeAll(({ deadline }) => {
-      if (deadline > now) next = Math.min(next, deadline);
-      return deadline <= now;
+    let enough = Infinity;
+    const late = this.#waits.takeAll((wait) => {
+      const { deadline, timeout } = wait;
+      const isLate = deadline <= now && !wait.prolong?.();
+      if (deadline <= now && this.#lastReceived < deadline - timeout) {
+        this.#silentSince = Math.min(this.#silentSince, deadline - timeout);
+        enough = Math.min(enough, isLate ? LEAST_SILENCE : LONG_SILENCE);
+      }
+      if (!isLate) next = Math.min(next, wait.deadline);
+      return isLate;
     });
-    let inVain = false;
     for (const wait of late) {
       wait.failed(new TimeoutError(`complete ${wait.name} on ${this.address}`, wait.timeout));
-      const sentAt = wait.deadline - wait.timeout;
-      if (this.#lastReceived >= sentAt) continue;
-      inVain = true;
-      this.#silentSince = Math.min(this.#silentSince, sentAt);
     }
-    if (inVain && now - this.#silentSince >= LEAST_SILENCE) {
+    if (now - this.#silentSince >= enough) {
       const reason = this.#lossBy(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
       if (this.#options.onSilent === undefined) {
         this.close(reason);
@@ -316,6 +344,7 @@ export class Connection {
       }
       this.#options.onSilent(reason);
     }
+    this.#closeIfDrained();
     if (next < Infinity) this.#watch(next);
   }
 }

@@ -22,6 +22,11 @@ export class WaitTable<T> {
     this.#last = last;
   }
 
+  /** How many values there are. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** An opaque that nothing waits for. */
   next(): number {
     const mask = this.#values.length - 1;

@@ -14,9 +14,16 @@ import { Endpoint, type EndpointOptions } from "../../src/cluster/endpoint.ts";
 import { NetworkError, ResponseError, type RocketMQError, TimeoutError } from "../../src/errors.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import type { Socket } from "../../src/transport/transport.ts";
+import type { Command } from "../../src/wire/frame.ts";
 import { getMaxOffset, searchOffsetByTimestamp } from "../../src/wire/requests.ts";
 import { MemorySocket } from "../transport/memory_socket.ts";
-import { deadAddress, freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
+import {
+  deadAddress,
+  freeAddress,
+  type Script,
+  type ScriptedPeer,
+  ScriptedServer,
+} from "../transport/scripted_server.ts";
 import { isSettled, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 
@@ -212,6 +219,63 @@ Deno.test("calls that all hear GO_AWAY come again over one connection", async ()
   const results = await Promise.allSettled(Array.from({ length: 20 }, () => endpoint.maxOffset()));
   assertEquals(results.map((result) => result.status), Array(20).fill("fulfilled"));
   assertEquals(transport.dialed.length, 2);
+});
+
+Deno.test("GO_AWAY drains a connection: its other calls get their answers, and then it closes", async () => {
+  const told = new Told();
+  const held: [Command, ScriptedPeer][] = [];
+  await using server = new ScriptedServer((asked, peer) => {
+    if (peer !== server.peers[0]) answering(asked, peer);
+    else if (held.length < 2) held.push([asked, peer]);
+    else peer.answer(asked, { code: 1500, remark: "please go away" });
+  });
+  await using endpoint = new TestEndpoint(server.address, told);
+  const neighbours = [endpoint.maxOffset(), endpoint.maxOffset()];
+  await server.untilRequests(2);
+  const refused = [endpoint.maxOffset(), endpoint.maxOffset(), endpoint.maxOffset()];
+
+  assertEquals(await Promise.all(refused), [12, 12, 12]);
+  assertEquals([server.peers.length, server.open], [2, 2]);
+  assertEquals(await endpoint.maxOffset(), 12);
+  for (const [asked, peer] of held) answering(asked, peer);
+  assertEquals(await Promise.all(neighbours), [12, 12]);
+  await server.untilOpen(1);
+  assertEquals([server.peers.length, server.peers[0]!.isOpen], [2, false]);
+  assertEquals(server.peers[1]!.requests.length, 4);
+  assertEquals(told.lines, [`connected ${server.address}`, `connected ${server.address} again`]);
+});
+
+Deno.test("a drained connection closes when its last call is over, answered or not", async () => {
+  await using server = new ScriptedServer((asked, peer) => {
+    if (peer !== server.peers[0]) answering(asked, peer);
+    else if (peer.requests.length > 2) peer.answer(asked, { code: 1500 });
+  });
+  await using endpoint = new TestEndpoint(server.address);
+  const stop = new AbortController();
+  const aborted = endpoint.maxOffset(20_000, stop.signal);
+  const late = endpoint.maxOffset(100);
+  await server.untilRequests(2);
+  assertEquals(await endpoint.maxOffset(), 12);
+  await assertRejects(() => late, TimeoutError);
+  assertEquals(server.open, 2);
+  stop.abort("enough");
+  assertEquals(await aborted.catch((reason) => reason), "enough");
+  await server.untilOpen(1);
+  assertEquals(server.peers[0]!.isOpen, false);
+});
+
+Deno.test("close() closes a connection that is drained, too", async () => {
+  await using server = new ScriptedServer((asked, peer) => {
+    if (peer !== server.peers[0]) answering(asked, peer);
+    else if (peer.requests.length > 1) peer.answer(asked, { code: 1500 });
+  });
+  await using endpoint = new TestEndpoint(server.address);
+  const held = endpoint.maxOffset();
+  await server.untilRequests(1);
+  await endpoint.maxOffset();
+  endpoint.close();
+  await assertRejects(() => held, NetworkError);
+  await server.untilOpen(0);
 });
 
 Deno.test("mapAddress decides where is dialed, and errors name both addresses", async () => {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { ConfigError, ProducerError, ResponseError, ValidationError } from "../../src/errors.ts";
 import { json, type OutgoingMessage, SendBatchError, type SendOptions } from "../../src/producer/mod.ts";
+import { isSettled } from "../transport/waiting.ts";
 import { connectTo, joinRoutes, messagesIn, watchSends } from "./setup.ts";
 
 /** Messages of a topic with bodies `0`, `1`, …, filled up to a size. */
@@ -187,4 +188,33 @@ Deno.test("sendBatch() rejects with the signal's reason", async () => {
   await dropped.reached();
   stop.abort("late");
   assertEquals(await sent, "late");
+});
+
+Deno.test("sendBatch() makes requests of at most 1 MiB, 8 at a time, each with a time of its own", async () => {
+  await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 4 } } });
+  await using client = await connectTo(broker);
+  const producer = await client.producer();
+  const seen = watchSends(broker, "SendBatch");
+  const held = broker.faults.answer("SendBatch", "delay", { times: Infinity });
+  const sent = producer.sendBatch(numbered(40_000, "orders", 200));
+  await held.reached(8);
+  assertEquals(await isSettled(sent), false);
+  assertEquals(seen.length, 8, "no other request leaves before one is answered");
+  held.remove();
+  const receipts = await sent;
+  assertEquals(new Set(receipts.map(({ messageId }) => messageId)).size, 40_000);
+  assert(seen.length > 16);
+  for (const { body } of seen) assert(body.length <= 1024 * 1024);
+});
+
+Deno.test("sendBatch() says by maybeStored what became of the request that failed", async () => {
+  await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
+  await using client = await connectTo(broker);
+  const producer = await client.producer({ sendTimeout: 200, maxMessageSize: 2_000 });
+  for (const [fault, maybeStored] of [["drop", true], [{ code: 13 }, false]] as const) {
+    const failing = broker.faults.answer("SendBatch", fault, { times: Infinity });
+    const error = await assertRejects(() => producer.sendBatch(numbered(4, "orders", 400)), SendBatchError);
+    assertEquals([error.maybeStored, error.unsent], [maybeStored, [0, 1, 2, 3]]);
+    failing.remove();
+  }
 });

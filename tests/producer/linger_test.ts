@@ -292,15 +292,16 @@ Deno.test("linger keeps each caller's timeout, also behind a request of the same
   const held = broker.faults.answer("SendBatch", "delay");
   const send = (body: string, timeout: number) =>
     producer.send({ topic: "orders", body }, { orderingKey: "k", timeout });
-  const late = async (sent: Promise<unknown>) => {
+  const late = async (sent: Promise<unknown>, maybeStored: boolean) => {
     const error = await assertRejects(() => sent, ProducerError);
     assertEquals([error.code, error.retriable, error.cause instanceof TimeoutError], ["SEND_TIMEOUT", true, true]);
-    assertStringIncludes(error.message, "the message may be stored all the same");
+    assertEquals(error.maybeStored, maybeStored);
+    assertStringIncludes(error.message, maybeStored ? "may be stored all the same" : "nothing of it was sent");
   };
-  const underWay = late(send("a", 30));
+  const underWay = late(send("a", 30), true);
   const patient = send("b", 60_000);
   await held.reached();
-  await Promise.all([underWay, late(send("c", 20))]);
+  await Promise.all([underWay, late(send("c", 20), false)]);
   held.release();
   await patient;
   await send("d", 60_000);

@@ -112,7 +112,10 @@ Deno.test("find() says why there is no queue, and what to do", async () => {
 
   routes.told.set("orders", routeOf("orders", ["a", 4, 2, 2]));
   const readOnly = await assertRejects(() => publish.find("orders", soon()), ProducerError);
-  assertEquals(readOnly.code, "NO_WRITABLE_QUEUE");
+  assertEquals([readOnly.code, readOnly.retriable], ["NO_WRITABLE_QUEUE", false]);
+  routes.told.set("orders", routeOf("orders", ["a", 6, 2, 2, false]));
+  const noMaster = await assertRejects(() => publish.find("orders", soon()), ProducerError);
+  assertEquals([noMaster.code, noMaster.retriable], ["NO_WRITABLE_QUEUE", true]);
 
   routes.failure = new NetworkError("gone", "ns:9876", "CONNECTION_LOST");
   const unasked = await assertRejects(() => publish.find("payments", soon()), ProducerError);

@@ -1,4 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
+import { BrokerHealth } from "../../src/cluster/broker_health.ts";
 import type { MessageQueue } from "../../src/message.ts";
 import { queueOfKey, QueueTurns } from "../../src/producer/queue_selection.ts";
 import { javaHashCode } from "../../src/wire/codes.ts";
@@ -35,7 +36,7 @@ Deno.test("queueOfKey() takes a key whose hash is the smallest int32", () => {
 
 Deno.test("take() gives the queues in turn, from a random one on, each topic by itself", () => {
   const all = queues("a0 a1 b0 b1");
-  const turns = new QueueTurns(() => 0.6);
+  const turns = new QueueTurns(undefined, () => 0.6);
   assertEquals(Array.from({ length: 6 }, () => take(turns, all)), ["b0", "b1", "a0", "a1", "b0", "b1"]);
   assertEquals(turns.take("payments", all), all[2]);
   assertEquals(take(turns, all), "a0");
@@ -43,7 +44,7 @@ Deno.test("take() gives the queues in turn, from a random one on, each topic by 
 
 Deno.test("take() leaves out the broker that failed if there is another", () => {
   const all = queues("a0 a1 b0 b1");
-  const turns = new QueueTurns(() => 0);
+  const turns = new QueueTurns(undefined, () => 0);
   assertEquals(take(turns, all, "a"), "b0");
   assertEquals(take(turns, all, "b"), "a0");
   assertEquals(take(turns, all), "a1");
@@ -52,16 +53,47 @@ Deno.test("take() leaves out the broker that failed if there is another", () => 
 
 Deno.test("take() prefers brokers that have not been tried, then any but the last", () => {
   const all = queues("a0 b0 c0");
-  assertEquals(take(new QueueTurns(() => 0), all, "ab"), "c0");
-  assertEquals(take(new QueueTurns(() => 0), all, "abc"), "a0");
-  assertEquals(take(new QueueTurns(() => 0.9), all, "abc"), "a0");
-  assertEquals(take(new QueueTurns(() => 0), all, "bca"), "b0");
+  assertEquals(take(new QueueTurns(undefined, () => 0), all, "ab"), "c0");
+  assertEquals(take(new QueueTurns(undefined, () => 0), all, "abc"), "a0");
+  assertEquals(take(new QueueTurns(undefined, () => 0.9), all, "abc"), "a0");
+  assertEquals(take(new QueueTurns(undefined, () => 0), all, "bca"), "b0");
 });
 
 Deno.test("take() goes on when the number of queues changes", () => {
-  const turns = new QueueTurns(() => 0.99);
+  const turns = new QueueTurns(undefined, () => 0.99);
   assertEquals(take(turns, queues("a0 a1 a2 a3")), "a3");
   assertEquals(take(turns, queues("a0 a1 a2 a3")), "a0");
   assertEquals(take(turns, queues("a0")), "a0");
   assertEquals(take(turns, queues("a0 a1 a2")), "a0");
+});
+
+Deno.test("take() leaves out brokers to avoid, and takes turns among the others as before", () => {
+  const all = queues("a0 a1 b0 b1 c0");
+  const health = new BrokerHealth();
+  const turns = new QueueTurns(health, () => 0);
+  health.failed("b");
+  assertEquals(Array.from({ length: 6 }, () => take(turns, all)), ["a0", "a1", "c0", "a0", "a1", "c0"]);
+  health.answered("b", 1);
+  assertEquals(Array.from({ length: 5 }, () => take(turns, all)), ["a0", "a1", "b0", "b1", "c0"]);
+  for (const broker of "abc") health.failed(broker);
+  assertEquals(Array.from({ length: 5 }, () => take(turns, all)), ["a0", "a1", "b0", "b1", "c0"]);
+});
+
+Deno.test("take() prefers a broker to avoid to those that have failed this send", () => {
+  const all = queues("a0 b0 c0");
+  const health = new BrokerHealth();
+  health.failed("b");
+  assertEquals(take(new QueueTurns(health, () => 0), all, "a"), "c0");
+  assertEquals(take(new QueueTurns(health, () => 0), all, "ac"), "b0");
+  assertEquals(take(new QueueTurns(health, () => 0), all, "acb"), "a0");
+});
+
+Deno.test("take() tries a broker whose time is over with one send, until that is answered", () => {
+  const all = queues("a0 b0");
+  const health = new BrokerHealth();
+  const turns = new QueueTurns(health, () => 0);
+  health.failed("b", performance.now() - 20_000);
+  assertEquals(Array.from({ length: 4 }, () => take(turns, all)), ["a0", "b0", "a0", "a0"]);
+  health.answered("b", 5);
+  assertEquals(Array.from({ length: 2 }, () => take(turns, all)), ["b0", "a0"]);
 });

@@ -95,6 +95,40 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "sends wait for a broker that is killed and revived: none fails, and all are stored",
+    alone: true,
+    timeout: 120_000,
+    async run(t: Scene) {
+      const topic = await t.topic(4);
+      const { mq, untilEvent } = await t.client();
+      const producer = await mq.producer({ sendTimeout: 60_000 });
+      const sent: string[] = [];
+      let enough = false;
+      const failures: unknown[] = [];
+      const sender = async (number: number) => {
+        for (let turn = 0; !enough; turn++) {
+          const body = `${number} ${turn}`;
+          await producer.send({ topic, body }).then(() => sent.push(body), (error) => failures.push(error));
+          await work(2);
+        }
+      };
+      const sending = t.background(() => Promise.all(Array.from({ length: 8 }, (_, number) => sender(number))));
+      await waitUntil(() => sent.length >= 200, { what: "some messages" });
+      await t.broker.kill();
+      await untilEvent("disconnected");
+      const before = sent.length;
+      await t.broker.revive();
+      await waitUntil(() => sent.length >= before + 200, { what: "messages after the outage", timeout: 60_000 });
+      enough = true;
+      await sending;
+      assertEquals(failures, []);
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const got = new Set<string>();
+      while (got.size < sent.length) for (const text of (await take(consumer, 1)).map(textOf)) got.add(text);
+      assertEquals([...got].sort(), [...sent].sort());
+    },
+  },
+  {
     name: "a broker that restarts in order: what a producer was told is stored comes once, and offsets stay",
     alone: true,
     timeout: 120_000,
