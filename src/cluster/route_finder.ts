@@ -18,8 +18,8 @@ const FIRST_ANSWER_PART = 0.75;
 
 /** What is known of a topic's route. */
 interface Found {
-  /** The route that is in use. */
-  readonly data: TopicRouteData;
+  /** The fullest route of the last round; undefined if all name servers have forgotten the topic. */
+  readonly data: TopicRouteData | undefined;
   /** The same as a text, to compare it. */
   readonly text: string;
   /** What each name server answered in the last round, as a text. */
@@ -87,6 +87,7 @@ export class RouteFinder {
     const routes = answers.flatMap(({ data }) => data ?? []);
     if (routes.length === 0) {
       if (unanswered.length > 0) throw unconfirmed(topic, answers, unanswered);
+      this.#forget(topic);
       return undefined;
     }
     const { data, leftOut } = uniteRoutes(routes);
@@ -96,6 +97,14 @@ export class RouteFinder {
     const texts = new Map(answers.map((answer) => [answer.address, textOf(answer.data)]));
     this.#found.set(topic, { data, text: JSON.stringify(data), texts, turn, isPartial });
     return data;
+  }
+
+  /** Notes that a topic is gone: one request per refresh notices when it is there again. */
+  #forget(topic: string): void {
+    const found = this.#found.get(topic);
+    if (found === undefined) return; // nothing is kept of names that nobody ever knew
+    this.#found.set(topic, { data: undefined, text: "", texts: new Map(), turn: found.turn, isPartial: false });
+    this.#report("partialRoute", topic, "", false, "");
   }
 
   #reportPartial(topic: string, answers: readonly RouteAnswer[], data: TopicRouteData, areAll: boolean): boolean {

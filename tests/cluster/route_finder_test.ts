@@ -175,6 +175,22 @@ Deno.test("a queue or broker that no name server has any more is gone with the n
   assertEquals(await bench.events(), []);
 });
 
+Deno.test("a topic that is gone costs one request per refresh, and is found when it is there again", async () => {
+  const all = servers(a, a);
+  await using _1 = all[0]!;
+  await using _2 = all[1]!;
+  await using bench = new Bench(...all);
+  await bench.brokers();
+  for (const server of all) server.routes.delete("orders");
+  assertEquals(await bench.brokers(), undefined);
+  const before = counts(all);
+  for (let i = 0; i < 4; i++) assertEquals(await bench.brokers(), undefined);
+  assertEquals(counts(all), before.map((count) => count + 2));
+  all[1]!.routes.set("orders", ab);
+  await bench.brokers();
+  assertEquals(await bench.brokers(), "a b");
+});
+
 Deno.test("an entry that makes no sense is an event, once until it is over", async () => {
   let odd = true;
   await using names = new ScriptedNameServer({ orders: ab }, (asked, peer) => {
