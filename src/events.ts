@@ -11,6 +11,8 @@ export type StatusEventType =
   | "connected"
   | "disconnected"
   | "routeChanged"
+  | "partialRoute"
+  | "brokenRoute"
   | "missingTopic"
   | "rebalanced"
   | "throttled"

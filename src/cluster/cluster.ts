@@ -18,6 +18,7 @@ import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { Membership } from "./membership.ts";
 import { NameServers } from "./name_servers.ts";
+import { RouteFinder } from "./route_finder.ts";
 import { Routes, type TopicRoute } from "./routes.ts";
 
 /** Checked options of a {@linkcode Cluster}; all durations are milliseconds. */
@@ -131,8 +132,9 @@ export class Cluster {
         options.events.emit("warning", "disconnected", text, { broker: endpoint.address, error });
       },
     };
+    const finder = new RouteFinder(nameServers, options.events);
     this.routes = new Routes(
-      (topic) => nameServers.route(topic, { timeout: options.requestTimeout }),
+      (topic) => finder.find(topic, { timeout: options.requestTimeout }),
       {
         onChanged: (route) => this.#routeChanged(route),
         onFailed: (topic, error) => {

@@ -1,40 +1,40 @@
 /**
- * The name servers of a cluster: any of them will do, so the one that answers is kept.
+ * The name servers of a cluster: asked until one answers, or all.
  *
  * @module
  */
 
 import { delay } from "../waiting.ts";
 import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
-import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
-import type { HeaderOf } from "../wire/fields.ts";
-import type { TopicRouteData } from "../wire/bodies.ts";
-import { getRoute, type RequestSpec } from "../wire/requests.ts";
-import { type Answer, type CallOptions, Endpoint, type EndpointOptions } from "./endpoint.ts";
-import { parseRoute } from "./route_data.ts";
+import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
+import { Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { answeredWrongly, type AskOptions, NameServer, type RouteAnswer } from "./name_server.ts";
+import { allAnswers, firstAnswer, type RouteRound } from "./route_asks.ts";
+import { ShortList } from "./route_limits.ts";
 
 /** The wait between two rounds of a start that reaches nobody, in milliseconds. */
 const START_RETRY_INTERVAL = 100;
 
 /** The name servers that a client was given. */
 export class NameServers {
-  #endpoints: Endpoint[];
-  #current = 0;
+  #servers: readonly NameServer[];
+  /** The one that answered last. */
+  #current: number;
 
-  /** Makes the set; `addresses` are tried in random order. */
+  /** Makes the set; `addresses` are tried in turn, from a random one on. */
   constructor(addresses: readonly string[], options: EndpointOptions) {
-    this.#endpoints = addresses.map((address) => new Endpoint(address, options));
-    this.#current = Math.floor(Math.random() * addresses.length);
+    this.#servers = [...new Set(addresses)].map((address) => new NameServer(new Endpoint(address, options)));
+    this.#current = Math.floor(Math.random() * this.#servers.length);
   }
 
-  /** The addresses, as given. */
+  /** The addresses, each once. */
   get addresses(): readonly string[] {
-    return this.#endpoints.map((endpoint) => endpoint.address);
+    return this.#servers.map(({ address }) => address);
   }
 
-  /** Our own address as the connected name server's network sees it. */
+  /** Our own address as the network of the name server that answered last sees it. */
   get localHost(): string | undefined {
-    return this.#endpoints[this.#current]?.localHost;
+    return this.#servers[this.#current]?.endpoint.localHost;
   }
 
   /**
@@ -48,14 +48,14 @@ export class NameServers {
     for (;;) {
       const left = startTimeout === 0 ? requestTimeout : startTimeout - (performance.now() - started);
       try {
-        await this.route(AUTO_CREATE_TOPIC, { timeout: Math.max(1, Math.min(requestTimeout, left)), signal });
+        await this.first(AUTO_CREATE_TOPIC, { timeout: Math.max(1, Math.min(requestTimeout, left)), signal });
         return;
       } catch (cause) {
         signal?.throwIfAborted();
-        if (answeredWrongly(cause)) throw this.#notANameServer(cause);
+        if (answeredWrongly(cause)) throw notANameServer(cause);
         if (performance.now() - started + START_RETRY_INTERVAL >= startTimeout) {
           throw new NameServerError(
-            `Cannot reach a name server within ${startTimeout} ms: tried ${this.addresses.join(", ")}; ` +
+            `Cannot reach a name server within ${startTimeout} ms: tried ${this.#list()}; ` +
               `check the addresses (host:port, usually port 9876) and that they can be reached from here`,
             { code: "NAME_SERVER_UNREACHABLE", retriable: true, cause },
           );
@@ -65,70 +65,60 @@ export class NameServers {
     }
   }
 
-  /** A topic's route; undefined if no name server knows the topic. */
-  async route(topic: string, options: CallOptions): Promise<TopicRouteData | undefined> {
-    const header = { topic, acceptStandardJsonOnly: true };
-    const asking = { ...options, accept: [ResponseCode.TOPIC_NOT_EXIST] };
-    const read = ({ code, body }: Answer<typeof getRoute>) =>
-      code === ResponseCode.TOPIC_NOT_EXIST ? undefined : parseRoute(body);
-    return await this.#ask(getRoute, header, asking, read);
+  /**
+   * The answer of the first name server that has one. They are asked one after the other, the next when one fails or has
+   * not answered after a short while: a silent one does not use up the time of those behind it.
+   *
+   * @param turn which of them is asked first; without it the one that answered last
+   * @throws {RocketMQError} what explains most of why none answered within the timeout
+   */
+  async first(topic: string, options: AskOptions, turn = this.#current): Promise<RouteAnswer> {
+    const count = this.#servers.length;
+    const preferred = this.#servers[turn % count]!;
+    const others = this.#inTurn().filter((server) => server !== preferred);
+    const answer = await firstAnswer([preferred, ...others], topic, options);
+    this.#current = this.#servers.findIndex(({ address }) => address === answer.address);
+    return answer;
   }
 
   /**
-   * Asks the current name server; if that fails, or what it says cannot be read, the others, each at most once, within
-   * one timeout for all.
+   * The answers of all name servers. One that is silent is waited for until the timeout while nobody knows the topic,
+   * else for a short while, and if it did not answer the last time not at all.
+   *
+   * @param known an answer that is there already: that one is not asked again
+   * @throws {RocketMQError} what explains most of why none answered within the timeout
    */
-  async #ask<S extends RequestSpec, T>(
-    spec: S,
-    header: HeaderOf<S["header"]>,
-    options: CallOptions,
-    read: (answer: Answer<S>) => T,
-  ): Promise<T> {
-    let failure: unknown;
-    const deadline = performance.now() + options.timeout;
-    const first = this.#current;
-    for (let i = 0; i < this.#endpoints.length; i++) {
-      const index = (first + i) % this.#endpoints.length;
-      // A silent one must not use up the time of those behind it.
-      const timeout = Math.max(1, (deadline - performance.now()) / (this.#endpoints.length - i));
-      const endpoint = this.#endpoints[index]!;
-      try {
-        const result = read(await endpoint.call(spec, header, { ...options, timeout }));
-        this.#current = index;
-        return result;
-      } catch (cause) {
-        options.signal?.throwIfAborted();
-        const error = withAddress(cause, endpoint.address);
-        // What a wrong server said explains more than that another one is silent.
-        if (failure === undefined || answeredWrongly(error)) failure = error;
-      }
-    }
-    throw failure;
+  async all(topic: string, options: AskOptions, known?: RouteAnswer): Promise<RouteRound> {
+    const servers = this.#inTurn().filter(({ address }) => address !== known?.address);
+    const round = await allAnswers(servers, topic, options, known);
+    const places = new Map(this.#servers.map(({ address }, place) => [address, place]));
+    const answers = round.answers.toSorted((a, b) => places.get(a.address)! - places.get(b.address)!);
+    return { ...round, answers };
   }
 
   /** Closes all connections. */
   close(): void {
-    for (const endpoint of this.#endpoints) endpoint.close();
+    for (const { endpoint } of this.#servers) endpoint.close();
   }
 
-  #notANameServer(cause: unknown): NameServerError {
-    const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
-    return new NameServerError(
-      `Cannot use ${who} as a name server: what answers there is none; give the address of a name server ` +
-        `(usually port 9876), not of a broker or another service`,
-      { code: "NOT_A_NAME_SERVER", cause },
-    );
+  /** The name servers from the current one on, those behind that did not answer the last time. */
+  #inTurn(): NameServer[] {
+    const turned = [...this.#servers.slice(this.#current), ...this.#servers.slice(0, this.#current)];
+    return [...turned.filter(({ answers }) => answers), ...turned.filter(({ answers }) => !answers)];
+  }
+
+  #list(): string {
+    const list = new ShortList();
+    for (const address of this.addresses) list.add(address);
+    return list.toString();
   }
 }
 
-/** Names the server in an error of bytes that came from it. */
-function withAddress(error: unknown, address: string): unknown {
-  if (!(error instanceof NetworkError) || error.address !== "") return error;
-  return new NetworkError(`${error.message} (from ${address})`, address, error.code, { cause: error });
-}
-
-/** Whether something answered that cannot be a name server. */
-function answeredWrongly(error: unknown): boolean {
-  if (error instanceof NetworkError) return error.code === "MALFORMED_FRAME";
-  return error instanceof ResponseError && error.responseCode === ResponseCode.REQUEST_CODE_NOT_SUPPORTED;
+function notANameServer(cause: unknown): NameServerError {
+  const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
+  return new NameServerError(
+    `Cannot use ${who} as a name server: what answers there is none; give the address of a name server ` +
+      `(usually port 9876), not of a broker or another service`,
+    { code: "NOT_A_NAME_SERVER", cause },
+  );
 }

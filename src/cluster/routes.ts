@@ -7,6 +7,7 @@
 import { compareQueues, type MessageQueue } from "../message.ts";
 import type { TopicRouteData } from "../wire/bodies.ts";
 import { Permission } from "../wire/codes.ts";
+import { readOrderConf } from "./order_conf.ts";
 
 /** The route of one topic, ready for use. */
 export interface TopicRoute {
@@ -14,7 +15,10 @@ export interface TopicRoute {
   readonly topic: string;
   /** The queues that may be read, in the order that all members of a group share. */
   readonly readQueues: readonly MessageQueue[];
-  /** The queues that may be written, on brokers that have a master. */
+  /**
+   * The queues that may be written, on brokers that have a master; of an order topic those that its operator has
+   * listed, in that order, also while their brokers are unavailable: keys must not move.
+   */
   readonly writeQueues: readonly MessageQueue[];
   /** The brokers: addresses by broker name, then by broker id (0 is the master). */
   readonly brokers: ReadonlyMap<string, ReadonlyMap<number, string>>;
@@ -39,7 +43,21 @@ export function readRoute(topic: string, data: TopicRouteData): TopicRoute {
       writeQueues.push({ topic, broker, queueId });
     }
   }
-  return { topic, readQueues: readQueues.sort(compareQueues), writeQueues: writeQueues.sort(compareQueues), brokers };
+  return {
+    topic,
+    readQueues: readQueues.sort(compareQueues),
+    writeQueues: orderedQueues(topic, data.orderTopicConf) ?? writeQueues.sort(compareQueues),
+    brokers,
+  };
+}
+
+/** The queues of an order topic; undefined if it is none. */
+function orderedQueues(topic: string, orderTopicConf: string | undefined): MessageQueue[] | undefined {
+  const brokers = readOrderConf(orderTopicConf ?? "");
+  if (brokers.length === 0) return undefined;
+  return brokers.flatMap(({ broker, queues }) =>
+    Array.from({ length: queues }, (_, queueId) => ({ topic, broker, queueId }))
+  );
 }
 
 /** Whether two routes lead to the same queues and addresses. */

@@ -6,6 +6,7 @@
 
 import type { BrokerClient } from "../cluster/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { unlessUnconfirmed } from "../cluster/route_finder.ts";
 import type { TopicRoute } from "../cluster/routes.ts";
 import {
   BrokerNotAvailableError,
@@ -59,7 +60,8 @@ export async function checkSubscription(
   selector: Selector,
 ): Promise<void> {
   const { cluster, waits, onMissing } = context;
-  let route = await cluster.routes.get(topic);
+  const asked = cluster.routes.get(topic);
+  let route = await (waits ? asked.catch(unlessUnconfirmed) : asked);
   for (let again = 0; route === undefined && !waits && again < MORE_ASKS; again++) {
     await delay(ASK_INTERVAL);
     route = await cluster.routes.refresh(topic);
@@ -67,7 +69,7 @@ export async function checkSubscription(
   if (route === undefined) {
     if (!waits) throw missing(topic);
     onMissing(topic);
-    route = await cluster.routes.get(AUTO_CREATE_TOPIC); // any broker understands SQL, or does not
+    route = await cluster.routes.get(AUTO_CREATE_TOPIC).catch(unlessUnconfirmed); // any broker understands SQL, or does not
   }
   if (selector.type === "SQL92") await checkSql(context, topic, selector, route);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { unlessUnconfirmed } from "../cluster/route_finder.ts";
 import type { Routes, TopicRoute } from "../cluster/routes.ts";
 import { BrokerNotAvailableError, NetworkError, ProducerError, ResponseError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
@@ -56,18 +57,23 @@ export class PublishRoutes {
   /**
    * Asks for the queues; there is at least one.
    *
+   * If those name servers that answer do not know the topic, and others do not answer, it may exist: then it is sent to
+   * brokers that would make it, which is right in either case, and never reported as missing.
+   *
    * @throws {ProducerError} `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, or `ROUTE_NOT_AVAILABLE` if no name server answers
    */
   async find(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
-    const route = await ask(topic, this.#routes.refresh(topic), deadline);
+    let doubt: unknown;
+    const unlessDoubtful = (error: unknown) => unlessUnconfirmed(doubt = error);
+    const route = await ask(topic, this.#routes.refresh(topic).catch(unlessDoubtful), deadline);
     if (route !== undefined) {
       this.#expected.delete(topic);
       if (route.writeQueues.length > 0) return route.writeQueues;
       throw noWritableQueue(route);
     }
-    const model = await ask(topic, this.#routes.get(AUTO_CREATE_TOPIC), deadline);
+    const model = await ask(topic, this.#routes.get(AUTO_CREATE_TOPIC).catch(unlessDoubtful), deadline);
     const queues = queuesOfNewTopic(topic, model);
-    if (queues.length === 0) throw topicNotFound(topic);
+    if (queues.length === 0) throw doubt === undefined ? topicNotFound(topic) : routeNotAvailable(topic, doubt);
     this.#expected.set(topic, { queues, until: performance.now() + this.#routeInterval });
     return queues;
   }
@@ -101,10 +107,14 @@ async function ask(
     return await deadline.wait(answer, "ask the name servers for a route");
   } catch (cause) {
     deadline.signal?.throwIfAborted();
-    const words = cause instanceof Error ? cause.message : String(cause);
-    const text = `Cannot send to topic "${topic}": its route is not known, and no name server tells it: ${words}`;
-    throw new ProducerError(text, { code: "ROUTE_NOT_AVAILABLE", retriable: true, cause });
+    throw routeNotAvailable(topic, cause);
   }
+}
+
+function routeNotAvailable(topic: string, cause: unknown): ProducerError {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  const text = `Cannot send to topic "${topic}": its route is not known, and no name server tells it: ${words}`;
+  return new ProducerError(text, { code: "ROUTE_NOT_AVAILABLE", retriable: true, cause });
 }
 
 function topicNotFound(topic: string): ProducerError {

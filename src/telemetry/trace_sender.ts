@@ -6,6 +6,7 @@
 
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { unlessUnconfirmed } from "../cluster/route_finder.ts";
 import { sendOwnMessage } from "../cluster/own_message.ts";
 import { TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
@@ -155,7 +156,7 @@ export class TraceSender {
   async #send(contexts: readonly TraceContext[]): Promise<void> {
     const { cluster, topic } = this.#options;
     try {
-      if (await cluster.routes.get(topic) === undefined) return this.#hold(contexts);
+      if (await cluster.routes.get(topic).catch(unlessUnconfirmed) === undefined) return this.#hold(contexts);
       const results = await Promise.allSettled(packContexts(contexts).map((message) => this.#deliver(message)));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;

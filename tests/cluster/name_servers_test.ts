@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
 import type { EndpointOptions } from "../../src/cluster/endpoint.ts";
+import type { AskOptions } from "../../src/cluster/name_server.ts";
 import { NameServers } from "../../src/cluster/name_servers.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { NameServerError, NetworkError, ResponseError } from "../../src/errors.ts";
@@ -21,6 +22,11 @@ class TestNameServers extends NameServers {
       mapAddress: (address) => address,
       ...options,
     });
+  }
+
+  /** The route in the first answer. */
+  async route(topic: string, options: AskOptions): Promise<TopicRouteData | undefined> {
+    return (await this.first(topic, options)).data;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -57,7 +63,7 @@ function nameOf(route: TopicRouteData | undefined): string | undefined {
   return route?.brokerDatas?.[0]?.brokerName;
 }
 
-Deno.test("route() asks for strict JSON and reads what a name server tells", async () => {
+Deno.test("first() asks for strict JSON and reads what a name server tells", async () => {
   await using server = new ScriptedServer(knowing("a"));
   await using names = new TestNameServers([server.address]);
   assertEquals(names.addresses, [server.address]);
@@ -68,7 +74,7 @@ Deno.test("route() asks for strict JSON and reads what a name server tells", asy
   assertEquals({ ...asked!.fields }, { topic: "orders", acceptStandardJsonOnly: "true" });
 });
 
-Deno.test("route() reads the JSON of old name servers too", async () => {
+Deno.test("first() reads the JSON of old name servers too", async () => {
   const body = utf8.encode(
     '{"brokerDatas":[{"brokerAddrs":{0:"10.0.0.1:10911",1:"10.0.0.2:10911"},"brokerName":"a","cluster":"c"}],' +
       '"filterServerTable":{},"queueDatas":[{"brokerName":"a","perm":6,"readQueueNums":4,"topicSynFlag":0,"writeQueueNums":4}]}',
@@ -79,7 +85,7 @@ Deno.test("route() reads the JSON of old name servers too", async () => {
   assertEquals({ ...route!.brokerDatas![0]!.brokerAddrs }, { 0: "10.0.0.1:10911", 1: "10.0.0.2:10911" });
 });
 
-Deno.test("route() is undefined for an unknown topic, and rejects for other codes", async () => {
+Deno.test("first() is undefined for an unknown topic, and rejects for other codes", async () => {
   await using server = new ScriptedServer((asked, peer) => {
     if (asked.fields["topic"] === "unknown") unknowing(asked, peer);
     else peer.answer(asked, { code: 1, remark: "name server not ready" });
@@ -90,7 +96,7 @@ Deno.test("route() is undefined for an unknown topic, and rejects for other code
   assertEquals([error.request, error.address, error.responseCode], ["GetRoute", server.address, 1]);
 });
 
-Deno.test("route() goes to the next name server when one fails, and stays with the one that answered", async () => {
+Deno.test("first() goes to the next name server when one fails, and stays with the one that answered", async () => {
   await using first = new ScriptedServer(knowing("first"));
   await using second = new ScriptedServer(knowing("second"));
   await using names = await beginningWithFirst([first.address, second.address]);
@@ -101,7 +107,7 @@ Deno.test("route() goes to the next name server when one fails, and stays with t
   assertEquals([first.requests.length, second.requests.length], [2, 2]);
 });
 
-Deno.test("route() goes to the next name server when one refuses, hangs up, speaks nonsense or is not ready", async () => {
+Deno.test("first() goes to the next name server when one refuses, hangs up, speaks nonsense or is not ready", async () => {
   const bad: Script[] = [
     (_, peer) => peer.close(),
     (_, peer) => peer.send(utf8.encode("HTTP/1.1 400 Bad Request\r\n\r\n")),
@@ -120,7 +126,7 @@ Deno.test("route() goes to the next name server when one refuses, hangs up, spea
   assertEquals(nameOf(await names.route("a", LONG)), "second");
 });
 
-Deno.test("route() goes to the next name server when one is silent, within one timeout", async () => {
+Deno.test("first() goes to the next name server when one is silent, within one timeout", async () => {
   await using first = new ScriptedServer();
   await using second = new ScriptedServer(knowing("second"));
   await using names = await beginningWithFirst([first.address, second.address]);
@@ -128,7 +134,7 @@ Deno.test("route() goes to the next name server when one is silent, within one t
   assertEquals(first.requests.length, 1);
 });
 
-Deno.test("route() asks every name server once, also if another call changes which one is current", async () => {
+Deno.test("first() asks every name server once, also if another call changes which one is current", async () => {
   let refuse!: () => void;
   await using first = new ScriptedServer((asked, peer) => {
     // The second request is refused after the first one's caller has found the other name server.
@@ -146,7 +152,7 @@ Deno.test("route() asks every name server once, also if another call changes whi
   assertEquals([first.requests.length, second.requests.length], [2, 2]);
 });
 
-Deno.test("route() rejects with what explains most when all fail", async () => {
+Deno.test("first() rejects with what explains most when all fail", async () => {
   await using wrong = new ScriptedServer((asked, peer) => peer.answer(asked, { code: 3, remark: "not supported" }));
   for (const addresses of [[deadAddress(), wrong.address], [wrong.address, deadAddress()]]) {
     await using names = await beginningWithFirst(addresses);
@@ -155,7 +161,7 @@ Deno.test("route() rejects with what explains most when all fail", async () => {
   }
 });
 
-Deno.test("route() ends at once when its signal aborts, and asks no further name server", async () => {
+Deno.test("first() ends at once when its signal aborts, and asks no further name server", async () => {
   await using first = new ScriptedServer();
   await using second = new ScriptedServer(knowing("second"));
   await using names = await beginningWithFirst([first.address, second.address]);
@@ -312,15 +318,8 @@ Deno.test("start() names the address of a server whose answer is no route", asyn
   }
 });
 
-Deno.test("route() rejects with a typed error for an answer that is JSON but no route", async () => {
-  const queues = (readQueueNums: string) =>
-    `{"queueDatas":[{"brokerName":"a","perm":6,"readQueueNums":${readQueueNums},"writeQueueNums":1}]}`;
-  const counts = ["1000000000", "-1", "1.5", '"4"', "null", "99999999999999999999"].map(queues);
-  const addresses = ["5", "null", '{"0":5}', '["10.0.0.1:1"]'].map((brokerAddrs) =>
-    `{"brokerDatas":[{"brokerName":"a","cluster":"c","brokerAddrs":${brokerAddrs}}]}`
-  );
-  const bodies = ["null", "[]", "5", '"x"', '{"brokerDatas":5}', '{"queueDatas":[null]}', '{"queueDatas":[{}]}'];
-  for (const body of [...bodies, ...counts, ...addresses]) {
+Deno.test("first() rejects with a typed error for an answer that is JSON but no route", async () => {
+  for (const body of ["null", "[]", "5", '"x"', '{"brokerDatas":5}', '{"queueDatas":{}}']) {
     await using server = new ScriptedServer((asked, peer) => peer.answer(asked, { body: utf8.encode(body) }));
     await using names = new TestNameServers([server.address]);
     const error = await assertRejects(() => names.route("orders", LONG), NetworkError, undefined, body);
@@ -328,7 +327,7 @@ Deno.test("route() rejects with a typed error for an answer that is JSON but no 
   }
 });
 
-Deno.test("route() takes members that are null for missing, as Java does", async () => {
+Deno.test("first() takes members that are null for missing, as Java does", async () => {
   const body = utf8.encode('{"orderTopicConf":null,"queueDatas":null,"brokerDatas":null,"filterServerTable":null}');
   await using server = new ScriptedServer((asked, peer) => peer.answer(asked, { body }));
   await using names = new TestNameServers([server.address]);

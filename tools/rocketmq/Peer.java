@@ -1,5 +1,6 @@
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -11,15 +12,18 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
  * RocketMQ's own client as the other side of a test: java -cp "lib/*" Peer.java COMMAND ARGUMENTS.
  *
  * <pre>
  * produce              namesrv topic count [tag=-] [batch=1]             prints an id per line, then "done N"
+ * produce-keyed        namesrv topic key...                              prints key TAB broker TAB queue, by hash
  * consume              namesrv group topic count [from=first] [tags=*]   prints body TAB id TAB reconsumeTimes
  * consume-failing-once namesrv group topic count [from=first] [tags=*]   the same, having refused each message once
  * </pre>
@@ -35,6 +39,9 @@ public class Peer {
                 int batch = Integer.parseInt(arg(args, 5, "1"));
                 produce(args[1], args[2], Integer.parseInt(args[3]), arg(args, 4, "-"), batch);
                 break;
+            case "produce-keyed":
+                produceKeyed(args[1], args[2], Arrays.asList(args).subList(3, args.length));
+                break;
             case "consume":
             case "consume-failing-once":
                 boolean failing = args[0].equals("consume-failing-once");
@@ -42,7 +49,7 @@ public class Peer {
                 consume(args[1], args[2], args[3], Integer.parseInt(args[4]), first, arg(args, 6, "*"), failing);
                 break;
             default:
-                System.err.println("Usage: Peer.java (produce | consume | consume-failing-once) ARGUMENTS");
+                System.err.println("Usage: Peer.java (produce | produce-keyed | consume | consume-failing-once) ARGUMENTS");
                 System.exit(2);
         }
     }
@@ -63,6 +70,20 @@ public class Peer {
             for (String id : result.getMsgId().split(",")) System.out.println(id);
         }
         System.out.println("done " + count);
+        producer.shutdown();
+        System.exit(0);
+    }
+
+    static void produceKeyed(String nameServer, String topic, List<String> keys) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("java-peer");
+        producer.setNamesrvAddr(nameServer);
+        producer.setSendMsgTimeout(10_000);
+        producer.start();
+        for (String key : keys) {
+            Message message = new Message(topic, null, key, key.getBytes(StandardCharsets.UTF_8));
+            MessageQueue queue = producer.send(message, new SelectMessageQueueByHash(), key).getMessageQueue();
+            System.out.println(key + "\t" + queue.getBrokerName() + "\t" + queue.getQueueId());
+        }
         producer.shutdown();
         System.exit(0);
     }

@@ -63,6 +63,8 @@ export interface StartRocketMQOptions {
   brokers?: number;
   /** Lines of `broker.conf` for every broker, on top of the defaults in `server_config.ts`. */
   brokerConfig?: Record<string, string>;
+  /** Lines of the name server's configuration: `{ orderMessageEnable: "true" }` makes it serve order topics as such. */
+  nameServerConfig?: Record<string, string>;
   /**
    * Lines of `broker.conf` for the broker of an index, on top of `brokerConfig`.
    *
@@ -185,7 +187,7 @@ class Cluster implements RealRocketMQ {
   }
 
   #addNameServer(port: number, options: StartRocketMQOptions): Promise<JavaServer> {
-    const settings = { listenPort: String(port) };
+    const settings = { listenPort: String(port), ...options.nameServerConfig };
     return this.#add({
       program: "namesrv",
       name: "namesrv",
