@@ -104,7 +104,7 @@ export interface EmbeddedBrokerOptions {
    */
   clusterName?: string;
   /**
-   * Which line of brokers is imitated, where the two differ in what a client sees: 5.3.3 or 4.9.7.
+   * Which line of brokers is imitated, where the two differ in what a client sees: 5.x (5.5.0 and 5.3.3) or 4.9.7.
    *
    * @default {"5.x"}
    */
