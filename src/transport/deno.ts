@@ -103,7 +103,7 @@ class DenoSocket implements Socket {
     this.localHost = (conn.localAddr as Deno.NetAddr).hostname;
   }
 
-  async receive(onBytes: (bytes: Uint8Array) => void): Promise<void> {
+  async receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
     const buffer = new Uint8Array(READ_BUFFER_SIZE);
     let lastTurn = performance.now();
     for (;;) {
@@ -120,7 +120,8 @@ class DenoSocket implements Socket {
         throw error;
       }
       if (size === null || this.#closed) return;
-      onBytes(buffer.subarray(0, size));
+      const taken = onBytes(buffer.subarray(0, size));
+      if (taken !== undefined) await taken;
     }
   }
 

@@ -112,9 +112,9 @@ function store(parts: Parts, message: NewMessage): Stored | Reply {
   }
   if (waiting === "now") {
     const entry = parts.put([message])[0]!;
-    return { message, ids: [parts.messageId(entry.commitLogOffset)], queueOffset: entry.queueOffset };
+    return { message, ids: [parts.store.messageId(entry.commitLogOffset)], queueOffset: entry.queueOffset };
   }
-  return { message, ids: [parts.messageId(parts.store.reserve(message.body.length))], queueOffset: waiting };
+  return { message, ids: [parts.store.messageId(parts.store.reserve(message.body.length))], queueOffset: waiting };
 }
 
 /** Splits a batch; the properties of its header come after each message's own. */
@@ -134,7 +134,7 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
   if (messages.length === 0) return illegal(parts);
   for (const { properties } of messages) encodeProperties(properties); // all of them are stored, or none
   const entries = parts.put(messages);
-  const ids = entries.map((entry) => parts.messageId(entry.commitLogOffset));
+  const ids = entries.map((entry) => parts.store.messageId(entry.commitLogOffset));
   return { message: { ...messages[0]!, properties: shared }, ids, queueOffset: entries[0]!.queueOffset };
 }
 
