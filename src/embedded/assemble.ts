@@ -5,16 +5,13 @@
  */
 
 import { parseAddress } from "../transport/transport.ts";
-import type { RequestHandler } from "../transport/connection.ts";
-import { PROTOCOL_VERSION } from "../wire/codes.ts";
-import { offsetMessageId, UniqueKeys } from "../wire/message_id.ts";
+import { UniqueKeys } from "../wire/message_id.ts";
 import { Delays } from "./delays.ts";
 import { GroupFilters } from "./group_filters.ts";
 import { Groups } from "./groups.ts";
 import { assignmentRoutes } from "./handlers/assignment.ts";
 import { clientRoutes } from "./handlers/clients.ts";
 import { lockRoutes } from "./handlers/locks.ts";
-import { nameServerRoutes } from "./handlers/name_server.ts";
 import { offsetRoutes } from "./handlers/offsets.ts";
 import { operatorRoutes } from "./handlers/operator.ts";
 import { popRoutes } from "./handlers/pop.ts";
@@ -36,18 +33,20 @@ import { PopPolls } from "./pop/polls.ts";
 import { revive } from "./pop/revive.ts";
 import type { Entry } from "./queue.ts";
 import { RequestModes } from "./request_modes.ts";
-import { router } from "./routes.ts";
+import type { Registry } from "./registry.ts";
+import type { Route } from "./routes.ts";
 import { Expressions } from "./sql/expressions.ts";
 import { type NewMessage, Store } from "./store.ts";
 import type { Timetable } from "./timetable.ts";
 import { Topics } from "./topics.ts";
 
-/** The version that a 4.9 broker says it has: 4.9.7. */
-const VERSION_4_9 = 407;
-
-/** Makes the parts of a broker that is reached at `address`. */
-export function assemble(options: CheckedOptions, address: string, timetable: Timetable): Parts {
-  const { host, port } = parseAddress(address)!;
+/** Makes the parts of a broker that is reached at `address` and found in `registries`. */
+export function assemble(
+  options: CheckedOptions,
+  address: string,
+  registries: readonly Registry[],
+  timetable: Timetable,
+): Parts {
   const store = new Store(options, address);
   const longPolls = new LongPolls(timetable);
   const polls = new PopPolls(timetable);
@@ -66,7 +65,7 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
   for (const job of [delays, longPolls, groups, deliveries, orders, polls]) timetable.add(job);
   const parts: Parts = {
     options,
-    address,
+    registries,
     topics: new Topics(options),
     store,
     delays,
@@ -78,17 +77,15 @@ export function assemble(options: CheckedOptions, address: string, timetable: Ti
     locks: new QueueLocks(),
     pop: { deliveries, orders, polls },
     requestModes: new RequestModes(),
-    uniqueKeys: new UniqueKeys({ address: host }),
-    messageId: (commitLogOffset) => offsetMessageId(host, port, commitLogOffset),
+    uniqueKeys: new UniqueKeys({ address: parseAddress(address)!.host }),
     put,
   };
   return parts;
 }
 
-/** Everything that a broker and its name server answer, under the version that they say they have. */
-export function handlerOf(parts: Parts): RequestHandler {
-  const serve = router([
-    ...nameServerRoutes(parts),
+/** Everything that a broker answers. */
+export function brokerRoutes(parts: Parts): Route[] {
+  return [
     ...topicRoutes(parts),
     ...clientRoutes(parts),
     ...lockRoutes(parts),
@@ -99,12 +96,7 @@ export function handlerOf(parts: Parts): RequestHandler {
     ...operatorRoutes(parts),
     ...resetRoutes(parts),
     ...(isV5(parts) ? [...popRoutes(parts), ...popAckRoutes(parts), ...assignmentRoutes(parts)] : []),
-  ]);
-  const version = isV5(parts) ? PROTOCOL_VERSION : VERSION_4_9;
-  return async (command, connection) => {
-    const reply = { version, language: "JAVA", ...await serve(command, connection) };
-    return reply;
-  };
+  ];
 }
 
 /** Stores messages, then wakes the pulls and the pops of each queue once. */

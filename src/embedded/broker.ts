@@ -7,14 +7,16 @@
 import { InvalidTopicError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { defaultTransport } from "../transport/default.ts";
-import { formatAddress } from "../transport/transport.ts";
-import { assemble, handlerOf } from "./assemble.ts";
+import { assemble, brokerRoutes } from "./assemble.ts";
 import { type Faults, FaultTable } from "./faults.ts";
+import { nameServerRoutes } from "./handlers/name_server.ts";
+import { handlerOf, registryOf } from "./name_server.ts";
 import { checkOptions, checkTopic, type EmbeddedBrokerOptions, type TopicOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import { publishAll, type PublishedMessage, type PublishOptions, toMessages } from "./publish.ts";
+import { type RegisteredBroker, Registry } from "./registry.ts";
 import { resetOffset } from "./reset.ts";
-import { Server } from "./server.ts";
+import { type PauseOptions, Server } from "./server.ts";
 import { Timetable } from "./timetable.ts";
 import type { TopicConfig } from "./topics.ts";
 
@@ -29,7 +31,7 @@ export interface QueueStats {
 }
 
 /**
- * A name server and a broker on one real TCP port, in memory and bounded.
+ * A name server and a broker on one real TCP port, in memory and bounded; with `nameServers` a broker only.
  *
  * It speaks the remoting protocol as RocketMQ 5.3.3 does, so that clients in any language can use it, by pull and by
  * POP. It has no transactions; requests for them are answered as by a broker that has them switched off.
@@ -49,7 +51,6 @@ export class EmbeddedBroker {
   #parts: Parts;
   #server: Server;
   #timetable: Timetable;
-  #port: number;
   /** The queue, by turns, of the next message that is published. */
   #turn = 0;
 
@@ -57,7 +58,6 @@ export class EmbeddedBroker {
     this.#parts = parts;
     this.#server = server;
     this.#timetable = timetable;
-    this.#port = Number(parts.address.slice(parts.address.lastIndexOf(":") + 1));
     this.faults = faults;
   }
 
@@ -72,10 +72,13 @@ export class EmbeddedBroker {
     const timetable = new Timetable();
     const faults = new FaultTable();
     const server = new Server(checked.transport ?? await defaultTransport(), checked.host);
-    const port = await server.open(checked.port);
-    const parts = assemble(checked, formatAddress(reachableHost(checked.host), port), timetable);
+    await server.open(checked.port);
+    const own = checked.nameServers === undefined ? [new Registry()] : [];
+    const registries = checked.nameServers?.map(registryOf) ?? own;
+    const parts = assemble(checked, server.address, registries, timetable);
+    const routes = [...brokerRoutes(parts), ...own.flatMap(nameServerRoutes)];
     server.serve({
-      onRequest: faults.wrap(handlerOf(parts)),
+      onRequest: faults.wrap(handlerOf(routes, checked.dialect)),
       onClosed: (connection) => {
         parts.longPolls.dropConnection(connection);
         parts.pop.polls.dropConnection(connection);
@@ -85,12 +88,18 @@ export class EmbeddedBroker {
     timetable.start();
     const broker = new EmbeddedBroker(parts, server, timetable, faults);
     for (const [name, topic] of Object.entries(checked.topics)) broker.createTopic(name, topic);
+    for (const registry of registries) registry.register(broker.#registration());
     return broker;
   }
 
-  /** The `host:port` of the name server, which is the broker's too. */
+  /** The `host:port` of its name server, which is its own too; with `nameServers` theirs, joined by `;`. */
   get nameServer(): string {
-    return this.#parts.address;
+    return this.#parts.options.nameServers?.map(({ address }) => address).join(";") ?? this.address;
+  }
+
+  /** The broker's own `host:port`; another one after {@linkcode move}. */
+  get address(): string {
+    return this.#server.address;
   }
 
   /** The broker's name, as routes and queues show it. */
@@ -235,8 +244,39 @@ export class EmbeddedBroker {
    */
   async revive(): Promise<void> {
     if (this.#server.isOpen) return;
-    await this.#server.open(this.#port);
+    await this.#server.reopen();
     this.#timetable.start();
+  }
+
+  /**
+   * Stops the broker in order and opens it on another port, of which its name servers know at once.
+   *
+   * @param port 0 takes a free one
+   * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened; {@linkcode revive} opens the old one
+   */
+  async move(port = 0): Promise<void> {
+    await this.stop();
+    await this.#server.open(port);
+    this.#parts.store.moveTo(this.address);
+    this.#timetable.start();
+  }
+
+  /**
+   * Does nothing any more, as a process after SIGSTOP, until {@linkcode resume}: connections stay open, new ones are
+   * accepted, and nothing is answered. After 120 seconds name servers leave the broker out.
+   */
+  pause(options: PauseOptions = {}): void {
+    this.#timetable.stop();
+    this.#server.pause(options);
+  }
+
+  /**
+   * Goes on, as a process after SIGCONT: what was sent meanwhile is served now, heartbeats of connections that have
+   * closed meanwhile included. Their members stay in the group for 120 seconds, as in a real broker's.
+   */
+  async resume(): Promise<void> {
+    await this.#server.resume();
+    if (this.#server.isOpen) this.#timetable.start();
   }
 
   /** Stops the broker in order and opens it again. */
@@ -256,6 +296,23 @@ export class EmbeddedBroker {
     return this.close();
   }
 
+  /** What name servers know of it, as it is whenever they look. */
+  #registration(): RegisteredBroker {
+    const { topics, options } = this.#parts;
+    const server = this.#server;
+    return {
+      brokerName: options.brokerName,
+      clusterName: options.clusterName,
+      topics,
+      get address() {
+        return server.address;
+      },
+      get seenAt() {
+        return server.seenAt;
+      },
+    };
+  }
+
   async #down(): Promise<void> {
     this.#timetable.stop();
     await this.#server.close();
@@ -271,9 +328,4 @@ export class EmbeddedBroker {
     this.createTopic(topic);
     return topics.get(topic)!;
   }
-}
-
-function reachableHost(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
 }

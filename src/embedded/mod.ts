@@ -14,8 +14,12 @@
  */
 
 export { EmbeddedBroker, type QueueStats } from "./broker.ts";
+export { type ClusterTopicOptions, EmbeddedCluster } from "./cluster.ts";
 export type { Fault, FaultAction, FaultOptions, FaultReply, FaultRequest, Faults } from "./faults.ts";
-export type { EmbeddedBrokerOptions, TopicOptions } from "./options.ts";
+export { EmbeddedNameServer, type EmbeddedNameServerOptions } from "./name_server.ts";
+export type { EmbeddedBrokerOptions, EmbeddedClusterOptions, TopicOptions } from "./options.ts";
 export type { PublishedMessage, PublishOptions } from "./publish.ts";
+export type { Forgotten } from "./registry.ts";
+export type { PauseOptions } from "./server.ts";
 export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "../transport/transport.ts";
 export type { MessageQueue } from "../message.ts";

@@ -4,9 +4,20 @@
  * @module
  */
 
-import { ConfigError, type Problem, ValidationError } from "../errors.ts";
+import { type Problem, ValidationError } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
-import { parseAddress } from "../wire/host.ts";
+import {
+  dialectCheck,
+  given,
+  isRecord,
+  isWhole,
+  only,
+  type OptionCheck,
+  placeChecks,
+  requireOptions,
+  whole,
+} from "./checks.ts";
+import { EmbeddedNameServer } from "./name_server.ts";
 import { topicProblem } from "./names.ts";
 
 /** How a topic is made. */
@@ -104,7 +115,7 @@ export interface EmbeddedBrokerOptions {
    */
   clusterName?: string;
   /**
-   * Which line of brokers is imitated, where the two differ in what a client sees: 5.3.3 or 4.9.7.
+   * Which line of brokers is imitated, where the two differ in what a client sees: 5.x (5.5.0 and 5.3.3) or 4.9.7.
    *
    * @default {"5.x"}
    */
@@ -119,6 +130,12 @@ export interface EmbeddedBrokerOptions {
    */
   propertyFilter?: boolean;
   /**
+   * The name servers that it registers with, 1 to 100.
+   *
+   * @default one of its own, on its own port
+   */
+  nameServers?: readonly EmbeddedNameServer[];
+  /**
    * Where sockets come from.
    *
    * @default the runtime's own TCP
@@ -126,8 +143,27 @@ export interface EmbeddedBrokerOptions {
   transport?: Transport;
 }
 
-/** Options with every default filled in; only `transport` may still be missing. */
-export type CheckedOptions = Required<Omit<EmbeddedBrokerOptions, "transport">> & { readonly transport?: Transport };
+/** Options of {@linkcode EmbeddedCluster.start}; those of brokers are for each of them. */
+export interface EmbeddedClusterOptions extends Omit<EmbeddedBrokerOptions, "port" | "brokerName" | "nameServers"> {
+  /**
+   * How many brokers, 1 to 26. Their names are `broker-a`, `broker-b`, …
+   *
+   * @default {2}
+   */
+  brokers?: number;
+  /**
+   * How many name servers, 1 to 10.
+   *
+   * @default {2}
+   */
+  nameServers?: number;
+}
+
+/** Options that have no default value. */
+type Open = "transport" | "nameServers";
+
+/** Options with every default filled in that has a value. */
+export type CheckedOptions = Required<Omit<EmbeddedBrokerOptions, Open>> & Readonly<Pick<EmbeddedBrokerOptions, Open>>;
 
 /** Java's delay levels, in milliseconds. Source: MessageStoreConfig.messageDelayLevel. */
 export const DEFAULT_DELAY_LEVELS: readonly number[] = [
@@ -135,7 +171,7 @@ export const DEFAULT_DELAY_LEVELS: readonly number[] = [
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 60, 120].map((minutes) => minutes * 60_000),
 ];
 
-const defaults: Required<Omit<EmbeddedBrokerOptions, "transport">> = {
+const defaults: CheckedOptions = {
   port: 0,
   host: "127.0.0.1",
   topics: {},
@@ -153,52 +189,47 @@ const defaults: Required<Omit<EmbeddedBrokerOptions, "transport">> = {
   propertyFilter: true,
 };
 
-/** The numbers among the options: smallest and largest allowed value. */
-const ranges: Readonly<Record<string, readonly [number, number]>> = {
-  port: [0, 65_535],
-  maxPullMessages: [1, 1_024],
-  maxPullBytes: [1, 16_000_000],
-  maxMessages: [1, Number.MAX_SAFE_INTEGER],
-  maxBytes: [1_024, Number.MAX_SAFE_INTEGER],
-  maxMessageSize: [1, 16_000_000],
-  offsetPersistInterval: [0, 2_000_000_000],
+const name = only(
+  "a name of 1 to 127 characters",
+  (value) => typeof value === "string" && /^[^\s@;]{1,127}$/.test(value),
+);
+const flag = only("true or false", (value) => typeof value === "boolean");
+
+/** What each option may be; topics have names and options of their own. */
+const checks: Readonly<Record<keyof EmbeddedBrokerOptions, OptionCheck>> = {
+  ...placeChecks,
+  topics: only("an object of topics by name", isRecord),
+  autoCreateTopics: flag,
+  delayLevels: only("1 to 100 whole numbers of milliseconds, from 0 on", isDelayLevels),
+  maxPullMessages: whole(1, 1_024),
+  maxPullBytes: whole(1, 16_000_000),
+  maxMessages: whole(1, Number.MAX_SAFE_INTEGER),
+  maxBytes: whole(1_024, Number.MAX_SAFE_INTEGER),
+  maxMessageSize: whole(1, 16_000_000),
+  offsetPersistInterval: whole(0, 2_000_000_000),
+  brokerName: name,
+  clusterName: name,
+  dialect: dialectCheck,
+  propertyFilter: flag,
+  nameServers: only("1 to 100 embedded name servers", isNameServers),
 };
 
 /** Checks options and fills in the defaults; throws a {@linkcode ConfigError} that names every problem. */
 export function checkOptions(options: EmbeddedBrokerOptions): CheckedOptions {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const checked = { ...defaults, ...Object.fromEntries(given) } as CheckedOptions;
-  const problems = given.flatMap(([field, value]) => optionProblems(field, value));
-  if (problems.length > 0) throw new ConfigError("start an embedded broker", problems);
-  return checked;
+  requireOptions("start an embedded broker", options, checks, problemsOfTopics);
+  return { ...defaults, ...given(options) };
 }
 
-function optionProblems(field: string, value: unknown): Problem[] {
-  const no = (allowed: string): Problem[] => [{ field, value, allowed }];
-  const range = ranges[field];
-  if (range !== undefined) return isWhole(value, ...range) ? [] : no(`a whole number, ${range[0]} to ${range[1]}`);
-  switch (field) {
-    case "host":
-      return typeof value === "string" && parseAddress(value) !== undefined ? [] : no("an IP address");
-    case "brokerName":
-    case "clusterName":
-      return typeof value === "string" && /^[^\s@;]{1,127}$/.test(value) ? [] : no("a name of 1 to 127 characters");
-    case "autoCreateTopics":
-    case "propertyFilter":
-      return typeof value === "boolean" ? [] : no("true or false");
-    case "dialect":
-      return value === "5.x" || value === "4.9" ? [] : no('"5.x" or "4.9"');
-    case "delayLevels":
-      return isDelayLevels(value) ? [] : no("1 to 100 whole numbers of milliseconds, from 0 on");
-    case "topics":
-      return isRecord(value)
-        ? Object.entries(value).flatMap(([name, topic]) => topicProblems(name, topic, `topics.${name}`))
-        : no("an object of topics by name");
-    case "transport":
-      return isRecord(value) ? [] : no("a transport");
-    default:
-      return no(`one of the options ${Object.keys(defaults).join(", ")}, transport`);
-  }
+/** Checks the options of a cluster, which are those of its brokers but for what each has of its own. */
+export function checkClusterOptions(options: EmbeddedClusterOptions): void {
+  const { port: _port, brokerName: _name, ...shared } = checks;
+  const counts = { brokers: whole(1, 26), nameServers: whole(1, 10) };
+  requireOptions("start an embedded cluster", options, { ...shared, ...counts }, problemsOfTopics);
+}
+
+function problemsOfTopics(field: string, value: unknown): Problem[] {
+  if (field !== "topics" || !isRecord(value)) return [];
+  return Object.entries(value).flatMap(([name, topic]) => topicProblems(name, topic, `topics.${name}`));
 }
 
 /** Checks one topic's name and options; throws a {@linkcode ValidationError} that names every problem. */
@@ -221,15 +252,12 @@ function topicProblems(name: string, options: unknown, field: string): Problem[]
   });
 }
 
-function isWhole(value: unknown, least: number, most: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
-}
-
 function isDelayLevels(value: unknown): boolean {
   return Array.isArray(value) && value.length >= 1 && value.length <= 100 &&
     value.every((level) => isWhole(level, 0, Number.MAX_SAFE_INTEGER));
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isNameServers(value: unknown): boolean {
+  return Array.isArray(value) && value.length >= 1 && value.length <= 100 &&
+    value.every((each) => each instanceof EmbeddedNameServer);
 }

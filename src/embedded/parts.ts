@@ -13,6 +13,7 @@ import type { LongPolls } from "./long_polls.ts";
 import type { Offsets } from "./offsets.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { Entry } from "./queue.ts";
+import type { Registry } from "./registry.ts";
 import type { Deliveries } from "./pop/deliveries.ts";
 import type { PopOrders } from "./pop/orders.ts";
 import type { PopPolls } from "./pop/polls.ts";
@@ -35,8 +36,8 @@ export interface PopParts {
 export interface Parts {
   /** What it was told. */
   readonly options: CheckedOptions;
-  /** Its `host:port`, as routes and message ids show it. */
-  readonly address: string;
+  /** What the name servers know that it registers with. */
+  readonly registries: readonly Registry[];
   /** Its topics. */
   readonly topics: Topics;
   /** Its messages. */
@@ -61,8 +62,6 @@ export interface Parts {
   readonly requestModes: RequestModes;
   /** Makes the unique keys of messages that came without one. */
   readonly uniqueKeys: UniqueKeys;
-  /** The offset id of the message at a position of the commit log. */
-  messageId(commitLogOffset: number): string;
   /** Stores messages, which wakes the pulls that wait for them. */
   put(messages: readonly NewMessage[]): Entry[];
 }

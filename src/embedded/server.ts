@@ -8,9 +8,21 @@ import { NetworkError } from "../errors.ts";
 import { Connection, type RequestHandler } from "../transport/connection.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { formatAddress, type Listener, type Socket, type Transport } from "../transport/transport.ts";
+import { Silence } from "./silence.ts";
 
 /** How many bytes may wait for a client that does not read, before it is cut off. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
+
+/** How a server is paused. */
+export interface PauseOptions {
+  /**
+   * Whether what clients send is still read, though not served. Otherwise their writes stand, too, once the buffers of
+   * the system are full.
+   *
+   * @default {true}
+   */
+  reading?: boolean;
+}
 
 /** What a server tells its owner. */
 export interface ServerEvents {
@@ -32,6 +44,8 @@ export class Server {
   #events: ServerEvents = notReady;
   #listener: Listener | undefined;
   #isOpen = false;
+  #port = 0;
+  #silence: Silence | undefined;
   #connections = new Set<Connection>();
 
   /** Makes a server that is not open yet. */
@@ -45,9 +59,20 @@ export class Server {
     this.#events = events;
   }
 
+  /** Its `host:port`, as clients reach it; the same while it is closed. */
+  get address(): string {
+    const host = this.#host === "0.0.0.0" ? "127.0.0.1" : this.#host === "::" ? "::1" : this.#host;
+    return formatAddress(host, this.#port);
+  }
+
   /** Whether the port is open. */
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** When it was last able to do anything, in milliseconds since 1970; undefined while it is closed. */
+  get seenAt(): number | undefined {
+    return this.#isOpen ? this.#silence?.since ?? Date.now() : undefined;
   }
 
   /** How many connections are open. */
@@ -55,12 +80,12 @@ export class Server {
     return this.#connections.size;
   }
 
-  /** Opens the port; gives its number. */
-  async open(port: number): Promise<number> {
+  /** Opens a port; 0 takes a free one. */
+  async open(port: number): Promise<void> {
     this.#isOpen = true; // a client may be there before the listener is
     try {
       this.#listener = await this.#transport.listen(this.#host, port, (socket) => this.#accept(socket));
-      return this.#listener.port;
+      this.#port = this.#listener.port;
     } catch (cause) {
       this.#isOpen = false;
       const message = `Cannot open port ${port} on ${this.#host}`;
@@ -68,9 +93,32 @@ export class Server {
     }
   }
 
+  /** Opens the port that it had. */
+  reopen(): Promise<void> {
+    return this.open(this.#port);
+  }
+
+  /** Stops doing anything, with connections open and new ones accepted, until {@linkcode resume}. */
+  pause({ reading = true }: PauseOptions): void {
+    if (this.#isOpen) this.#silence ??= new Silence(reading);
+  }
+
+  /**
+   * Goes on with what has arrived meanwhile.
+   *
+   * Ends of connections are noticed first, as by real servers, which hand requests to threads: what a connection asked
+   * for that has ended is done all the same.
+   */
+  async resume(): Promise<void> {
+    const silence = this.#silence;
+    await silence?.readOn();
+    if (silence !== undefined && silence === this.#silence) this.#endSilence(true);
+  }
+
   /** Closes the port and all connections, at once. */
   async close(): Promise<void> {
     this.#isOpen = false;
+    this.#endSilence(false);
     const closed = this.#listener?.close();
     this.#listener = undefined;
     const connections = [...this.#connections];
@@ -79,19 +127,44 @@ export class Server {
     await Promise.all(connections.map((connection) => connection.closed));
   }
 
+  #endSilence(goesOn: boolean): void {
+    const silence = this.#silence;
+    this.#silence = undefined;
+    for (const connection of silence?.ended ?? []) this.#events.onClosed(connection);
+    silence?.end(goesOn);
+  }
+
   #accept(socket: Socket): void {
     if (!this.#isOpen) {
       socket.close();
       return;
     }
-    const connection = new Connection(socket, undefined, {
-      onRequest: (request, from) => this.#events.onRequest(request, from),
+    const connection = new Connection(this.#pausable(socket), undefined, {
+      onRequest: (request, from) => {
+        const { onRequest } = this.#events;
+        return this.#silence === undefined ? onRequest(request, from) : this.#silence.serve(onRequest, request, from);
+      },
       maxQueuedBytes: MAX_QUEUED_BYTES,
     });
     this.#connections.add(connection);
+    this.#silence?.arrived();
     connection.closed.then(() => {
       this.#connections.delete(connection);
-      this.#events.onClosed(connection);
+      if (this.#silence === undefined) this.#events.onClosed(connection);
+      else this.#silence.take(connection);
     });
+  }
+
+  /** A socket that a pause of the server keeps from being read and written. */
+  #pausable(socket: Socket): Socket {
+    return {
+      remoteAddress: socket.remoteAddress,
+      localHost: socket.localHost,
+      receive: (onBytes) =>
+        socket.receive((bytes) => this.#silence === undefined ? onBytes(bytes) : this.#silence.read(bytes, onBytes)),
+      write: (bytes) =>
+        this.#silence === undefined ? socket.write(bytes) : this.#silence.write(() => socket.write(bytes)),
+      close: () => socket.close(),
+    };
   }
 }

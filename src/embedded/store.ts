@@ -6,6 +6,7 @@
 
 import { javaHashCode, PropertyName } from "../wire/codes.ts";
 import { parseHost } from "../wire/host.ts";
+import { hexOf } from "../wire/message_id.ts";
 import { encodeProperties } from "../wire/properties.ts";
 import { encodeRecord } from "../wire/record.ts";
 import { Deque } from "./deque.ts";
@@ -46,8 +47,8 @@ const GONE = new Uint8Array(0);
 
 /** Messages in memory. */
 export class Store {
-  /** The `host:port` that records carry as the place where they are stored, as bytes. */
-  readonly storeHost: Uint8Array;
+  #address!: string;
+  #storeHost!: Uint8Array;
   #limits: StoreLimits;
   #slabs = new Slabs();
   #log = new Deque<Entry>();
@@ -57,10 +58,32 @@ export class Store {
   #messages = 0;
   #bytes = 0;
 
-  /** Makes an empty store of the broker at `storeHost`, an IP address with a port. */
-  constructor(limits: StoreLimits, storeHost: string) {
+  /** Makes an empty store of the broker at `address`, an IP address with a port. */
+  constructor(limits: StoreLimits, address: string) {
     this.#limits = limits;
-    this.storeHost = parseHost(storeHost);
+    this.moveTo(address);
+  }
+
+  /** The broker's `host:port`. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** The broker's address, as the bytes that records carry. */
+  get storeHost(): Uint8Array {
+    return this.#storeHost;
+  }
+
+  /** Belongs to a broker at another address from now on; what is stored keeps the one that it was stored at. */
+  moveTo(address: string): void {
+    this.#address = address;
+    this.#storeHost = parseHost(address);
+  }
+
+  /** The offset id of the message at a position of the commit log. */
+  messageId(commitLogOffset: number): string {
+    const { length } = this.#storeHost;
+    return hexOf(this.#storeHost, 0, length) + commitLogOffset.toString(16).toUpperCase().padStart(16, "0");
   }
 
   /** How many messages it holds. */
@@ -108,7 +131,7 @@ export class Store {
       bornTimestamp: message.bornAt,
       bornHost: message.bornHost,
       storeTimestamp: storedAt,
-      storeHost: this.storeHost,
+      storeHost: this.#storeHost,
       reconsumeTimes: message.reconsumeTimes,
       body: message.body,
       properties: encodeProperties(message.properties),

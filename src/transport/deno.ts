@@ -106,7 +106,7 @@ class DenoSocket implements Socket {
     this.localPort = local.port;
   }
 
-  async receive(onBytes: (bytes: Uint8Array) => void): Promise<void> {
+  async receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
     const buffer = new Uint8Array(READ_BUFFER_SIZE);
     let lastTurn = performance.now();
     for (;;) {
@@ -123,7 +123,8 @@ class DenoSocket implements Socket {
         throw error;
       }
       if (size === null || this.#closed) return;
-      onBytes(buffer.subarray(0, size));
+      const taken = onBytes(buffer.subarray(0, size));
+      if (taken !== undefined) await taken;
     }
   }
 

@@ -83,14 +83,20 @@ class NodeSocket implements Socket {
     this.#closed.catch(() => {}); // receive() is where it is heard
   }
 
-  receive(onBytes: (bytes: Uint8Array) => void): Promise<void> {
+  receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
+      const fail = (error: unknown) => {
+        this.#socket.destroy();
+        reject(error);
+      };
       this.#socket.on("data", (bytes) => {
         try {
-          onBytes(bytes as Uint8Array);
+          const taken = onBytes(bytes as Uint8Array);
+          if (taken === undefined) return;
+          this.#socket.pause();
+          taken.then(() => void this.#socket.resume(), fail);
         } catch (error) {
-          this.#socket.destroy();
-          reject(error);
+          fail(error);
         }
       });
       this.#socket.once("end", resolve);

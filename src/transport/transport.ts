@@ -34,9 +34,10 @@ export interface Socket {
   readonly localPort: number;
   /**
    * Hands every piece of bytes to `onBytes` as it arrives, until the other side ends the stream (resolves) or the
-   * connection breaks (rejects). The bytes are valid during the call only: the buffer is used again.
+   * connection breaks (rejects). The bytes are valid during the call only: the buffer is used again. If the call
+   * returns a promise, they are valid until it resolves, and nothing more is read before.
    */
-  receive(onBytes: (bytes: Uint8Array) => void): Promise<void>;
+  receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void>;
   /** Writes all of `bytes`; they may be overwritten once it resolves. Calls must not overlap. */
   write(bytes: Uint8Array): Promise<void>;
   /** Closes at once; a pending `receive` or `write` ends. Safe to call twice. */

@@ -78,7 +78,7 @@ class WatchedSocket implements Socket {
     return this.#socket.localHost;
   }
 
-  receive(onBytes: (bytes: Uint8Array) => void): Promise<void> {
+  receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
     return this.#socket.receive(onBytes);
   }
 

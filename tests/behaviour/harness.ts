@@ -19,6 +19,7 @@ import type {
 } from "../../mod.ts";
 import type { Faults } from "../../src/embedded/mod.ts";
 import { deadLetterTopic } from "../../src/wire/codes.ts";
+import type { RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
 import type { CuttableTransport } from "./cuttable_transport.ts";
 import type { RawPeer } from "./raw_peer.ts";
 
@@ -28,7 +29,7 @@ const PATIENCE = 15_000;
 const POLL_INTERVAL = 8;
 
 /** The brokers that the scenarios run on. */
-export type BrokerName = "embedded" | "5.3.3" | "4.9.7";
+export type BrokerName = "embedded" | RocketMQVersion;
 
 /** A message for {@linkcode TestBroker.publish}. */
 export interface TestMessage {

@@ -14,7 +14,7 @@
  * One at a time, each scenario is looked at for leaks by itself.
  */
 
-import { javaToolsMissing } from "../../tools/rocketmq/fetch.ts";
+import { javaToolsMissing, ROCKETMQ_VERSIONS, type RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
 import { startEmbedded } from "../behaviour/embedded_broker.ts";
 import type { BrokerName } from "../behaviour/harness.ts";
 import { startReal } from "../behaviour/real_broker.ts";
@@ -27,8 +27,7 @@ const wanted = Deno.env.get("BEHAVIOUR") ?? "";
 const atATime = Number(Deno.env.get("BEHAVIOUR_AT_A_TIME") ?? 8);
 
 test("embedded", startEmbedded);
-testReal("5.3.3");
-testReal("4.9.7");
+for (const version of ROCKETMQ_VERSIONS) testReal(version);
 
 function test(name: BrokerName, start: () => Promise<StartedBroker>): void {
   Deno.test(`behaviour on ${name}`, async (t) => {
@@ -51,7 +50,7 @@ function test(name: BrokerName, start: () => Promise<StartedBroker>): void {
 }
 
 /** A real broker needs Java; on a build server its absence is a failure. */
-function testReal(version: "5.3.3" | "4.9.7"): void {
+function testReal(version: RocketMQVersion): void {
   const missing = cannotStart();
   if (missing === undefined) {
     test(version, () => startReal(version));

@@ -46,20 +46,33 @@ interface Server extends AsyncDisposable {
   readonly nameServer: string;
   readonly brokerName: string;
   readonly isV5: boolean;
+  /** Whether it understands tables of queues in strict JSON, whose names are JSON in quotes: 5.5.0 does not. */
+  readonly readsStrictTables: boolean;
 }
 
 async function startEmbedded(dialect: "5.x" | "4.9"): Promise<Server> {
   const delayLevels = Array<number>(18).fill(1_000); // as in the real ones
   const broker = await EmbeddedBroker.start({ dialect, delayLevels });
   const { nameServer, brokerName } = broker;
-  return { nameServer, brokerName, isV5: dialect === "5.x", [Symbol.asyncDispose]: () => broker.close() };
+  return {
+    nameServer,
+    brokerName,
+    isV5: dialect === "5.x",
+    readsStrictTables: true,
+    [Symbol.asyncDispose]: () => broker.close(),
+  };
 }
 
 async function startReal(version: RocketMQVersion): Promise<Server> {
   const cluster = await startRocketMQ({ version });
   const { address, name } = cluster.brokers[0]!;
-  const isV5 = version.startsWith("5");
-  return { nameServer: address, brokerName: name, isV5, [Symbol.asyncDispose]: () => cluster.stop() };
+  return {
+    nameServer: address,
+    brokerName: name,
+    isV5: version.startsWith("5"),
+    readsStrictTables: version !== "5.5.0",
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
 }
 
 async function makeTopic(peer: Peer, topic: string, queues = 1, perm = 6): Promise<void> {
@@ -462,8 +475,9 @@ async function compareOperators(t: Deno.TestContext, peer: Peer, server: Server)
       return JSON.parse(JSON.stringify(parseJson(textOf(answer))));
     };
     const table = (consumerTable: object) => ({ consumerTable, messageQueueTable: {} });
-    assertEquals(await ask(), table({ one: [[queue, 5]], two: [[queue, 7]] }));
-    assertEquals(await ask("two"), table({ two: [[queue, 7]] }));
+    const second = server.readsStrictTables ? { two: [[queue, 7]] } : {};
+    assertEquals(await ask(), table({ one: [[queue, 5]], ...second }));
+    assertEquals(await ask("two"), table(second));
     assertEquals(await ask("three"), table({}));
     two.answer = () => ({ code: 1 });
     assertEquals(await ask(), table({ one: [[queue, 5]] }));

@@ -106,6 +106,21 @@ Deno.test("SendMessage keeps a packed body and its flags as they are", async () 
   assertEquals([message!.sysFlag, new TextDecoder().decode(message!.storedBody)], [sysFlag, "not really packed"]);
 });
 
+for (const dialect of ["5.x", "4.9"] as const) {
+  Deno.test(`SendMessage with the flag or the property of an inner batch is stored by 4.9 only: ${dialect}`, async () => {
+    await using broker = await EmbeddedBroker.start({ dialect, topics: { orders: { queues: 1 } } });
+    await using peer = await Peer.connect(broker);
+    const refused = dialect === "5.x" ? 13 : 0;
+    const code = async (message: object) => (await peer.send({ topic: "orders", ...message })).code;
+
+    assertEquals(await code({ sysFlag: MessageSysFlag.INNER_BATCH }), refused);
+    assertEquals(await code({ sysFlag: MessageSysFlag.INNER_BATCH, with: { DELAY: "1" } }), refused);
+    assertEquals(await code({ with: { INNER_NUM: "1" } }), refused);
+    assertEquals([broker.maxOffset("orders", 0), broker.delayedMessages], dialect === "5.x" ? [0, 0] : [2, 1]);
+    assertEquals(await code({ sysFlag: MessageSysFlag.NEED_UNWRAP }), 0);
+  });
+}
+
 Deno.test("SendBatch is split, and the header's properties come after each message's own", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using peer = await Peer.connect(broker);

@@ -110,6 +110,31 @@ function testTransport(name: string, transport: Transport): void {
     socket.close();
   });
 
+  test("reads nothing more before the promise of receive()'s listener resolves, and fails as it fails", async () => {
+    await using server = new ScriptedServer();
+    const socket = await transport.connect(server.host, server.port, { signal });
+    const listener = new Changes();
+    const seen: number[] = [];
+    const go: { on: () => void; fail: (reason: unknown) => void }[] = [];
+    const received = socket.receive((bytes) => {
+      seen.push(bytes[0]!);
+      return new Promise((on, fail) => {
+        go.push({ on, fail });
+        listener.notify();
+      });
+    });
+    const peer = await server.peer();
+    peer.send(Uint8Array.of(1));
+    await listener.until(() => seen.length === 1, "the first bytes");
+    peer.send(Uint8Array.of(2));
+    assertEquals([await isSettled(received), seen], [false, [1]]);
+    go[0]!.on();
+    await listener.until(() => seen.length === 2, "the second bytes");
+    go[1]!.fail(new RangeError("not these"));
+    await assertRejects(() => received, RangeError, "not these");
+    socket.close();
+  });
+
   test("gives up a TLS handshake that the other side does not answer, with the signal's reason", async () => {
     using unheard = new Unheard();
     await using server = new ScriptedServer(undefined, { reads: false });

@@ -11,11 +11,14 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 
-/** A version the tests run against: the newest 5.x and 4.9.x whose servers are complete on Maven Central. */
-export type RocketMQVersion = "5.3.3" | "4.9.7";
+/**
+ * Every version the tests run against, newest first: the newest 5.x, the 5.x whose bytes are the golden ones, and the
+ * newest 4.9.x. The servers of each are complete on Maven Central.
+ */
+export const ROCKETMQ_VERSIONS = ["5.5.0", "5.3.3", "4.9.7"] as const;
 
-/** Every {@linkcode RocketMQVersion}, newest first. */
-export const ROCKETMQ_VERSIONS: readonly RocketMQVersion[] = ["5.3.3", "4.9.7"];
+/** One of {@linkcode ROCKETMQ_VERSIONS}. */
+export type RocketMQVersion = (typeof ROCKETMQ_VERSIONS)[number];
 
 const ARTIFACTS = ["rocketmq-namesrv", "rocketmq-broker", "rocketmq-tools", "rocketmq-client"];
 

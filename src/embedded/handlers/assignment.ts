@@ -14,8 +14,14 @@ import { accept, jsonBody, readJson, refuse, type Route, route } from "../routes
 
 const RETRY_PREFIX = "%RETRY%";
 
+/** A queue of the topic that is asked for; its number is -1 for all queues of the broker. */
+interface Place {
+  readonly brokerName: string;
+  readonly queueId: number;
+}
+
 /** The queues of one member, of so many; `member` is its place in the sorted list. Source: rebalance/Allocate…. */
-type Strategy = (queues: readonly number[], member: number, members: number) => readonly number[];
+type Strategy = (queues: readonly Place[], member: number, members: number) => readonly Place[];
 
 /** The strategies that a broker knows, by the names that clients send. */
 const strategies: Readonly<Record<string, Strategy>> = {
@@ -44,25 +50,23 @@ function query(parts: Parts, body: Partial<QueryAssignmentBody>): Reply {
   const mode = parts.requestModes.get(topic, consumerGroup);
   const queues = queuesOf(parts, topic, body, mode);
   if (queues === undefined) return accept({}, jsonBody({})); // Java leaves out what is null
-  const { brokerName } = parts.options;
-  const messageQueueAssignments = [...new Set(queues)].map((queueId) => ({
+  const unique = new Map(queues.map((queue) => [`${queue.brokerName}:${queue.queueId}`, queue]));
+  const messageQueueAssignments = [...unique.values()].map(({ brokerName, queueId }) => ({
     messageQueue: { brokerName, queueId, topic },
     mode: mode.mode,
   }));
   return accept({}, jsonBody({ messageQueueAssignments }));
 }
 
-/** The numbers of a member's queues, -1 for all of them; undefined if the broker cannot tell. */
+/** A member's queues; undefined if the broker cannot tell. */
 function queuesOf(
   parts: Parts,
   topic: string,
   { consumerGroup = "", clientId, strategyName = "", messageModel }: Partial<QueryAssignmentBody>,
   mode: RequestMode,
-): readonly number[] | undefined {
-  const config = parts.topics.get(topic);
-  if (config === undefined) return undefined;
-  const isReadable = (config.permission & Permission.READ) !== 0;
-  const queues = Array.from({ length: isReadable ? config.readQueues : 0 }, (_, queueId) => queueId);
+): readonly Place[] | undefined {
+  const queues = routedQueues(parts, topic);
+  if (queues === undefined) return undefined;
   if (messageModel === "BROADCASTING") return queues;
   const group = parts.groups.get(consumerGroup);
   const strategy = Object.hasOwn(strategies, strategyName) ? strategies[strategyName] : undefined;
@@ -74,15 +78,26 @@ function queuesOf(
   return place < 0 ? [] : strategy(queues, place, members.length);
 }
 
+/** The queues of a topic on all brokers that can be read, in their order; undefined if no name server knows it. */
+function routedQueues(parts: Parts, topic: string): Place[] | undefined {
+  const routes = parts.registries.map((registry) => registry.route(topic));
+  return routes.find((route) => route !== undefined)?.queueDatas
+    ?.filter(({ perm }) => (perm & Permission.READ) !== 0)
+    .sort((a, b) => a.brokerName < b.brokerName ? -1 : 1)
+    .flatMap(({ brokerName, readQueueNums }) =>
+      Array.from({ length: readQueueNums }, (_, queueId) => ({ brokerName, queueId }))
+    );
+}
+
 /** All queues to all members, or to each its own and those of the next ones in the list. */
 function forPop(
-  queues: readonly number[],
+  queues: readonly Place[],
   clientId: string | undefined,
   members: readonly string[],
   strategy: Strategy,
   share: number,
-): readonly number[] | undefined {
-  if (share <= 0 || share >= members.length - 1) return queues.map(() => -1);
+): readonly Place[] | undefined {
+  if (share <= 0 || share >= members.length - 1) return queues.map((queue) => ({ ...queue, queueId: -1 }));
   if (!clientId || queues.length === 0) return undefined;
   const place = members.indexOf(clientId);
   if (place < 0) return [];

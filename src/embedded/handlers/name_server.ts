@@ -4,56 +4,44 @@
  * @module
  */
 
-import type { TopicRouteData } from "../../wire/bodies.ts";
+import type { BrokerData } from "../../wire/bodies.ts";
 import { ResponseCode } from "../../wire/codes.ts";
 import { getClusterInfo, getKvConfig, getRoute, getTopicList } from "../../wire/requests.ts";
-import type { Parts } from "../parts.ts";
-import { accept, jsonBody, refuse, type Route, route, textBody } from "../routes.ts";
+import type { Registry } from "../registry.ts";
+import { accept, acceptWith, jsonBody, refuse, type Route, route, textBody } from "../routes.ts";
 
 /** The first client version (4.9.4) that gets strict JSON unasked. */
 const STRICT_JSON_VERSION = 401;
 
-/** The requests of the name server half. */
-export function nameServerRoutes(parts: Parts): Route[] {
-  const { brokerName, clusterName } = parts.options;
-  const broker = { brokerAddrs: { 0: parts.address }, brokerName, cluster: clusterName };
+/** The requests that name servers serve. */
+export function nameServerRoutes(registry: Registry): Route[] {
   return [
     route(getRoute, ({ topic, acceptStandardJsonOnly }, { command }) => {
-      const data = routeOf(parts, topic);
+      const data = registry.route(topic);
       if (data === undefined) {
         return refuse(ResponseCode.TOPIC_NOT_EXIST, `No topic route info in name server for the topic: ${topic}`);
       }
       const strict = acceptStandardJsonOnly === true || command.version >= STRICT_JSON_VERSION;
       return accept({}, strict ? jsonBody(data) : looseBody(data));
     }),
-    route(getClusterInfo, () =>
-      accept(
-        {},
-        looseBody({ brokerAddrTable: { [brokerName]: broker }, clusterAddrTable: { [clusterName]: [brokerName] } }),
-      )),
-    route(getTopicList, () => accept({}, jsonBody({ topicList: parts.topics.names }))),
-    route(
-      getKvConfig,
-      ({ namespace, key }) =>
-        refuse(ResponseCode.QUERY_NOT_FOUND, `No config item, Namespace: ${namespace} Key: ${key}`),
-    ),
+    route(getClusterInfo, () => accept({}, looseBody(clusterOf(registry.brokers())))),
+    route(getTopicList, () => accept({}, jsonBody({ topicList: registry.topics() }))),
+    route(getKvConfig, ({ namespace, key }) => {
+      const value = registry.configured(namespace, key);
+      if (value !== undefined) return acceptWith(getKvConfig.answer, { value });
+      return refuse(ResponseCode.QUERY_NOT_FOUND, `No config item, Namespace: ${namespace} Key: ${key}`);
+    }),
   ];
 }
 
-function routeOf(parts: Parts, name: string): (TopicRouteData & { filterServerTable: object }) | undefined {
-  const topic = parts.topics.get(name);
-  if (topic === undefined) return undefined;
-  const { brokerName, clusterName } = parts.options;
+/** Brokers by name, and their names by cluster. Source: ClusterInfo. */
+function clusterOf(brokers: readonly BrokerData[]): object {
+  const clusters = Object.groupBy(brokers, ({ cluster = "" }) => cluster);
   return {
-    brokerDatas: [{ brokerAddrs: { 0: parts.address }, brokerName, cluster: clusterName }],
-    filterServerTable: {},
-    queueDatas: [{
-      brokerName,
-      perm: topic.permission,
-      readQueueNums: topic.readQueues,
-      topicSysFlag: 0,
-      writeQueueNums: topic.writeQueues,
-    }],
+    brokerAddrTable: Object.fromEntries(brokers.map((broker) => [broker.brokerName, broker])),
+    clusterAddrTable: Object.fromEntries(
+      Object.entries(clusters).map(([name, members = []]) => [name, members.map(({ brokerName }) => brokerName)]),
+    ),
   };
 }
 

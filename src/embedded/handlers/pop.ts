@@ -72,7 +72,8 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
 
 function check(parts: Parts, header: PopHeader, late: number): Reply | undefined {
   const { topic, queueId, maxMsgNums, consumerGroup } = header;
-  const host = parts.address.slice(0, parts.address.lastIndexOf(":"));
+  const { address } = parts.store;
+  const host = address.slice(0, address.lastIndexOf(":"));
   if (late > MOST_LATE) {
     return refuse(ResponseCode.POLLING_TIMEOUT, `the broker[${host}] pop message is timeout too much`);
   }

@@ -7,7 +7,7 @@
 import { ValidationError } from "../../errors.ts";
 import type { Connection, Reply } from "../../transport/connection.ts";
 import { decodeBatch } from "../../wire/batch.ts";
-import { deadLetterTopic, PropertyName, ResponseCode } from "../../wire/codes.ts";
+import { deadLetterTopic, MessageSysFlag, PropertyName, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
 import { parseHost } from "../../wire/host.ts";
 import { encodeProperties, parseProperties } from "../../wire/properties.ts";
@@ -100,8 +100,20 @@ function storeOne(parts: Parts, header: SendHeader, call: Call, queueId: number)
   return store(parts, message);
 }
 
+/**
+ * Whether a broker refuses a message because it claims to be an inner batch: only queues of batches may hold those,
+ * which no embedded topic has. 4.9 looks at nothing. Source: HookUtils.checkInnerBatch.
+ */
+export function refusesInnerBatch(
+  parts: Parts,
+  { sysFlag, properties }: Pick<NewMessage, "sysFlag" | "properties">,
+): boolean {
+  return isV5(parts) && ((sysFlag & MessageSysFlag.INNER_BATCH) !== 0 || properties.has(PropertyName.INNER_NUM));
+}
+
 /** Stores a message, or keeps it for its time. */
 function store(parts: Parts, message: NewMessage): Stored | Reply {
+  if (refusesInnerBatch(parts, message)) return illegal(parts);
   const waiting = parts.delays.take(message);
   if (waiting === "full") return refuse(ResponseCode.SERVICE_NOT_AVAILABLE, "service not available now: it is full");
   if (waiting === "illegal") {
@@ -112,9 +124,9 @@ function store(parts: Parts, message: NewMessage): Stored | Reply {
   }
   if (waiting === "now") {
     const entry = parts.put([message])[0]!;
-    return { message, ids: [parts.messageId(entry.commitLogOffset)], queueOffset: entry.queueOffset };
+    return { message, ids: [parts.store.messageId(entry.commitLogOffset)], queueOffset: entry.queueOffset };
   }
-  return { message, ids: [parts.messageId(parts.store.reserve(message.body.length))], queueOffset: waiting };
+  return { message, ids: [parts.store.messageId(parts.store.reserve(message.body.length))], queueOffset: waiting };
 }
 
 /** Splits a batch; the properties of its header come after each message's own. */
@@ -123,6 +135,7 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
   const isRetry = header.topic.startsWith(RETRY_PREFIX) && isV5(parts);
   if (body.length > parts.options.maxMessageSize || isRetry) return illegal(parts);
   const shared = completed(parts, header);
+  if (refusesInnerBatch(parts, { sysFlag: header.sysFlag, properties: shared })) return illegal(parts);
   const messages = decodeBatch(body).map(({ flag, body, properties }): NewMessage => ({
     ...common(header, call),
     topic: header.topic,
@@ -134,7 +147,7 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
   if (messages.length === 0) return illegal(parts);
   for (const { properties } of messages) encodeProperties(properties); // all of them are stored, or none
   const entries = parts.put(messages);
-  const ids = entries.map((entry) => parts.messageId(entry.commitLogOffset));
+  const ids = entries.map((entry) => parts.store.messageId(entry.commitLogOffset));
   return { message: { ...messages[0]!, properties: shared }, ids, queueOffset: entries[0]!.queueOffset };
 }
 

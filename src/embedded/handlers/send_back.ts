@@ -13,7 +13,7 @@ import { isV5, type Parts } from "../parts.ts";
 import { accept, refuse, type Route, route } from "../routes.ts";
 import type { Entry } from "../queue.ts";
 import type { NewMessage } from "../store.ts";
-import { maxReconsumeTimes } from "./send.ts";
+import { maxReconsumeTimes, refusesInnerBatch } from "./send.ts";
 
 /** The delay level of the first retry, if the request leaves it to the broker. */
 const FIRST_RETRY_LEVEL = 3;
@@ -35,6 +35,7 @@ function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, versio
   if (isV5(parts) && header.originTopic === undefined && message.topic !== retryTopic(group)) {
     return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, a dead letter needs its origin topic");
   }
+  if (refusesInnerBatch(parts, message)) return refuse(ResponseCode.SYSTEM_ERROR, "MESSAGE_ILLEGAL");
   const waiting = parts.delays.take(message);
   if (waiting === "full") return refuse(ResponseCode.SYSTEM_ERROR, "SERVICE_NOT_AVAILABLE");
   if (waiting === "illegal") return refuse(ResponseCode.SYSTEM_ERROR, "WHEEL_TIMER_MSG_ILLEGAL");

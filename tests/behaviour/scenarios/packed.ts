@@ -3,8 +3,12 @@
 import * as zlib from "node:zlib";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Message, NetworkError } from "../../../mod.ts";
+import { encodeBatch } from "../../../src/wire/batch.ts";
+import { sendBack, sendBatch, sendMessage } from "../../../src/wire/requests.ts";
+import { parseOffsetMessageId } from "../../../src/wire/message_id.ts";
+import { encodeProperties } from "../../../src/wire/properties.ts";
 import { packLz4, words } from "../../wire/lz4_frames.ts";
-import { byQueue, type Scenario, type Scene, take, type TestMessage, within } from "../harness.ts";
+import { byQueue, type Scenario, type Scene, take, type TestBroker, type TestMessage, within } from "../harness.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -58,7 +62,46 @@ function checkBodies(messages: readonly Message[], sent: readonly Sent[]): void 
   }
 }
 
+/** What a broker answers to a send, to a batch and to a batch of messages with properties of their own. */
+async function sendCodes({ raw }: TestBroker, topic: string, sysFlag: number, names: Record<string, string>) {
+  const header = {
+    producerGroup: "behaviour",
+    topic,
+    defaultTopic: "TBW102",
+    defaultTopicQueueNums: 4,
+    queueId: 0,
+    sysFlag,
+    bornTimestamp: Date.now(),
+    flag: 0,
+  };
+  const properties = encodeProperties(new Map(Object.entries(names)));
+  const batch = (own: string) => encodeBatch([{ flag: 0, body: words(10), properties: own }]);
+  const one = await raw.ask(sendMessage, { ...header, properties }, words(10));
+  const many = await raw.ask(sendBatch, { ...header, properties, batch: true }, batch(""));
+  const own = await raw.ask(sendBatch, { ...header, properties: "", batch: true }, batch(properties));
+  return { codes: [one.code, many.code, own.code], msgId: own.fields.msgId };
+}
+
 export const scenarios: Scenario[] = [
+  {
+    name: "packed: what claims to be an inner batch is refused by 5.x, whatever else it is; 4.9 takes it",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const refused = t.broker.line === 5 ? 13 : 0;
+      const send = (sysFlag: number, names: Record<string, string> = {}) => sendCodes(t.broker, topic, sysFlag, names);
+
+      assertEquals((await send(0x40)).codes, [0, 0, 0]);
+      for (const sysFlag of [0x80, 0xc0, 0x2c1]) {
+        assertEquals((await send(sysFlag)).codes, [refused, refused, refused]);
+        assertEquals((await send(sysFlag, { INNER_NUM: "2" })).codes, [refused, refused, refused]);
+      }
+      const { codes, msgId = "" } = await send(0, { INNER_NUM: "2", INNER_BASE: "0" });
+      assertEquals(codes, [refused, refused, 0], "a batch's messages are not looked at");
+      const offset = parseOffsetMessageId(msgId).commitLogOffset;
+      const back = { group: t.group(), offset, delayLevel: 3, originTopic: topic };
+      assertEquals((await t.broker.raw.ask(sendBack, back)).code, t.broker.line === 5 ? 1 : 0);
+    },
+  },
   {
     name: "packed: bodies of all kinds and sizes come in the order of their queue, several and one per answer",
     async run(t: Scene) {
