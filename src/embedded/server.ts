@@ -87,6 +87,7 @@ export class Server {
     const connection = new Connection(socket, undefined, {
       onRequest: (request, from) => this.#events.onRequest(request, from),
       maxQueuedBytes: MAX_QUEUED_BYTES,
+      cutsOversized: true,
     });
     this.#connections.add(connection);
     connection.closed.then(() => {
