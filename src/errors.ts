@@ -82,10 +82,33 @@ export class NetworkError extends RocketMQError {
   /** The `host:port` of the other side; empty where there is none. */
   readonly address: string;
 
-  /** Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"` or `"MALFORMED_FRAME"`. */
+  /** Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"`, `"MALFORMED_FRAME"` or `"ANSWER_TOO_LARGE"`. */
   constructor(message: string, address: string, code: string, options: ErrorOptions = {}) {
     super(message, { ...options, code, retriable: true });
     this.address = address;
+  }
+}
+
+/** An answer is larger than a frame may be. The connection goes on, and so do the other calls on it. */
+export class AnswerTooLargeError extends NetworkError {
+  /** The class's name, also after bundling. */
+  override name = "AnswerTooLargeError";
+  /** The answer's size, in bytes. */
+  readonly size: number;
+  /** The most bytes that an answer may have. */
+  readonly limit: number;
+
+  /** Makes the error; `request` is what was asked, by its name in the request table. */
+  constructor(request: string, address: string, size: number, limit: number) {
+    super(
+      `Cannot take the answer to ${request} from ${address}: it has ${size} bytes, allowed are ${limit}; ask for fewer ` +
+        `messages at a time, or lower the broker's maxTransferBytesOnMessageInMemory and ` +
+        `maxTransferBytesOnMessageInDisk`,
+      address,
+      "ANSWER_TOO_LARGE",
+    );
+    this.size = size;
+    this.limit = limit;
   }
 }
 

@@ -86,3 +86,10 @@ Deno.bench(`FrameReader.push(), 256 KiB in ${read.length / answer.length} frames
 Deno.bench("FrameReader.push(), the same in pieces of 1 KiB", { group: "reader" }, () => {
   for (let at = 0; at < read.length; at += 1_024) reader.push(read.subarray(at, at + 1_024));
 });
+
+for (const kib of [256, 1_024, 4_096]) {
+  const large = encodeFrame({ code: 0, opaque: 7, flag: 1, fields: pulled, body: new Uint8Array(kib * 1_024) });
+  Deno.bench(`FrameReader.push(), one frame of ${kib} KiB in pieces of 64 KiB`, { group: "reader" }, () => {
+    for (let at = 0; at < large.length; at += 65_536) reader.push(large.subarray(at, at + 65_536));
+  });
+}

@@ -17,7 +17,7 @@ import {
   receivePopped,
 } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
-import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage } from "../wire/record.ts";
+import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
 
@@ -106,7 +106,9 @@ export class PopClient {
     const { receivedAt } = answer;
     if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
-    const { messages, broken } = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    let records = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    if (records.packed.length > 0) records = await unpackBatches(records, MAX_BODY_SIZE, request.signal);
+    const { messages, broken } = records;
     let popped: readonly PoppedMessage[];
     try {
       popped = receivePopped(messages, answer.header, broker);

@@ -139,10 +139,16 @@ export class ProcessQueue<T = unknown> {
     return this.#inHandCount;
   }
 
-  /** Takes the messages of one answer, in offset order, and the offset of the next pull. Known ones are skipped. */
+  /**
+   * Takes the messages of one answer, in offset order, and the offset of the next pull. Known ones are skipped, and so
+   * is what does not rise: the oldest unsettled message has the smallest offset, whatever arrives. The next pull is
+   * never from an offset that has arrived.
+   */
   put(messages: readonly HeldMessage<T>[], position: number): void {
     for (const message of messages) {
-      if (message.queueOffset < this.#position) continue;
+      const { queueOffset } = message;
+      if (!(queueOffset >= this.#position)) continue;
+      this.#position = queueOffset + 1;
       if (this.#tail - this.#head > this.#mask) this.#grow();
       const slot = this.#tail++ & this.#mask;
       this.#messages[slot] = message;
@@ -152,7 +158,7 @@ export class ProcessQueue<T = unknown> {
       this.#count++;
       this.#bytes += message.heldSize;
     }
-    this.#position = Math.max(this.#position, position);
+    if (position > this.#position && Number.isSafeInteger(position)) this.#position = position;
   }
 
   /**

@@ -10,7 +10,7 @@ import type { MessageQueue } from "../message.ts";
 import { FieldsTemplate } from "../wire/binary_fields.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
-import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
+import { type BrokenRecord, decodeRecords, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { pullMessage } from "../wire/requests.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { type Selector, selects } from "./selector.ts";
@@ -118,14 +118,14 @@ export class Puller<T = unknown> {
       return { kind: "moved", messages: nothing, broken: nothing, ...rest };
     }
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", messages: nothing, broken: nothing, ...rest };
-    const { messages, broken } = decodeRecords(answer.body, queue) as {
-      messages: StoredMessage<T>[];
-      broken: BrokenRecord[];
-    };
+    let records = decodeRecords(answer.body, queue, { begin: offset, end: nextOffset });
+    if (records.packed.length > 0) records = await unpackBatches(records, this.#options.pullBatchBytes, signal);
+    const { broken, stoppedAt = nextOffset } = records;
+    const messages = records.messages as StoredMessage<T>[];
     this.#onPulled(queue.topic, messages.length, receivedAt - now, receivedAt);
     const all = selector.type === "SQL92" || selector.tags.size === 0;
     const wanted = all ? messages : messages.filter((message) => selects(selector, message));
-    const found = { kind: "found", messages: wanted, broken, ...rest } as const;
+    const found = { kind: "found", messages: wanted, broken, ...rest, nextOffset: stoppedAt } as const;
     return wanted.some((message) => message.isLargePacked) ? this.#unpack(found, signal) : found;
   }
 

@@ -145,6 +145,7 @@ export class Server {
         return this.#silence === undefined ? onRequest(request, from) : this.#silence.serve(onRequest, request, from);
       },
       maxQueuedBytes: MAX_QUEUED_BYTES,
+      cutsOversized: true,
     });
     this.#connections.add(connection);
     this.#silence?.arrived();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
+import { AnswerTooLargeError, NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
 import type { HeaderText } from "../wire/fields.ts";
@@ -17,6 +17,7 @@ import {
   FrameReader,
   isOneway,
   isResponse,
+  MAX_FRAME_SIZE,
 } from "../wire/frame.ts";
 import type { Socket } from "./transport.ts";
 import { WaitTable } from "./wait_table.ts";
@@ -94,6 +95,8 @@ export interface ConnectionOptions {
    * further ones: whoever opened the connection decides. Without it the connection closes then.
    */
   readonly onSilent?: (reason: RocketMQError) => void;
+  /** Whether a peer is cut off that sends a frame larger than allowed, as brokers do. @default {false} */
+  readonly cutsOversized?: boolean;
 }
 
 /** The wait of those who wait as long as it takes. */
@@ -107,9 +110,10 @@ const LONG_SILENCE = 3_000;
 /**
  * A socket that speaks frames.
  *
- * Answers find their request by opaque; late ones are dropped. If requests time out and nothing at all has been
- * received since the first of them left, a second ago at least, the peer may be gone without a word: the connection
- * closes, so that the next request opens another, unless somebody else decides that.
+ * Answers find their request by opaque; late ones are dropped. An answer that is too large fails its own request. If
+ * requests time out and nothing at all has been received since the first of them left, a second ago at least, the peer
+ * may be gone without a word: the connection closes, so that the next request opens another, unless somebody else
+ * decides that.
  *
  * A server that answers GO_AWAY takes no more requests over this connection, but still answers those that it has: the
  * connection is drained. It is no longer open, and closes when its last wait has ended. Source: NettyRemotingClient.
@@ -204,11 +208,17 @@ export class Connection {
 
   /** Async, so that the socket's reader is never inside the caller's stack. */
   async #receive(): Promise<void> {
-    const reader = new FrameReader((frame) => this.#take(frame), { inPlace: true });
+    const reader = new FrameReader((frame) => this.#take(frame), {
+      inPlace: true,
+      onTooLarge: this.#options.cutsOversized ? undefined : (head, size) => this.#refuse(decodeFrame(head), size),
+    });
     try {
       await this.#socket.receive((bytes) => {
-        this.#lastReceived = performance.now();
-        this.#silentSince = Infinity;
+        // What is skipped answers nobody: if the length was a lie, it is silence for as long as requests are in vain.
+        if (!reader.isSkipping(bytes.length)) {
+          this.#lastReceived = performance.now();
+          this.#silentSince = Infinity;
+        }
         reader.push(bytes);
       });
       this.#lost("the other side closed it");
@@ -241,6 +251,18 @@ export class Connection {
 
   #closeIfDrained(): void {
     if (this.#isDraining && this.#waits.size === 0) this.#lost("it asked for another connection");
+  }
+
+  /** A frame is too large, and its bytes are being skipped: only its own call fails. */
+  #refuse(command: Command, size: number): void {
+    if (this.#closeReason !== undefined) return;
+    if (isResponse(command)) {
+      const wait = this.#waits.take(command.opaque);
+      wait?.failed(new AnswerTooLargeError(wait.name, this.address, size, MAX_FRAME_SIZE));
+      this.#closeIfDrained();
+    } else if (!isOneway(command)) {
+      this.#writes.push(answerTo(command, failure(`it has ${size} bytes, allowed are ${MAX_FRAME_SIZE}`)));
+    }
   }
 
   async #serve(request: Command): Promise<void> {

@@ -150,12 +150,14 @@ export function decodeBatch(bytes: Uint8Array): BatchMessage[] {
 /**
  * Finds the messages between two positions.
  *
- * @throws {NetworkError} `MALFORMED_FRAME` if the lengths there do not fit
+ * @param max how many there may be
+ * @throws {NetworkError} `MALFORMED_FRAME` if the lengths there do not fit, or there are more
  */
-export function scanBatch(view: DataView, start: number, end: number): BatchEntry[] {
+export function scanBatch(view: DataView, start: number, end: number, max: number = Infinity): BatchEntry[] {
   const entries: BatchEntry[] = [];
   for (let at = start; at < end;) {
     const left = end - at;
+    if (entries.length === max) throw malformed(at - start, `allowed are ${max} messages`);
     if (left < FIXED_SIZE) throw malformed(at - start, `${left} bytes are left, at least ${FIXED_SIZE} are needed`);
     const size = view.getInt32(at);
     if (size < FIXED_SIZE || size > left) throw malformed(at - start, `its size is ${size}, ${left} bytes are left`);

@@ -14,16 +14,15 @@
  * @module
  */
 
-import { NetworkError, ValidationError } from "../errors.ts";
+import { ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
-import { type BodyWriter, type CommandInit, jsonHeader, MAX_FRAME_SIZE, requireSize } from "./frame_writer.ts";
+import { malformedFrame, readWord } from "./frame_reader.ts";
+import { type BodyWriter, type CommandInit, jsonHeader, requireSize } from "./frame_writer.ts";
 import { decodeUtf8, readable, readUtf8 } from "./utf8.ts";
 
+export { FrameReader, type FrameReaderOptions } from "./frame_reader.ts";
 export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE } from "./frame_writer.ts";
-
-/** Up to this size whole frames that arrive together share a copy: less than one answer of many messages may have. */
-const SHARED_SIZE = 64 * 1024;
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -67,10 +66,6 @@ export function isOneway(command: Command): boolean {
 export function encodeFrame(command: CommandInit): Uint8Array {
   const header = encoder.encode(jsonHeader(command));
   return assemble(header, 0, command.body ?? EMPTY);
-}
-
-function readWord(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 /**
@@ -128,10 +123,10 @@ function assemble(header: Uint8Array, encoding: number, body: Uint8Array | BodyW
  * @throws {NetworkError} `MALFORMED_FRAME` if its lengths or its header make no sense
  */
 export function decodeFrame(frame: Uint8Array): Command {
-  if (frame.length < 8) throw malformed(`it has ${frame.length} bytes, at least 8 are needed`);
+  if (frame.length < 8) throw malformedFrame(`it has ${frame.length} bytes, at least 8 are needed`);
   const encoding = frame[4];
   const headerEnd = 8 + (readWord(frame, 4) & 0xffffff);
-  if (headerEnd > frame.length) throw malformed(`its header ends at byte ${headerEnd} of ${frame.length}`);
+  if (headerEnd > frame.length) throw malformedFrame(`its header ends at byte ${headerEnd} of ${frame.length}`);
   const body = headerEnd === frame.length ? EMPTY : frame.subarray(headerEnd);
   switch (encoding) {
     case 0:
@@ -139,7 +134,7 @@ export function decodeFrame(frame: Uint8Array): Command {
     case 1:
       return decodeBinaryHeader(frame, headerEnd, body);
     default:
-      throw malformed(`its header encoding is ${encoding}, known are 0 and 1`);
+      throw malformedFrame(`its header encoding is ${encoding}, known are 0 and 1`);
   }
 }
 
@@ -148,12 +143,12 @@ function decodeJsonHeader(frame: Uint8Array, end: number, body: Uint8Array): Com
   try {
     header = JSON.parse(readUtf8(frame, 8, end));
   } catch (cause) {
-    throw malformed("its header is no JSON", cause);
+    throw malformedFrame("its header is no JSON", cause);
   }
-  if (typeof header !== "object" || header === null) throw malformed("its header is no JSON object");
+  if (typeof header !== "object" || header === null) throw malformedFrame("its header is no JSON object");
   const { code, opaque, flag = 0, version = 0, language = "OTHER", remark, extFields } = header;
   if (typeof code !== "number" || typeof opaque !== "number" || typeof flag !== "number") {
-    throw malformed("its header lacks code, opaque or flag");
+    throw malformedFrame("its header lacks code, opaque or flag");
   }
   return {
     code,
@@ -173,7 +168,7 @@ function decodeBinaryHeader(frame: Uint8Array, end: number, body: Uint8Array): C
   let at = 8;
   /** Steps over a field of known size, or of a size that the wire told. */
   const take = (size: number): number => {
-    if (size < 0 || at + size > end) throw malformed(`a field of ${size} bytes passes the end of its header`);
+    if (size < 0 || at + size > end) throw malformedFrame(`a field of ${size} bytes passes the end of its header`);
     at += size;
     return at - size;
   };
@@ -188,7 +183,7 @@ function decodeBinaryHeader(frame: Uint8Array, end: number, body: Uint8Array): C
   const flag = view.getInt32(take(4));
   const remark = text(view.getInt32(take(4)));
   const fieldsEnd = at + 4 + view.getInt32(take(4));
-  if (fieldsEnd < at || fieldsEnd > end) throw malformed("its fields pass the end of its header");
+  if (fieldsEnd < at || fieldsEnd > end) throw malformedFrame("its fields pass the end of its header");
   const fields: HeaderText = Object.create(null);
   while (at < fieldsEnd) {
     const key = text(view.getInt16(take(2)));
@@ -199,122 +194,4 @@ function decodeBinaryHeader(frame: Uint8Array, end: number, body: Uint8Array): C
 
 function notEncodable(field: string, value: unknown, allowed: string): ValidationError {
   return new ValidationError("write a frame", [{ field, value, allowed }]);
-}
-
-function malformed(problem: string, cause?: unknown): NetworkError {
-  return new NetworkError(`Cannot read a frame: ${problem}`, "", "MALFORMED_FRAME", { cause });
-}
-
-/** Options of a {@linkcode FrameReader}. */
-export interface FrameReaderOptions {
-  /**
-   * Whether a frame without a body may be a view on the bytes that were pushed, valid during the call: most answers
-   * are such, and taking memory for one costs more than reading it.
-   *
-   * @default {false}
-   */
-  readonly inPlace?: boolean;
-}
-
-/**
- * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
- *
- * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE} bytes:
- * taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive than that,
- * or its own frame.
- */
-export class FrameReader {
-  #onFrame: (frame: Uint8Array) => void;
-  #inPlace: boolean;
-  /** The length word, while it is incomplete. */
-  #prefix = new Uint8Array(4);
-  #prefixLength = 0;
-  /** The frame that is being filled. */
-  #frame: Uint8Array | undefined;
-  #filled = 0;
-
-  /** Makes a reader that hands every whole frame to `onFrame`. */
-  constructor(onFrame: (frame: Uint8Array) => void, options: FrameReaderOptions = {}) {
-    this.#onFrame = onFrame;
-    this.#inPlace = options.inPlace === true;
-  }
-
-  /**
-   * Takes the next bytes; they may be overwritten afterwards.
-   *
-   * @throws {NetworkError} `MALFORMED_FRAME` for a length that no frame can have: the stream cannot be read on
-   */
-  push(bytes: Uint8Array): void {
-    let at = 0;
-    while (at < bytes.length) {
-      if (this.#frame === undefined) {
-        if (this.#prefixLength === 0) {
-          const end = this.#takeWhole(bytes, at);
-          if (end > at) {
-            at = end;
-            continue;
-          }
-        }
-        const wanted = Math.min(4 - this.#prefixLength, bytes.length - at);
-        for (let i = 0; i < wanted; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
-        if (this.#prefixLength < 4) return;
-        this.#begin();
-      }
-      const frame = this.#frame!;
-      const size = Math.min(frame.length - this.#filled, bytes.length - at);
-      frame.set(size === bytes.length && at === 0 ? bytes : bytes.subarray(at, at + size), this.#filled);
-      this.#filled += size;
-      at += size;
-      if (this.#filled < frame.length) return;
-      this.#frame = undefined;
-      this.#prefixLength = 0;
-      this.#onFrame(frame);
-    }
-  }
-
-  /** Hands out frames that begin here, if any are here as a whole, and gives their end. */
-  #takeWhole(bytes: Uint8Array, at: number): number {
-    const first = endOfWhole(bytes, at);
-    if (this.#inPlace && first > at && isBodiless(bytes, at, first)) {
-      this.#onFrame(bytes.subarray(at, first));
-      return first;
-    }
-    let end = first;
-    while (end > at && end < bytes.length) {
-      const next = endOfWhole(bytes, end);
-      if (next === end || next - at > SHARED_SIZE) break;
-      end = next;
-    }
-    if (end === at) return at;
-    const copy = new Uint8Array(end - at); // not by slice(): that of a Buffer copies nothing
-    copy.set(bytes.subarray(at, end));
-    for (let start = 0; start < copy.length;) {
-      const next = endOfWhole(copy, start);
-      this.#onFrame(start === 0 && next === copy.length ? copy : copy.subarray(start, next));
-      start = next;
-    }
-    return end;
-  }
-
-  #begin(): void {
-    const length = readWord(this.#prefix, 0);
-    if (length < 4 || length + 4 > MAX_FRAME_SIZE) {
-      throw malformed(`its length word is ${length}, allowed is 4 to ${MAX_FRAME_SIZE - 4}`);
-    }
-    this.#frame = new Uint8Array(length + 4);
-    this.#frame.set(this.#prefix);
-    this.#filled = 4;
-  }
-}
-
-/** Where the frame ends that begins here; `at` itself if it is not here as a whole, or no frame. */
-function endOfWhole(bytes: Uint8Array, at: number): number {
-  if (at + 8 > bytes.length) return at;
-  const length = readWord(bytes, at);
-  const end = at + 4 + length;
-  return length < 4 || end > bytes.length ? at : end;
-}
-
-function isBodiless(bytes: Uint8Array, at: number, end: number): boolean {
-  return at + 8 + (readWord(bytes, at + 4) & 0xffffff) === end;
 }

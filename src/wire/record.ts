@@ -6,12 +6,17 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
-import { scanBatch } from "./batch.ts";
+import { type BrokenRecord, brokenRecord, malformedRecord } from "./broken_record.ts";
 import { MessageSysFlag } from "./codes.ts";
-import { decompress } from "./compression.ts";
-import { formatHost } from "./host.ts";
+import {
+  type DecodedRecords,
+  INNER_BATCH,
+  type InnerBatch,
+  innerCount,
+  type PackedBatch,
+  unwrap,
+} from "./inner_batch.ts";
 import {
   At,
   bodyAt,
@@ -19,164 +24,171 @@ import {
   MAGIC_V2,
   MIN_RECORD_SIZE,
   readLong,
-  storeHostAt,
-  storeHostSize,
+  readSafeLong,
+  SAFE_UPPER_HALF,
 } from "./record_layout.ts";
-import { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
+import { type RecordSource, StoredMessage } from "./stored_message.ts";
 import { readable } from "./utf8.ts";
 
+export type { BrokenRecord } from "./broken_record.ts";
+export { type DecodedRecords, type InnerBatch, type PackedBatch, unpackBatches } from "./inner_batch.ts";
 export { encodeRecord, type StoredRecordFields } from "./record_encoder.ts";
 export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
 
-/** A record that does not fit together inside. Its fields are what could be read. */
-export interface BrokenRecord {
-  /** Its offset in the queue. */
-  readonly queueOffset: number | undefined;
-  /** Its position in the broker's commit log, in bytes. */
-  readonly commitLogOffset: number | undefined;
-  /** The `host:port` of the broker that stored it. */
-  readonly storeHost: string | undefined;
-  /** What is wrong with it. */
-  readonly error: NetworkError;
-}
-
-/** What {@linkcode decodeRecords} gives. */
-export interface DecodedRecords {
-  /** The messages, in the order of their records. */
-  readonly messages: StoredMessage[];
-  /** The records that cannot be read, in their order. */
-  readonly broken: BrokenRecord[];
+/** The offsets that the answer to a pull speaks of. */
+export interface PulledSpan {
+  /** The offset that was pulled from. */
+  readonly begin: number;
+  /** Where the broker says to go on: its `nextBeginOffset`. */
+  readonly end: number;
 }
 
 const RETRY_PREFIX = "%RETRY%";
-const INNER_BATCH = MessageSysFlag.NEED_UNWRAP | MessageSysFlag.INNER_BATCH;
-/** An int64 whose upper half is not above this is below 2^53 and not negative. */
-const SAFE_UPPER_HALF = 0x1fffff;
+
+const encoder = new TextEncoder();
 
 /**
  * Reads records: views, every length checked, an inner batch as its single messages.
  *
- * A record that does not fit together inside is told in `broken`; the others are read all the same.
+ * A record that does not fit together inside is told in `broken`; the others are read all the same. With `span` they
+ * are the answer to a pull: the messages that come out rise in their offsets, and are within the span. A record is
+ * broken too that is of another topic or queue, that is not behind the one before it, or that is an inner batch with
+ * more messages than there are offsets before the next record. What is outside of the span was not asked for and is
+ * left out: below it lies what a batch has in front of the offset, above it what comes with the next pull.
  *
+ * @param span the offsets of the answer; of an end that is not behind its beginning nothing follows
  * @throws {NetworkError} `MALFORMED_FRAME` if a record's size is impossible: nothing behind it can be found
  */
-export function decodeRecords(bytes: Uint8Array, queue: MessageQueue): DecodedRecords {
+export function decodeRecords(bytes: Uint8Array, queue: MessageQueue, span?: PulledSpan): DecodedRecords {
+  const decoder = new RecordDecoder(sourceOf(bytes, queue), span);
+  const { length } = bytes;
+  for (let start = 0; start < length;) start = decoder.read(start, length);
+  const { messages, broken, packed } = decoder;
+  return { messages, broken, packed };
+}
+
+/**
+ * Reads one record as it is stored, an inner batch too.
+ *
+ * @throws {NetworkError} `MALFORMED_FRAME` if it does not fit together inside
+ */
+export function decodeStored(bytes: Uint8Array, queue: MessageQueue): StoredMessage {
+  const decoder = new RecordDecoder(sourceOf(bytes, queue), undefined, false);
+  decoder.read(0, bytes.length);
+  if (decoder.broken.length > 0) throw decoder.broken[0]!.error;
+  return decoder.messages[0]!;
+}
+
+function sourceOf(bytes: Uint8Array, queue: MessageQueue): RecordSource {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const topic = queue.topic.startsWith(RETRY_PREFIX) ? undefined : queue.topic;
-  const source: RecordSource = { bytes, buffer: readable(bytes), view, queue, topic };
-  const messages: StoredMessage[] = [];
-  const broken: BrokenRecord[] = [];
-  const length = bytes.length;
-  for (let start = 0; start < length;) {
+  return { bytes, buffer: readable(bytes), view, queue, topic };
+}
+
+/** What has been read so far, and what the next record may be. */
+class RecordDecoder {
+  readonly messages: StoredMessage[] = [];
+  readonly broken: BrokenRecord[] = [];
+  packed: PackedBatch[] = [];
+  #source: RecordSource;
+  #unwraps: boolean;
+  /** The topic that all records must have, in UTF-8; undefined if they need not. */
+  #topic: Uint8Array | undefined;
+  #begin: number;
+  #end: number;
+  /** The offset behind the last message. */
+  #next = 0;
+
+  constructor(source: RecordSource, span: PulledSpan | undefined, unwraps = true) {
+    this.#source = source;
+    this.#unwraps = unwraps;
+    this.#topic = span === undefined ? undefined : encoder.encode(source.queue.topic);
+    this.#begin = span?.begin ?? 0;
+    this.#end = span !== undefined && span.end > span.begin ? span.end : Infinity;
+  }
+
+  /** Reads the record that begins here; gives its end. */
+  read(start: number, length: number): number {
     const left = length - start;
-    const size = left < 4 ? 0 : view.getInt32(start);
+    const size = left < 4 ? 0 : this.#source.view.getInt32(start);
     if (size < MIN_RECORD_SIZE || size > left) {
-      throw malformed(start, `its size is ${size} bytes, allowed are ${MIN_RECORD_SIZE} to ${left}`);
+      throw malformedRecord(start, `its size is ${size} bytes, allowed are ${MIN_RECORD_SIZE} to ${left}`);
     }
-    const problem = decodeRecord(source, start, start + size, messages);
-    if (problem !== undefined) broken.push(brokenRecord(source, start, start + size, problem));
-    start += size;
+    const end = start + size;
+    const problem = this.#record(start, end);
+    if (problem !== undefined) this.broken.push(brokenRecord(this.#source, start, end, problem));
+    return end;
   }
-  return { messages, broken };
-}
 
-/** Adds a record's message or messages; a text or an error tells what is wrong with it. */
-function decodeRecord(source: RecordSource, start: number, end: number, to: StoredMessage[]): unknown {
-  const { view } = source;
-  const magic = view.getInt32(start + At.MAGIC);
-  const isLong = magic === MAGIC_V2;
-  if (!isLong && magic !== MAGIC_V1) return `its magic number is 0x${(magic >>> 0).toString(16)}`;
-  if (view.getUint32(start + At.QUEUE_OFFSET) > SAFE_UPPER_HALF) return "its queue offset is negative or above 2^53";
-  if (view.getUint32(start + At.COMMIT_LOG_OFFSET) > SAFE_UPPER_HALF) {
-    return "its commit log offset is negative or above 2^53";
-  }
-  const sysFlag = view.getInt32(start + At.SYS_FLAG);
-  const bodyStart = start + bodyAt(sysFlag);
-  if (bodyStart > end) return "its hosts pass its end";
-  const bodyLength = view.getInt32(bodyStart - 4);
-  const bodyEnd = bodyStart + bodyLength;
-  const topicStart = bodyEnd + (isLong ? 2 : 1);
-  if (bodyLength < 0 || topicStart > end) return `its body has ${bodyLength} of its ${end - start} bytes`;
-  const topicLength = isLong ? view.getInt16(bodyEnd) : view.getInt8(bodyEnd);
-  const propertiesStart = topicStart + topicLength + 2;
-  if (topicLength < 0 || propertiesStart > end) return `its topic has ${topicLength} of its ${end - start} bytes`;
-  const propertiesLength = view.getInt16(propertiesStart - 2);
-  if (propertiesStart + propertiesLength !== end) {
-    return `its parts have ${propertiesStart + propertiesLength - start} of its ${end - start} bytes`;
-  }
-  const queueOffset = readLong(view, start + At.QUEUE_OFFSET);
-  if ((sysFlag & INNER_BATCH) === INNER_BATCH) return unwrap(source, start, bodyStart, bodyEnd, queueOffset, to);
-  to.push(new StoredMessage(source, start, start, bodyStart, propertiesStart, queueOffset));
-  return undefined;
-}
-
-/** Adds the messages of an inner batch, all or none. */
-function unwrap(
-  source: RecordSource,
-  start: number,
-  bodyStart: number,
-  bodyEnd: number,
-  queueOffset: number,
-  to: StoredMessage[],
-): unknown {
-  const { bytes, view } = source;
-  const sysFlag = view.getInt32(start + At.SYS_FLAG);
-  try {
-    if ((sysFlag & MessageSysFlag.COMPRESSED) !== 0) {
-      const body = decompress(bytes.subarray(bodyStart, bodyEnd), sysFlag, MAX_BODY_SIZE);
-      const unpacked = withBody(source, start, bodyStart, bodyEnd, body);
-      return unwrap(unpacked, 0, bodyStart - start, bodyStart - start + body.length, queueOffset, to);
+  /** Adds a record's message or messages; a text or an error tells what is wrong with it. */
+  #record(start: number, end: number): unknown {
+    const { view } = this.#source;
+    const magic = view.getInt32(start + At.MAGIC);
+    const isLong = magic === MAGIC_V2;
+    if (!isLong && magic !== MAGIC_V1) return `its magic number is 0x${(magic >>> 0).toString(16)}`;
+    if (view.getUint32(start + At.QUEUE_OFFSET) > SAFE_UPPER_HALF) return "its queue offset is negative or above 2^53";
+    if (view.getUint32(start + At.COMMIT_LOG_OFFSET) > SAFE_UPPER_HALF) {
+      return "its commit log offset is negative or above 2^53";
     }
-    const entries = scanBatch(view, bodyStart, bodyEnd);
-    if (entries.length === 0) return "it is an inner batch without messages";
-    entries.forEach((entry, i) => {
-      to.push(new StoredMessage(source, start, entry.start, entry.bodyStart, entry.propertiesStart, queueOffset + i));
-    });
+    const sysFlag = view.getInt32(start + At.SYS_FLAG);
+    const bodyStart = start + bodyAt(sysFlag);
+    if (bodyStart > end) return "its hosts pass its end";
+    const bodyLength = view.getInt32(bodyStart - 4);
+    const bodyEnd = bodyStart + bodyLength;
+    const topicStart = bodyEnd + (isLong ? 2 : 1);
+    if (bodyLength < 0 || topicStart > end) return `its body has ${bodyLength} of its ${end - start} bytes`;
+    const topicLength = isLong ? view.getInt16(bodyEnd) : view.getInt8(bodyEnd);
+    const propertiesStart = topicStart + topicLength + 2;
+    if (topicLength < 0 || propertiesStart > end) return `its topic has ${topicLength} of its ${end - start} bytes`;
+    const propertiesLength = view.getInt16(propertiesStart - 2);
+    if (propertiesStart + propertiesLength !== end) {
+      return `its parts have ${propertiesStart + propertiesLength - start} of its ${end - start} bytes`;
+    }
+    const queueOffset = readLong(view, start + At.QUEUE_OFFSET);
+    if (this.#topic !== undefined) {
+      if (view.getInt32(start + At.QUEUE_ID) !== this.#source.queue.queueId) return "it is of another queue";
+      if (!isTopic(this.#source.bytes, topicStart, topicLength, this.#topic)) return "it is of another topic";
+      if (queueOffset >= this.#end) return undefined;
+      if (queueOffset < this.#next) return `its offset is ${queueOffset}, allowed is ${this.#next} or more`;
+    }
+    if ((sysFlag & INNER_BATCH) === INNER_BATCH && this.#unwraps) {
+      return this.#batch({ source: this.#source, start, end, bodyStart, bodyEnd, propertiesStart, queueOffset });
+    }
+    if (queueOffset < this.#begin) return undefined;
+    this.#next = queueOffset + 1;
+    this.messages.push(new StoredMessage(this.#source, start, start, bodyStart, propertiesStart, queueOffset));
     return undefined;
-  } catch (error) {
-    return error;
+  }
+
+  #batch(batch: InnerBatch): unknown {
+    const count = innerCount(batch, this.#limitOf(batch));
+    if (typeof count === "string") return count;
+    const next = batch.queueOffset + count;
+    if (next <= this.#begin) return undefined;
+    if ((batch.source.view.getInt32(batch.start + At.SYS_FLAG) & MessageSysFlag.COMPRESSED) === 0) {
+      const problem = unwrap(batch, count, this.#begin, this.messages);
+      if (problem !== undefined) return problem;
+    } else {
+      const [messagesBefore, brokenBefore] = [this.messages.length, this.broken.length];
+      this.packed.push({ ...batch, count, begin: this.#begin, messagesBefore, brokenBefore });
+    }
+    if (this.#topic !== undefined) this.#next = next;
+    return undefined;
+  }
+
+  /** The offset that a batch's messages must be below: that of the record behind it, or the end. */
+  #limitOf({ source: { bytes, view }, end, queueOffset }: InnerBatch): number {
+    if (this.#topic === undefined) return Infinity;
+    const last = this.#end === Infinity ? queueOffset + 1 : this.#end;
+    const next = end + MIN_RECORD_SIZE > bytes.length ? undefined : readSafeLong(view, end + At.QUEUE_OFFSET);
+    return next === undefined || next <= queueOffset ? last : Math.min(next, last);
   }
 }
 
-/** One record on its own, with an unpacked body in place of the packed one. */
-function withBody(
-  source: RecordSource,
-  start: number,
-  bodyStart: number,
-  bodyEnd: number,
-  body: Uint8Array,
-): RecordSource {
-  const end = start + source.view.getInt32(start);
-  const bytes = new Uint8Array(end - start - (bodyEnd - bodyStart) + body.length);
-  bytes.set(source.bytes.subarray(start, bodyStart));
-  bytes.set(body, bodyStart - start);
-  bytes.set(source.bytes.subarray(bodyEnd, end), bodyStart - start + body.length);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(At.SIZE, bytes.length);
-  view.setInt32(bodyStart - start - 4, body.length);
-  view.setInt32(At.SYS_FLAG, view.getInt32(At.SYS_FLAG) & ~MessageSysFlag.COMPRESSED);
-  return { ...source, bytes, buffer: readable(bytes), view };
-}
-
-function brokenRecord({ bytes, view }: RecordSource, start: number, end: number, problem: unknown): BrokenRecord {
-  const sysFlag = view.getInt32(start + At.SYS_FLAG);
-  const host = start + storeHostAt(sysFlag);
-  const hostEnd = host + storeHostSize(sysFlag);
-  const error = problem instanceof Error
-    ? malformed(start, "it is an inner batch that cannot be read", problem)
-    : malformed(start, String(problem));
-  return {
-    queueOffset: safeLong(view, start + At.QUEUE_OFFSET),
-    commitLogOffset: safeLong(view, start + At.COMMIT_LOG_OFFSET),
-    storeHost: hostEnd > end ? undefined : formatHost(bytes, host, hostEnd),
-    error,
-  };
-}
-
-function safeLong(view: DataView, at: number): number | undefined {
-  return view.getUint32(at) > SAFE_UPPER_HALF ? undefined : readLong(view, at);
-}
-
-function malformed(at: number, problem: string, cause?: Error): NetworkError {
-  return new NetworkError(`Cannot read the record at byte ${at}: ${problem}`, "", "MALFORMED_FRAME", { cause });
+function isTopic(bytes: Uint8Array, start: number, length: number, topic: Uint8Array): boolean {
+  if (length !== topic.length) return false;
+  for (let i = 0; i < length; i++) {
+    if (bytes[start + i] !== topic[i]) return false;
+  }
+  return true;
 }

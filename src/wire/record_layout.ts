@@ -43,6 +43,9 @@ export const MIN_RECORD_SIZE = 91;
 /** The bits of a CRC-32 that records keep. */
 export const CRC_MASK = 0x7fffffff;
 
+/** An int64 whose upper half is not above this is below 2^53 and not negative. */
+export const SAFE_UPPER_HALF = 0x1fffff;
+
 /** The parts that stand at a fixed offset. */
 export const At = {
   SIZE: 0,
@@ -90,6 +93,11 @@ export function bodyAt(sysFlag: number): number {
 /** Reads an int64; what is beyond 2^53 comes out inexact. */
 export function readLong(view: DataView, at: number): number {
   return view.getInt32(at) * 0x100000000 + view.getUint32(at + 4);
+}
+
+/** Reads an int64 that is from 0 to 2^53 - 1; undefined for any other. */
+export function readSafeLong(view: DataView, at: number): number | undefined {
+  return view.getUint32(at) > SAFE_UPPER_HALF ? undefined : readLong(view, at);
 }
 
 /** Writes an int64. */

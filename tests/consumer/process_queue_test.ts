@@ -38,6 +38,72 @@ Deno.test("ProcessQueue skips messages that it has seen, and never goes back", (
   assertEquals([queue.position, queue.readyCount], [6, 0]);
 });
 
+Deno.test("ProcessQueue goes on behind the last message, wherever the broker says to go on", () => {
+  for (const position of [0, 6, 7, 8, -1, NaN, Infinity, 2 ** 53]) {
+    const queue = new ProcessQueue(5);
+    queue.put([message(5), message(8)], position);
+    assertEquals([queue.position, queue.committable], [9, 5], `${position}`);
+    const { first } = queue.take(2)!;
+    queue.settleRange(first, 2);
+    assertEquals(queue.committable, 9);
+  }
+});
+
+Deno.test("ProcessQueue refuses messages whose offsets do not rise, within an answer too", () => {
+  const queue = new ProcessQueue(5);
+  queue.put([message(5), message(5), message(9), message(7), message(NaN), message(10)], 11);
+  const taken = queue.take(10)!;
+  assertEquals(offsets(taken), [5, 9, 10]);
+  queue.settle(taken.first + 2);
+  assertEquals(queue.committable, 5);
+  queue.settle(taken.first);
+  assertEquals(queue.committable, 9);
+});
+
+Deno.test("ProcessQueue never gives an offset to commit that is behind an unsettled one, whatever arrives", () => {
+  for (let seed = 1; seed <= 60; seed++) checkCommittable(seed, seed % 3 === 0);
+});
+
+/** Puts answers of arbitrary offsets, and settles in any order; with keys the order of taking is arbitrary too. */
+function checkCommittable(seed: number, withKeys: boolean): void {
+  const random = seeded(seed);
+  const below = (limit: number) => Math.floor(random() * limit);
+  const queue = new ProcessQueue(below(100), withKeys ? ({ queueOffset }) => String(queueOffset % 7) : undefined);
+  const unsettled = new Map<number, number>();
+  const seen = new Set<number>();
+  let committed = queue.committable;
+  for (let step = 0; step < 300; step++) {
+    const dice = random();
+    if (dice < 0.3) {
+      let at = queue.position + below(5) - 2;
+      const answer = Array.from({ length: below(20) }, () => {
+        const kind = below(10);
+        at += kind === 0 ? -below(50) : kind === 1 ? 0 : kind === 2 ? below(1_000) : 1;
+        return message(at);
+      });
+      queue.put(answer, [at + 1, at, queue.position, -1, 0, at + below(100), NaN][below(7)]!);
+    } else if (dice < 0.6) {
+      const taken = queue.take(1 + below(10));
+      taken?.messages.forEach(({ queueOffset }, i) => {
+        assert(!seen.has(queueOffset), `offset ${queueOffset} was handed out twice`);
+        seen.add(queueOffset);
+        unsettled.set(taken.numbers?.[i] ?? taken.first + i, queueOffset);
+      });
+    } else {
+      const numbers = [...unsettled.keys()];
+      if (numbers.length === 0) continue;
+      const number = numbers[below(numbers.length)]!;
+      unsettled.delete(number);
+      queue.settle(number);
+    }
+    const { committable, position } = queue;
+    assert(committable >= committed, `seed ${seed}: ${committable} was ${committed}`);
+    assert(committable <= position, `seed ${seed}: ${committable} is behind ${position}`);
+    for (const offset of unsettled.values()) assert(committable <= offset, `seed ${seed}: ${committable} > ${offset}`);
+    committed = committable;
+  }
+}
+
 Deno.test("ProcessQueue.take() gives one topic at a time, in offset order", () => {
   const queue = new ProcessQueue(0);
   queue.put([message(0, "a"), message(1, "a"), message(2, "b"), message(3, "a")], 4);

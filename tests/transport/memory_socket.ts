@@ -46,8 +46,13 @@ export class MemorySocket implements Socket {
 
   /** Lets a frame arrive. */
   deliver(command: CommandInit): void {
+    this.deliverBytes(encodeFrame(command));
+  }
+
+  /** Lets bytes arrive, whatever they are. */
+  deliverBytes(bytes: Uint8Array): void {
     try {
-      this.#onBytes(encodeFrame(command));
+      this.#onBytes(bytes);
     } catch (error) {
       this.#fail(error);
     }

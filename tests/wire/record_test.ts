@@ -238,7 +238,7 @@ Deno.test("decodeRecords() reads what encodeRecord() writes", () => {
       all,
     );
   }
-  assertEquals(decodeRecords(new Uint8Array(0), queue), { messages: [], broken: [] });
+  assertEquals(decodeRecords(new Uint8Array(0), queue), { messages: [], broken: [], packed: [] });
 });
 
 Deno.test("decodeRecords() tells of a broken record and reads the ones around it", () => {
@@ -310,7 +310,11 @@ function expectBroken(whole: Uint8Array, at: number, size: 1 | 2 | 4, value: num
 
 Deno.test("decodeRecords() ends with messages that can be read or a NetworkError, whatever the input", () => {
   const random = new SeededRandom(12);
-  const batch = record({ sysFlag: 0xc0, body: encodeBatch([{ flag: 1, body: encoder.encode("a"), properties: "" }]) });
+  const batch = record({
+    sysFlag: 0xc0,
+    body: encodeBatch([{ flag: 1, body: encoder.encode("a"), properties: "" }]),
+    properties: encodeProperties([["INNER_BASE", "41"], ["INNER_NUM", "1"]]),
+  });
   for (let i = 0; i < 4_000; i++) {
     const bytes = join(record(), batch, record({ topic: "t".repeat(130), bornHost: "[::1]:1" }));
     for (let n = random.below(4); n >= 0; n--) bytes[random.below(bytes.length)] = random.below(256);
@@ -334,66 +338,6 @@ function readAll(message: StoredMessage): void {
   assert(bytes.length <= message.size, JSON.stringify(values));
 }
 
-Deno.test("decodeRecords() unwraps an inner batch", () => {
-  const body = encodeBatch([
-    { flag: 1, body: encoder.encode("first"), properties: encodeProperties([["TAGS", "x"], ["UNIQ_KEY", "U1"]]) },
-    { flag: 2, body: encoder.encode("second"), properties: "" },
-    { flag: 3, body: new Uint8Array(0), properties: encodeProperties([["KEYS", "k"]]) },
-  ]);
-  for (const packed of [false, true]) {
-    const outer = record({
-      sysFlag: packed ? 0x3c1 : 0xc0,
-      body: packed ? zlib.deflateSync(body) : body,
-      bornHost: "[::1]:1",
-      topic: "t".repeat(130),
-    });
-    const { messages, broken } = decodeRecords(
-      join(record({ queueOffset: 40 }), outer, record({ queueOffset: 44 })),
-      queue,
-    );
-    assertEquals(broken, []);
-    assertEquals(messages.map((message) => message.queueOffset), [40, 41, 42, 43, 44]);
-    const inner = messages.slice(1, 4);
-    assertEquals(inner.map((message) => message.text()), ["first", "second", ""]);
-    assertEquals(inner.map((message) => message.flag), [1, 2, 3]);
-    assertEquals(inner.map((message) => message.tags), ["x", undefined, undefined]);
-    assertEquals(inner.map((message) => message.keys), [[], [], ["k"]]);
-    assertEquals(inner.map((message) => message.size), [22 + 5 + 19, 28, 22 + 7]);
-    for (const message of inner) {
-      assertEquals(message.sysFlag, packed ? 0x3d0 : 0xd0); // only the bit "packed" is gone, as in Java
-      assertEquals([message.bornHost, message.storedTopic, message.reconsumeTimes], ["[::1]:1", "t".repeat(130), 2]);
-      assertEquals(message.offsetMessageId, "7F00000100002A9F00000000000000E5");
-      assert(message.checksumValid());
-    }
-    assertEquals(inner.map((message) => message.messageId), [
-      "U1",
-      inner[1]!.offsetMessageId,
-      inner[2]!.offsetMessageId,
-    ]);
-  }
-});
-
-Deno.test("decodeRecords() checks an inner message's checksum only if it has one", () => {
-  const body = encodeBatch([{ flag: 0, body: encoder.encode("hello"), properties: "" }]);
-  const view = new DataView(body.buffer);
-  view.setUint32(8, 0x3610a686);
-  assert(decodeOne(record({ sysFlag: 0xc0, body })).checksumValid());
-  view.setUint32(8, 0x3610a687);
-  assertEquals(decodeOne(record({ sysFlag: 0xc0, body })).checksumValid(), false);
-});
-
 Deno.test("decodeRecords() takes only one of the two bits for an ordinary message", () => {
   for (const sysFlag of [0x40, 0x80]) assertEquals(decodeOne(record({ sysFlag })).text(), "hello");
-});
-
-Deno.test("decodeRecords() tells of an inner batch that cannot be read, as one record", () => {
-  const good = encodeBatch([{ flag: 0, body: encoder.encode("hello"), properties: "" }]);
-  for (const body of [new Uint8Array(0), good.subarray(0, 20), join(good, good.subarray(0, 26))]) {
-    const { messages, broken } = decodeRecords(join(record({ sysFlag: 0xc0, body }), record()), queue);
-    assertEquals([messages.length, broken.length], [1, 1]);
-    assertEquals(broken[0]!.queueOffset, 41);
-    assertInstanceOf(broken[0]!.error, NetworkError);
-  }
-  const { broken } = decodeRecords(record({ sysFlag: 0x4c1, body: good }), queue);
-  assertInstanceOf(broken[0]!.error.cause, UnsupportedError);
 });

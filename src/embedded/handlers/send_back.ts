@@ -7,7 +7,7 @@
 import type { Reply } from "../../transport/connection.ts";
 import { deadLetterTopic, PropertyName, ResponseCode, retryTopic } from "../../wire/codes.ts";
 import type { HeaderOf } from "../../wire/fields.ts";
-import { decodeRecords } from "../../wire/record.ts";
+import { decodeStored } from "../../wire/record.ts";
 import { sendBack } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
 import { accept, refuse, type Route, route } from "../routes.ts";
@@ -51,7 +51,7 @@ function retryOf(
   most: number,
 ): NewMessage {
   const { topic, queueId } = queue;
-  const old = decodeRecords(record, { topic, queueId, broker: parts.options.brokerName }).messages[0]!;
+  const old = decodeStored(record, { topic, queueId, broker: parts.options.brokerName });
   const isDead = old.reconsumeTimes >= most || delayLevel < 0;
   const level = delayLevel === 0 ? FIRST_RETRY_LEVEL + old.reconsumeTimes : delayLevel;
   const properties = new Map(old.properties);

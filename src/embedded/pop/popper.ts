@@ -7,7 +7,7 @@
 import { PropertyName } from "../../wire/codes.ts";
 import { formatPopReceipt, POP_ORDER_REVIVE_QUEUE, popQueueKey, popRetryOf, popRetryTopic } from "../../wire/pop.ts";
 import { encodeProperties } from "../../wire/properties.ts";
-import { decodeRecords, encodeRecord } from "../../wire/record.ts";
+import { decodeStored, encodeRecord } from "../../wire/record.ts";
 import { At, readLong } from "../../wire/record_layout.ts";
 import type { MessageFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
@@ -156,7 +156,7 @@ export class Popper {
   #shown(record: Uint8Array, place: QueueOfGroup, startOffset: number, wish: PopWish, popped: Popped): Uint8Array {
     if (place.topic === wish.topic) return record;
     const { brokerName: broker } = this.#parts.options;
-    const message = decodeRecords(record, { ...place, broker }).messages[0]!;
+    const message = decodeStored(record, { ...place, broker });
     const receipt = formatPopReceipt({
       startOffset,
       popTime: popped.popTime,

@@ -6,7 +6,7 @@
 
 import { PropertyName } from "../../wire/codes.ts";
 import { popRetryOf, popRetryTopic } from "../../wire/pop.ts";
-import { decodeRecords } from "../../wire/record.ts";
+import { decodeStored } from "../../wire/record.ts";
 import type { Parts } from "../parts.ts";
 import type { NewMessage } from "../store.ts";
 import type { Delivery, Unacked } from "./deliveries.ts";
@@ -40,7 +40,7 @@ function ensureRetryTopic(parts: Parts, group: string, topic: string): void {
 function copyOf(parts: Parts, { group, topic, queueId, popTime }: Delivery, offset: number): NewMessage | undefined {
   const entry = parts.store.find(topic, queueId)?.at(offset);
   if (entry === undefined) return undefined;
-  const old = decodeRecords(entry.record, { topic, queueId, broker: parts.options.brokerName }).messages[0]!;
+  const old = decodeStored(entry.record, { topic, queueId, broker: parts.options.brokerName });
   const properties = new Map(old.properties);
   if (old.reconsumeTimes === 0 || !properties.has(PropertyName.FIRST_POP_TIME)) {
     properties.set(PropertyName.FIRST_POP_TIME, String(popTime));
