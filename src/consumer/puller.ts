@@ -9,7 +9,7 @@ import type { MessageQueue } from "../message.ts";
 import { FieldsTemplate } from "../wire/binary_fields.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
-import { type BrokenRecord, decodeRecords, type StoredMessage } from "../wire/record.ts";
+import { type BrokenRecord, decodeRecords, type RetryReader, type StoredMessage } from "../wire/record.ts";
 import { pullMessage } from "../wire/requests.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { type Selector, selects } from "./selector.ts";
@@ -57,15 +57,21 @@ export class Puller<T = unknown> {
   #group: string;
   #options: CheckedConsumerOptions;
   #onPulled: PullObserver;
+  #reader: RetryReader | undefined;
   #templates = new Map<string, { readonly selector: Selector; readonly template: PullTemplate }>();
 
-  /** Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. */
+  /**
+   * Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. Without a `reader`
+   * messages show what is stored.
+   */
   constructor(
     brokers: Pick<BrokerClient, "pull">,
     options: CheckedConsumerOptions,
     onPulled: PullObserver = () => {},
+    reader?: RetryReader,
   ) {
     this.#onPulled = onPulled;
+    this.#reader = reader;
     this.#brokers = brokers;
     this.#group = options.group;
     this.#options = options;
@@ -108,7 +114,7 @@ export class Puller<T = unknown> {
       return { kind: "moved", messages: nothing, broken: nothing, ...rest };
     }
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", messages: nothing, broken: nothing, ...rest };
-    const { messages, broken } = decodeRecords(answer.body, queue) as {
+    const { messages, broken } = decodeRecords(answer.body, queue, this.#reader) as {
       messages: StoredMessage<T>[];
       broken: BrokenRecord[];
     };

@@ -22,10 +22,12 @@ import {
   storeHostAt,
   storeHostSize,
 } from "./record_layout.ts";
+import type { RetryReader } from "./retry_reader.ts";
 import { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
 import { readable } from "./utf8.ts";
 
 export { encodeRecord, type StoredRecordFields } from "./record_encoder.ts";
+export type { RetryReader } from "./retry_reader.ts";
 export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
 
 /** A record that does not fit together inside. Its fields are what could be read. */
@@ -36,6 +38,8 @@ export interface BrokenRecord {
   readonly commitLogOffset: number | undefined;
   /** The `host:port` of the broker that stored it. */
   readonly storeHost: string | undefined;
+  /** The record as it was received: a view. */
+  readonly bytes: Uint8Array;
   /** What is wrong with it. */
   readonly error: NetworkError;
 }
@@ -58,12 +62,14 @@ const SAFE_UPPER_HALF = 0x1fffff;
  *
  * A record that does not fit together inside is told in `broken`; the others are read all the same.
  *
+ * @param reader the group that reads them, if there is one: see {@linkcode RetryReader}
  * @throws {NetworkError} `MALFORMED_FRAME` if a record's size is impossible: nothing behind it can be found
  */
-export function decodeRecords(bytes: Uint8Array, queue: MessageQueue): DecodedRecords {
+export function decodeRecords(bytes: Uint8Array, queue: MessageQueue, reader?: RetryReader): DecodedRecords {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const topic = queue.topic.startsWith(RETRY_PREFIX) ? undefined : queue.topic;
-  const source: RecordSource = { bytes, buffer: readable(bytes), view, queue, topic };
+  const isRetry = reader === undefined ? queue.topic.startsWith(RETRY_PREFIX) : queue.topic === reader.retryTopic;
+  const topic = isRetry ? undefined : queue.topic;
+  const source: RecordSource = { bytes, buffer: readable(bytes), view, queue, topic, reader };
   const messages: StoredMessage[] = [];
   const broken: BrokenRecord[] = [];
   const length = bytes.length;
@@ -169,6 +175,7 @@ function brokenRecord({ bytes, view }: RecordSource, start: number, end: number,
     queueOffset: safeLong(view, start + At.QUEUE_OFFSET),
     commitLogOffset: safeLong(view, start + At.COMMIT_LOG_OFFSET),
     storeHost: hostEnd > end ? undefined : formatHost(bytes, host, hostEnd),
+    bytes: bytes.subarray(start, end),
     error,
   };
 }

@@ -53,6 +53,7 @@ export class Bench {
         this.copied.push(message.queueOffset);
         return Promise.resolve();
       },
+      sendBroken: () => Promise.resolve(),
     });
     const disposal = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
