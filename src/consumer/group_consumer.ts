@@ -22,6 +22,7 @@ import type {
   TopicStats,
 } from "./consumer.ts";
 import { groupCommands } from "./group_commands.ts";
+import { warnOfLongGroup } from "./group_length.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
 import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
@@ -93,6 +94,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       this.#checkOpen("join");
       this.#enter();
       await this.#cluster.membership.beat();
+      if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
       await this.#parts.rebalancer.start(this.#cluster.options.startTimeout);
       this.#checkOpen("join");
     } catch (error) {
