@@ -62,7 +62,7 @@ export interface Message<T = unknown> {
   readonly bornHost: string;
   /** The `host:port` of the broker that stored it. */
   readonly storeHost: string;
-  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery. */
+  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery to its group. */
   readonly reconsumeTimes: number;
   /** The user's flag. */
   readonly flag: number;

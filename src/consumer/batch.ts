@@ -32,18 +32,22 @@ export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
    */
   ack(message?: Message<T>): Promise<void>;
   /**
-   * Sends all messages that are not settled yet back for later. Resolves when they are safe.
+   * Sends all messages that are not settled yet back for later. Resolves when they are safe: stored by a broker, or kept
+   * here, unsettled, to be redelivered after a rest because no broker takes them.
    *
    * In ordered consumption they stay in their place, and the queue, or each of their keys, rests.
    */
   retry(options?: RetryOptions): Promise<void>;
   /**
-   * Sends one message back for later. Resolves when it is safe.
+   * Sends one message back for later. Resolves when it is safe, at a broker or here.
    *
    * In ordered consumption it stays in its place with those behind it, and those before it are acknowledged.
    */
   retry(message: Message<T>, options?: RetryOptions): Promise<void>;
-  /** Moves one message, or all not settled yet, to the group's dead letter queue. Resolves when they are safe. */
+  /**
+   * Moves one message, or all not settled yet, to the group's dead letter queue. Resolves when they are safe: what no
+   * broker takes is kept here, unsettled, and redelivered after a rest.
+   */
   deadLetter(message?: Message<T>): Promise<void>;
   /** Gives up what is not settled yet: it is handed out again after `suspendQueue`, with the times unchanged. */
   release(): void;

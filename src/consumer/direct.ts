@@ -7,10 +7,12 @@
 import type { Message, MessageQueue } from "../message.ts";
 import { delay } from "../waiting.ts";
 import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../wire/bodies.ts";
+import { deadLetterTopic, retryTopic } from "../wire/codes.ts";
 import { decodeRecords } from "../wire/record.ts";
 import type { StoredMessage } from "../wire/stored_message.ts";
 import type { DirectShelf } from "./dispatcher.ts";
 import type { HandedOut, SettlementRules } from "./handed_out.ts";
+import { retryReader, type SubscribedTopics } from "./retry_reader.ts";
 
 /** How long we may take, in milliseconds: brokers wait for 10 s. Source: Broker2Client.callClient. */
 const ANSWER_TIME = 8_000;
@@ -84,10 +86,29 @@ class DirectRules<T> implements SettlementRules<T, HandedOut<T>> {
   }
 }
 
-/** Reads one record, whose queue it tells itself. */
-export function readMessage<T>(record: Uint8Array, broker: string): StoredMessage<T> | undefined {
+/**
+ * Reads one record, whose queue is written in it. What stands in the group's own dead letter queue was its own retry, and
+ * goes to the loops of the topic that it was sent to, unless the group subscribes to that queue.
+ */
+export function readMessage<T>(
+  record: Uint8Array,
+  broker: string,
+  group: string,
+  subscribed: SubscribedTopics,
+): StoredMessage<T> | undefined {
   const [unplaced] = decodeRecords(record, { topic: "", broker, queueId: 0 }).messages;
   if (unplaced === undefined) return undefined;
-  const queue: MessageQueue = { topic: unplaced.storedTopic, broker, queueId: unplaced.storedQueueId };
-  return decodeRecords(record, queue).messages[0] as StoredMessage<T> | undefined;
+  const { storedTopic: topic, storedQueueId: queueId } = unplaced;
+  const queue: MessageQueue = { topic, broker, queueId };
+  const reader = retryReader(group, subscribed);
+  const isOwn = isWrittenBy(group, topic) && subscribed.selector(topic) === undefined;
+  return decodeRecords(record, queue, undefined, isOwn ? { ...reader, retryTopic: topic } : reader).messages[0] as
+    | StoredMessage<T>
+    | undefined;
+}
+
+/** Whether the messages of a topic are a group's retries or dead letters; with POP there is a retry topic per topic. */
+function isWrittenBy(group: string, topic: string): boolean {
+  const retries = retryTopic(group);
+  return topic === deadLetterTopic(group) || ["+", "_"].some((end) => topic.startsWith(retries + end));
 }

@@ -4,41 +4,43 @@
  * @module
  */
 
-import { delay } from "../waiting.ts";
 import type { SendBackOptions, SendBackSource } from "../cluster/broker_client.ts";
 import type { EventHub } from "../events.ts";
-import type { Message } from "../message.ts";
+import type { Message, MessageQueue } from "../message.ts";
+import { MessageSysFlag, PropertyName } from "../wire/codes.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
-import type { OwnedQueue } from "./owned_queue.ts";
+import type { HeldMessage } from "./process_queue.ts";
+import { sendBackFailure } from "./send_back_failure.ts";
 
 /** The delay level that means the dead letter queue. */
 export const DEAD_LETTER_LEVEL: number = -1;
-/** Between two attempts to make a message safe, in milliseconds. Source: ConsumeMessageConcurrentlyService. */
-const SEND_BACK_INTERVAL = 5_000;
 /** What stands for "unlimited" on the wire. */
 const MOST_TIMES = 0x7fffffff;
+const INNER_BATCH = MessageSysFlag.NEED_UNWRAP | MessageSysFlag.INNER_BATCH;
 
-/** The way out for messages that failed. Each resolves to false if the epoch ended before: then they come again. */
+/** The way out for messages that failed. Each makes one attempt, and rejects with the reason why nobody has taken it. */
 export interface Disposal<T = unknown> {
-  /** Whether messages come again from where they are put. */
+  /** Whether messages are redelivered from where they are put. */
   readonly sendsBack: boolean;
-  /** Moves a message to where it comes back from; a delay level below 0 is the dead letter queue. */
-  dispose(owner: OwnedQueue<T>, message: Message<T>, delayLevel: number): Promise<boolean>;
-  /** Moves a record that cannot be read out of the way. */
-  disposeBroken(owner: OwnedQueue<T>, record: BrokenRecord): Promise<boolean>;
+  /** Moves a message to where it is redelivered from; a delay level below 0 is the dead letter queue. */
+  dispose(message: HeldMessage<T>, delayLevel: number): Promise<void>;
+  /** Moves a record of a queue that cannot be read out of the way. */
+  disposeBroken(queue: MessageQueue, record: BrokenRecord): Promise<void>;
 }
 
 /** What {@linkcode SendBack} needs. */
 export interface SendBackContext<T = unknown> {
   /** The consumer's options. */
-  readonly options: CheckedConsumerOptions;
+  readonly options: Pick<CheckedConsumerOptions, "group" | "maxReconsumeTimes">;
   /** Hears of faults. */
   readonly events: EventHub;
   /** Sends a message back by its place in the broker's commit log. */
   readonly sendBack: (message: SendBackSource, options: SendBackOptions) => Promise<void>;
-  /** Sends a copy to the group's retry topic, where the broker cannot: the way out of last resort. */
-  readonly sendCopy: (message: Message<T>, options: SendBackOptions) => Promise<void>;
+  /** Sends a copy to the group's retry topic, on another broker than `avoid` if there is one. */
+  readonly sendCopy: (message: HeldMessage<T>, options: SendBackOptions, avoid?: string) => Promise<void>;
+  /** Sends the bytes of a record that cannot be read to the group's dead letter queue. */
+  readonly sendBroken: (queue: MessageQueue, record: BrokenRecord, options: SendBackOptions) => Promise<void>;
 }
 
 /** Sends messages back to the broker, which keeps them in the group's retry topic or dead letter queue. */
@@ -50,47 +52,64 @@ export class SendBack<T = unknown> implements Disposal<T> {
     this.#context = context;
   }
 
-  async dispose(owner: OwnedQueue<T>, message: Message<T>, delayLevel: number): Promise<boolean> {
-    const { sendBack, sendCopy, events, options: { group, maxReconsumeTimes } } = this.#context;
-    const how: SendBackOptions = { group, delayLevel, maxReconsumeTimes: Math.min(maxReconsumeTimes, MOST_TIMES) };
-    const isSafe = await this.#makeSafe(
-      owner,
-      message.queueOffset,
-      () => sendBack(message, how).catch(() => sendCopy(message, how)),
-    );
-    if (isSafe && (delayLevel === DEAD_LETTER_LEVEL || message.reconsumeTimes >= maxReconsumeTimes)) {
-      const text = `message ${message.messageId} of topic "${message.topic}" is in the dead letter queue`;
-      const { queue, topic, queueOffset: offset } = message;
-      events.emit("warning", "deadLettered", text, { group, broker: queue.broker, topic, queue, offset });
+  /** Which messages are dead is decided here: the broker counts for itself, and not what failed at this member only. */
+  async dispose(message: HeldMessage<T>, delayLevel: number): Promise<void> {
+    const { events, options: { group, maxReconsumeTimes } } = this.#context;
+    const isDead = delayLevel < 0 || message.reconsumeTimes >= maxReconsumeTimes;
+    await this.#send(message, isDead ? deadLetter(group) : { group, delayLevel, maxReconsumeTimes: MOST_TIMES });
+    if (!isDead) return;
+    const text = `message ${message.messageId} of topic "${message.topic}" is in the dead letter queue`;
+    const { queue, topic, queueOffset: offset } = message;
+    events.emit("warning", "deadLettered", text, { group, broker: queue.broker, topic, queue, offset });
+  }
+
+  /** The broker copies the record as it is stored; where it cannot read it either, its bytes are sent. */
+  async disposeBroken(queue: MessageQueue, record: BrokenRecord): Promise<void> {
+    const { sendBack, sendBroken, options: { group } } = this.#context;
+    const how = deadLetter(group);
+    const { commitLogOffset } = record;
+    const ways = [() => sendBroken(queue, record, how)];
+    if (commitLogOffset !== undefined) {
+      ways.unshift(() => sendBack({ queue, topic: queue.topic, messageId: "", commitLogOffset }, how));
     }
-    return isSafe;
+    await this.#first(`the record at ${commitLogOffset ?? "an unknown place"}`, ways);
   }
 
-  /** The record goes to the dead letter queue, where the broker copies it as it is stored. */
-  disposeBroken(owner: OwnedQueue<T>, record: BrokenRecord): Promise<boolean> {
-    const { sendBack, options: { group } } = this.#context;
-    const { queue } = owner;
-    const source = { queue, topic: queue.topic, messageId: "", commitLogOffset: record.commitLogOffset ?? -1 };
-    const how = { group, delayLevel: DEAD_LETTER_LEVEL, maxReconsumeTimes: 0 };
-    return this.#makeSafe(owner, record.queueOffset ?? -1, () => sendBack(source, how));
+  async #send(message: HeldMessage<T>, how: SendBackOptions): Promise<void> {
+    const { sendBack, sendCopy } = this.#context;
+    const viaBroker = () => sendBack(message, how);
+    const copy = () => sendCopy(message, how);
+    const copyElsewhere = () => sendCopy(message, how, message.queue.broker);
+    const isDead = how.delayLevel < 0;
+    const isCounted = isDead || message.storedReconsumeTimes === message.reconsumeTimes;
+    let ways = isCounted ? [viaBroker, copyElsewhere] : [copy, viaBroker];
+    // The broker would send a whole inner batch back, and keep the topic and the times that another group has written.
+    const isPart = (message.sysFlag & INNER_BATCH) === INNER_BATCH;
+    if (isPart || (!isDead && !namesTopic(message))) ways = [copy];
+    await this.#first(`message ${message.messageId} of topic "${message.topic}"`, ways);
   }
 
-  /** Tries until a message is stored elsewhere. */
-  async #makeSafe(owner: OwnedQueue<T>, offset: number, attempt: () => Promise<void>): Promise<boolean> {
-    const { events, options: { group } } = this.#context;
-    while (owner.counts) {
+  /** Goes the ways one after the other, up to the first that leads there. */
+  async #first(what: string, ways: readonly (() => Promise<void>)[]): Promise<void> {
+    const errors: unknown[] = [];
+    for (const way of ways) {
       try {
-        await attempt();
-        return owner.counts;
+        return await way();
       } catch (error) {
-        const { queue } = owner;
-        const text = `cannot send a message back, trying again in ${SEND_BACK_INTERVAL} ms`;
-        events.emit("error", "sendBackFailed", text, { group, queue, broker: queue.broker, offset, error });
-        await delay(SEND_BACK_INTERVAL, { signal: owner.ended }).catch(() => {});
+        errors.push(error);
       }
     }
-    return false;
+    throw sendBackFailure(what, this.#context.options.group, errors);
   }
+}
+
+/** Whether a retry that the broker makes of a message leads to its topic: brokers keep the one that is written. */
+function namesTopic<T>(message: HeldMessage<T>): boolean {
+  return (message.property(PropertyName.RETRY_TOPIC) ?? message.topic) === message.topic;
+}
+
+function deadLetter(group: string): SendBackOptions {
+  return { group, delayLevel: DEAD_LETTER_LEVEL, maxReconsumeTimes: 0 };
 }
 
 /**
@@ -107,14 +126,14 @@ export class Skip<T = unknown> implements Disposal<T> {
     this.#events = events;
   }
 
-  dispose(_owner: OwnedQueue<T>, message: Message<T>): Promise<boolean> {
+  dispose(message: Message<T>): Promise<void> {
     const text = `message ${message.messageId} of topic "${message.topic}" is skipped: broadcasting sends nothing back`;
     const { queue, topic, queueOffset: offset } = message;
     this.#events.emit("warning", "skipped", text, { group: this.#group, broker: queue.broker, topic, queue, offset });
-    return Promise.resolve(true);
+    return Promise.resolve();
   }
 
-  disposeBroken(): Promise<boolean> {
-    return Promise.resolve(true);
+  disposeBroken(): Promise<void> {
+    return Promise.resolve();
   }
 }

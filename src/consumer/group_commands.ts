@@ -42,7 +42,7 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
       return runningInfo({ options, nameServers, startedAt, subscriptions, statistics, owned });
     },
     consumeDirectly: async (record, broker): Promise<ConsumeMessageDirectlyResult | string> => {
-      const message = readMessage<T>(record, broker);
+      const message = readMessage<T>(record, broker, options.group, parts.subscriptions);
       if (message === undefined) return "the message cannot be read";
       const makeBatch = (rules: SettlementRules<T, Batch<T>>) =>
         new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);

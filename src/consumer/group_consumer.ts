@@ -24,6 +24,7 @@ import type {
   TopicStats,
 } from "./consumer.ts";
 import { groupCommands } from "./group_commands.ts";
+import { warnOfLongGroup } from "./group_length.ts";
 import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
 import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
@@ -105,6 +106,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       this.#checkOpen("join");
       this.#enter();
       await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
+      if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
       await rebalancer.start(Math.max(0, end - performance.now()));
       this.#checkOpen("join");
     } catch (error) {

@@ -30,9 +30,9 @@ export interface RetryOptions {
 export interface SettlementRules<T, B> {
   /** Settles one message, or all that nobody has settled. */
   ack(batch: B, message?: Message<T>): Promise<void>;
-  /** Has messages come again later; resolves when they are safe, or no longer ours. */
+  /** Has messages redelivered later; resolves when they are safe at a broker or here, or no longer ours. */
   retry(batch: B, message: Message<T> | undefined, options: RetryOptions): Promise<void>;
-  /** Moves messages to the dead letter queue; resolves when they are safe, or no longer ours. */
+  /** Moves messages to the dead letter queue; resolves when they are safe there or here, or no longer ours. */
   deadLetter(batch: B, message: Message<T> | undefined): Promise<void>;
   /** Gives up what nobody has settled. */
   release(batch: B): void;

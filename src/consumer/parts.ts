@@ -12,7 +12,6 @@ import type { OffsetStore } from "../offsets/store.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
 import { retryTopic } from "../wire/codes.ts";
-import type { BrokenRecord } from "../wire/record.ts";
 import { Assignment } from "./assignment.ts";
 import type { Batch } from "./batch.ts";
 import { ConcurrentSettlement } from "./concurrent_settlement.ts";
@@ -30,7 +29,9 @@ import type { KeyOf } from "./process_queue.ts";
 import { Puller } from "./puller.ts";
 import { QueueLocks } from "./queue_locks.ts";
 import { Rebalancer } from "./rebalancer.ts";
-import { sendRetryCopy } from "./retry_copy.ts";
+import { Rescue } from "./rescue.ts";
+import { sendBrokenCopy, sendRetryCopy } from "./retry_copy.ts";
+import { retryReader } from "./retry_reader.ts";
 import type { Settlement } from "./settlement.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -68,12 +69,13 @@ export class ConsumerParts<T = unknown> {
     this.#owner = owner;
     this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
     this.brokers = new BrokerClient(cluster, options.group);
+    this.subscriptions = this.#makeSubscriptions();
     const puller = new Puller<T>(
       this.brokers,
       options,
       (topic, count, ms, receivedAt) => this.#statistics.pulled(topic, count, ms, receivedAt),
+      retryReader(options.group, this.subscriptions),
     );
-    this.subscriptions = this.#makeSubscriptions();
     this.offsets = offsets ?? this.#brokerOffsets();
     this.groupStart = this.#makeGroupStart();
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
@@ -149,7 +151,8 @@ export class ConsumerParts<T = unknown> {
       options: this.#options,
       events: this.#events,
       sendBack: (message, how) => this.brokers.sendBack(message, how),
-      sendCopy: (message, how) => sendRetryCopy(this.#cluster, message, how),
+      sendCopy: (message, how, avoid) => sendRetryCopy(this.#cluster, message, how, avoid),
+      sendBroken: (queue, record, how) => sendBrokenCopy(this.#cluster, queue, record, how),
     });
   }
 
@@ -186,6 +189,7 @@ export class ConsumerParts<T = unknown> {
   }
 
   #makeAssignment(puller: Puller<T>): Assignment<T> {
+    const rescue = new Rescue<T>({ group: this.#options.group, events: this.#events, disposal: this.#disposal });
     return new Assignment<T>({
       options: this.#options,
       events: this.#events,
@@ -200,7 +204,7 @@ export class ConsumerParts<T = unknown> {
       offer: (owned) => this.dispatcher.offer(owned),
       arrived: (owned, receivedAt) => this.dispatcher.arrived(owned, receivedAt),
       selector: (topic) => this.subscriptions.selector(topic),
-      onBroken: (owned, record) => this.#disposeBroken(owned, record),
+      onBroken: (owned, record) => void rescue.rescue(owned, record),
     });
   }
 
@@ -236,13 +240,5 @@ export class ConsumerParts<T = unknown> {
         return "";
       }
     };
-  }
-
-  async #disposeBroken(owned: OwnedQueue<T>, record: BrokenRecord): Promise<void> {
-    const where = this.#disposal.sendsBack ? "it goes to the dead letter queue" : "it is skipped";
-    const text = `a record of topic "${owned.queue.topic}" cannot be read, ${where}`;
-    const about = { group: this.#options.group, queue: owned.queue, error: record.error };
-    this.#events.emit("error", "broken", text, about);
-    await this.#disposal.disposeBroken(owned, record);
   }
 }

@@ -28,6 +28,10 @@ const NO_COUNTS = new Uint32Array(0);
 export interface HeldMessage<T = unknown> extends Message<T> {
   /** How often it was put back here after a failure, which no broker counts: part of `reconsumeTimes`. */
   retriedHere: number;
+  /** The number of retries in the record itself, of whatever group. */
+  readonly storedReconsumeTimes: number;
+  /** The body as it is stored, packed or not. */
+  readonly storedBody: Uint8Array;
   /** How much it holds in memory, in bytes. */
   readonly heldSize: number;
 }
@@ -74,6 +78,8 @@ export class ProcessQueue<T = unknown> {
   #inHandCount = 0;
   #count = 0;
   #bytes = 0;
+  /** Places of what is no message and not settled either, in rising order. */
+  #places: number[] = [];
 
   /** Makes an empty queue; `start` is the offset of the first pull, `keyOf` what its messages are ordered by. */
   constructor(start: number, keyOf?: KeyOf<T>) {
@@ -91,7 +97,8 @@ export class ProcessQueue<T = unknown> {
 
   /** The smallest offset that is not settled: what may be committed. */
   get committable(): number {
-    return this.oldest?.queueOffset ?? this.#position;
+    const oldest = this.oldest?.queueOffset ?? this.#position;
+    return this.#places.length === 0 ? oldest : Math.min(oldest, this.#places[0]!);
   }
 
   /** The oldest message that is not settled. */
@@ -99,9 +106,9 @@ export class ProcessQueue<T = unknown> {
     return this.#messages[this.#head & this.#mask];
   }
 
-  /** Messages received and not settled, those in hand included. */
+  /** Messages received and not settled, those in hand included, and places that are held. */
   get count(): number {
-    return this.#count;
+    return this.#count + this.#places.length;
   }
 
   /** How much those messages hold in memory, in bytes. */
@@ -109,9 +116,9 @@ export class ProcessQueue<T = unknown> {
     return this.#bytes;
   }
 
-  /** How many offsets lie between the oldest unsettled message and the next pull. */
+  /** How many offsets lie between the oldest unsettled message and the next pull; a place that is held stops no pull. */
   get span(): number {
-    return this.#position - this.committable;
+    return this.#position - (this.oldest?.queueOffset ?? this.#position);
   }
 
   /** Messages that could be handed out now. */
@@ -199,6 +206,22 @@ export class ProcessQueue<T = unknown> {
   settleRange(first: number, count: number): void {
     for (let number = first; number < first + count; number++) this.#mark(number);
     this.#dropSettled();
+  }
+
+  /**
+   * Holds the place of a record that cannot be read, before the messages of its answer are put: up to
+   * {@linkcode ProcessQueue.release} nothing from the position on may be committed, whatever is settled. The record's
+   * own offset is not asked, as it may be what is wrong with it. Gives what to release.
+   */
+  hold(): number {
+    this.#places.push(this.#position);
+    return this.#position;
+  }
+
+  /** Ends a hold. */
+  release(place: number): void {
+    const at = this.#places.indexOf(place);
+    if (at >= 0) this.#places.splice(at, 1);
   }
 
   /** What a message is ordered by, as a hash code; undefined without keys. */

@@ -25,8 +25,8 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
    * broker's clock, and when they were received, by the monotonic one.
    */
   onMessages(newestStoredAt: number, receivedAt: number): void;
-  /** Makes records safe that cannot be read; the loop waits for it. */
-  onBroken(broken: readonly BrokenRecord[]): Promise<void>;
+  /** Hears of records that cannot be read, before the messages of their answer are in the process queue. */
+  onBroken(broken: readonly BrokenRecord[]): void;
   /** The broker does not have the position: when to go on, in milliseconds; undefined if another epoch begins. */
   onMoved(answer: PullAnswer<T>): number | undefined;
   /**
@@ -40,7 +40,7 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
 }
 
 /** What a loop waits for, and since when, by the monotonic clock. */
-export type PullWait = "nothing" | "answer" | "interval" | "room" | "rescue" | "error" | "move";
+export type PullWait = "nothing" | "answer" | "interval" | "room" | "error" | "move";
 
 /**
  * Pulls one queue for as long as there is room, from the process queue's position on. Answers are taken in the order of
@@ -129,8 +129,8 @@ export class PullLoop<T = unknown> {
   #take(answer: PullAnswer<T>): void {
     this.#brokerId = answer.brokerId;
     this.#failing = false;
-    if (answer.broken.length > 0) this.#secure(answer);
-    else if (answer.kind === "found") this.#found(answer);
+    if (answer.broken.length > 0) this.#context.onBroken(answer.broken);
+    if (answer.kind === "found") this.#found(answer);
     else if (answer.kind === "empty") this.#empty(answer);
     else this.#moved(answer);
   }
@@ -177,13 +177,6 @@ export class PullLoop<T = unknown> {
     const pause = this.#unheld.pauseAfter(performance.now() - this.#since);
     process.put([], answer.nextOffset);
     this.#stepIn(Math.max(pause, interval), "interval");
-  }
-
-  async #secure(answer: PullAnswer<T>): Promise<void> {
-    const generation = this.#generation;
-    this.#await("rescue");
-    await this.#context.onBroken(answer.broken);
-    if (generation === this.#generation) this.#found(answer);
   }
 
   #fail(error: unknown): void {

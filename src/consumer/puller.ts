@@ -10,7 +10,13 @@ import type { MessageQueue } from "../message.ts";
 import { FieldsTemplate } from "../wire/binary_fields.ts";
 import { PullSysFlag, ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
-import { type BrokenRecord, decodeRecords, type StoredMessage, unpackBatches } from "../wire/record.ts";
+import {
+  type BrokenRecord,
+  decodeRecords,
+  type RetryReader,
+  type StoredMessage,
+  unpackBatches,
+} from "../wire/record.ts";
 import { pullMessage } from "../wire/requests.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { type Selector, selects } from "./selector.ts";
@@ -61,15 +67,21 @@ export class Puller<T = unknown> {
   #group: string;
   #options: CheckedConsumerOptions;
   #onPulled: PullObserver;
+  #reader: RetryReader | undefined;
   #templates = new Map<string, { readonly selector: Selector; readonly template: PullTemplate }>();
 
-  /** Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. */
+  /**
+   * Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. Without a `reader`
+   * messages show what is stored.
+   */
   constructor(
     brokers: Pick<BrokerClient, "pull">,
     options: CheckedConsumerOptions,
     onPulled: PullObserver = () => {},
+    reader?: RetryReader,
   ) {
     this.#onPulled = onPulled;
+    this.#reader = reader;
     this.#brokers = brokers;
     this.#group = options.group;
     this.#options = options;
@@ -118,7 +130,7 @@ export class Puller<T = unknown> {
       return { kind: "moved", messages: nothing, broken: nothing, ...rest };
     }
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", messages: nothing, broken: nothing, ...rest };
-    let records = decodeRecords(answer.body, queue, { begin: offset, end: nextOffset });
+    let records = decodeRecords(answer.body, queue, { begin: offset, end: nextOffset }, this.#reader);
     if (records.packed.length > 0) records = await unpackBatches(records, this.#options.pullBatchBytes, signal);
     const { broken, stoppedAt = nextOffset } = records;
     const messages = records.messages as StoredMessage<T>[];

@@ -26,8 +26,8 @@ export interface SharedPulls<T = unknown> {
   readonly selector: (topic: string) => Selector | undefined;
   /** Hears of queues that have got messages, and when, by the monotonic clock. */
   readonly arrived: (owned: OwnedQueue<T>, receivedAt: number) => void;
-  /** Makes a record safe that cannot be read; resolves when it is, or `owned` has ended. */
-  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => Promise<void>;
+  /** Hears of a record that cannot be read, before the messages of its answer are in the process queue. */
+  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => void;
   /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
   readonly onMoved: (owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number) => number | undefined;
   /** Called with the first error after an answer. */
@@ -85,8 +85,8 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
     this.#shared.arrived(this.#owned, receivedAt);
   }
 
-  async onBroken(broken: readonly BrokenRecord[]): Promise<void> {
-    for (const record of broken) await this.#shared.onBroken(this.#owned, record);
+  onBroken(broken: readonly BrokenRecord[]): void {
+    for (const record of broken) this.#shared.onBroken(this.#owned, record);
   }
 
   onMoved(answer: PullAnswer<T>): number | undefined {

@@ -12,6 +12,7 @@ import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
 import type { Outcome, RetryOptions, SettlementObserver, SettlementRules } from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
+import { LocalRests } from "./local_rests.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 
 const done: Promise<void> = Promise.resolve();
@@ -36,6 +37,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
   #inHand = new PlacedList<Batch<T>>();
   /** Batches whose handler has thrown. */
   #threw = new WeakSet<Batch<T>>();
+  #rests = new LocalRests();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settledTotal = 0;
   #retriedTotal = 0;
@@ -50,7 +52,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     return this.#settledTotal;
   }
 
-  /** How many messages were sent back, or put back after a failure. */
+  /** How many messages were sent back, or put back here after a failure. */
   get retriedTotal(): number {
     return this.#retriedTotal;
   }
@@ -94,10 +96,10 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     await this.retry(batch, undefined, {});
   }
 
-  /** Has messages come again later; resolves when they are safe, or no longer ours. */
+  /** Has messages redelivered later; resolves when they are safe at a broker or here, or no longer ours. */
   abstract retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void>;
 
-  /** Moves messages to the dead letter queue; resolves when they are safe, or no longer ours. */
+  /** Moves messages to the dead letter queue; resolves when they are safe there or here, or no longer ours. */
   async deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
     if (batch.owner.counts) await this.dispose(batch, batch.claim(message), DEAD_LETTER_LEVEL);
   }
@@ -146,7 +148,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     this.settled(batch);
   }
 
-  /** Gives claimed messages out of hand; each is settled when it is safe elsewhere. */
+  /** Moves claimed messages elsewhere. Each is settled when it is safe there; one that nobody takes is put back here. */
   protected async dispose(
     batch: Batch<T>,
     claimed: readonly number[],
@@ -154,11 +156,32 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     outcome?: Outcome,
   ): Promise<void> {
     this.failed(batch, claimed, outcome);
-    await Promise.all(claimed.map(async (at) => {
-      if (!await this.context.disposal.dispose(batch.owner, batch.messages[at]!, delayLevel)) return;
-      this.#retriedTotal++;
-      this.settle(batch, [at]);
-    }));
+    await Promise.all(claimed.map((at) => this.#disposeOne(batch, at, delayLevel)));
+  }
+
+  async #disposeOne(batch: Batch<T>, at: number, delayLevel: number): Promise<void> {
+    const { owner } = batch;
+    try {
+      await this.context.disposal.dispose(batch.messages[at]!, delayLevel);
+      if (owner.counts) this.settle(batch, [at]);
+    } catch (error) {
+      if (!owner.counts) return;
+      this.#keep(batch, at, error);
+    }
+    this.#retriedTotal++;
+  }
+
+  /** Nobody takes a message that failed: it stays here, unsettled, and is redelivered after a rest. */
+  #keep(batch: Batch<T>, at: number, error: unknown): void {
+    const { events, options: { group } } = this.context;
+    const message = batch.messages[at]!;
+    const { topic, queue, queueOffset: offset } = message;
+    const rest = this.#rests.next(message);
+    const reason = error instanceof Error ? error.message : String(error);
+    const text = `${reason}; it is redelivered here in ${rest} ms, and sent back again if it fails then`;
+    events.emit("error", "sendBackFailed", text, { group, topic, queue, broker: queue.broker, offset, error });
+    message.retriedHere++;
+    this.putBack(batch, [at], rest);
   }
 
   /** Tells of messages that have failed. */

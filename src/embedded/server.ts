@@ -160,6 +160,7 @@ export class Server {
   #pausable(socket: Socket): Socket {
     return {
       remoteAddress: socket.remoteAddress,
+      localPort: socket.localPort,
       localHost: socket.localHost,
       receive: (onBytes) =>
         socket.receive((bytes) => this.#silence === undefined ? onBytes(bytes) : this.#silence.read(bytes, onBytes)),

@@ -11,7 +11,7 @@ import { sendOwnMessage } from "../cluster/own_message.ts";
 import { TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import { atMost } from "../waiting.ts";
-import { PropertyName, ResponseCode } from "../wire/codes.ts";
+import { PropertyName } from "../wire/codes.ts";
 import type { UniqueKeys } from "../wire/message_id.ts";
 import { packContexts, type TraceMessage } from "./trace_messages.ts";
 import type { TraceContext } from "./trace_records.ts";
@@ -32,12 +32,6 @@ const ATTEMPTS = 3;
 const MOST_SENDING = 4;
 /** The rest after a batch could not be sent, in milliseconds. */
 const FAILURE_PAUSE = 1_000;
-/** Answers after which the message is stored, if not as safely as the broker is told to. */
-const STORED_CODES = [
-  ResponseCode.FLUSH_DISK_TIMEOUT,
-  ResponseCode.SLAVE_NOT_AVAILABLE,
-  ResponseCode.FLUSH_SLAVE_TIMEOUT,
-] as const;
 
 const encoder = new TextEncoder();
 
@@ -195,7 +189,7 @@ export class TraceSender {
     };
     for (let attempt = 1;; attempt++) {
       try {
-        return await sendOwnMessage(cluster, message, { timeout: TIMEOUT, signal, accept: STORED_CODES });
+        return await sendOwnMessage(cluster, message, { timeout: TIMEOUT, signal });
       } catch (error) {
         if (attempt === ATTEMPTS || signal.aborted) throw error;
         await cluster.routes.refresh(topic).catch(() => {}); // the attempt that follows tells

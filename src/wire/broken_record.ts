@@ -20,6 +20,8 @@ export interface BrokenRecord {
   readonly commitLogOffset: number | undefined;
   /** The `host:port` of the broker that stored it. */
   readonly storeHost: string | undefined;
+  /** The record as it was received: a view. */
+  readonly bytes: Uint8Array;
   /** What is wrong with it. */
   readonly error: NetworkError;
 }
@@ -38,6 +40,7 @@ export function brokenRecord(
     queueOffset: readSafeLong(view, start + At.QUEUE_OFFSET),
     commitLogOffset: readSafeLong(view, start + At.COMMIT_LOG_OFFSET),
     storeHost: hostEnd > end ? undefined : formatHost(bytes, host, hostEnd),
+    bytes: bytes.subarray(start, end),
     error: problem instanceof Error
       ? malformedRecord(start, "it is an inner batch that cannot be read", problem)
       : malformedRecord(start, String(problem)),

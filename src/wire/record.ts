@@ -27,12 +27,14 @@ import {
   readSafeLong,
   SAFE_UPPER_HALF,
 } from "./record_layout.ts";
+import type { RetryReader } from "./retry_reader.ts";
 import { type RecordSource, StoredMessage } from "./stored_message.ts";
 import { readable } from "./utf8.ts";
 
 export type { BrokenRecord } from "./broken_record.ts";
 export { type DecodedRecords, type InnerBatch, type PackedBatch, unpackBatches } from "./inner_batch.ts";
 export { encodeRecord, type StoredRecordFields } from "./record_encoder.ts";
+export type { RetryReader } from "./retry_reader.ts";
 export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
 
 /** The offsets that the answer to a pull speaks of. */
@@ -57,10 +59,16 @@ const encoder = new TextEncoder();
  * left out: below it lies what a batch has in front of the offset, above it what comes with the next pull.
  *
  * @param span the offsets of the answer; of an end that is not behind its beginning nothing follows
+ * @param reader the group that reads them, if there is one: see {@linkcode RetryReader}
  * @throws {NetworkError} `MALFORMED_FRAME` if a record's size is impossible: nothing behind it can be found
  */
-export function decodeRecords(bytes: Uint8Array, queue: MessageQueue, span?: PulledSpan): DecodedRecords {
-  const decoder = new RecordDecoder(sourceOf(bytes, queue), span);
+export function decodeRecords(
+  bytes: Uint8Array,
+  queue: MessageQueue,
+  span?: PulledSpan,
+  reader?: RetryReader,
+): DecodedRecords {
+  const decoder = new RecordDecoder(sourceOf(bytes, queue, reader), span);
   const { length } = bytes;
   for (let start = 0; start < length;) start = decoder.read(start, length);
   const { messages, broken, packed } = decoder;
@@ -72,17 +80,18 @@ export function decodeRecords(bytes: Uint8Array, queue: MessageQueue, span?: Pul
  *
  * @throws {NetworkError} `MALFORMED_FRAME` if it does not fit together inside
  */
-export function decodeStored(bytes: Uint8Array, queue: MessageQueue): StoredMessage {
-  const decoder = new RecordDecoder(sourceOf(bytes, queue), undefined, false);
+export function decodeStored(bytes: Uint8Array, queue: MessageQueue, reader?: RetryReader): StoredMessage {
+  const decoder = new RecordDecoder(sourceOf(bytes, queue, reader), undefined, false);
   decoder.read(0, bytes.length);
   if (decoder.broken.length > 0) throw decoder.broken[0]!.error;
   return decoder.messages[0]!;
 }
 
-function sourceOf(bytes: Uint8Array, queue: MessageQueue): RecordSource {
+function sourceOf(bytes: Uint8Array, queue: MessageQueue, reader: RetryReader | undefined): RecordSource {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const topic = queue.topic.startsWith(RETRY_PREFIX) ? undefined : queue.topic;
-  return { bytes, buffer: readable(bytes), view, queue, topic };
+  const isRetry = reader === undefined ? queue.topic.startsWith(RETRY_PREFIX) : queue.topic === reader.retryTopic;
+  const topic = isRetry ? undefined : queue.topic;
+  return { bytes, buffer: readable(bytes), view, queue, topic, reader };
 }
 
 /** What has been read so far, and what the next record may be. */

@@ -23,6 +23,7 @@ import {
   storeHostSize,
   storeTimestampAt,
 } from "./record_layout.ts";
+import type { RetryReader } from "./retry_reader.ts";
 import { isLargePacked, unpackInBackground } from "./unpack.ts";
 import { decodeUtf8, readable } from "./utf8.ts";
 
@@ -65,6 +66,8 @@ export interface RecordSource {
   readonly queue: MessageQueue;
   /** The topic of them all; undefined in a retry queue, where each message has its own. */
   readonly topic: string | undefined;
+  /** The group that they are read for; without one, records are shown as they are stored. */
+  readonly reader?: RetryReader | undefined;
 }
 
 /** What became of a body that was unpacked before it was asked for. */
@@ -130,7 +133,10 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** The topic that it was sent to; also after a retry, when `queue.topic` is the retry topic. */
   get topic(): string {
-    return this.#source.topic ?? this.#find(RETRY_TOPIC) ?? this.#source.queue.topic;
+    const { topic, queue, reader } = this.#source;
+    if (topic !== undefined) return topic;
+    const written = this.#find(RETRY_TOPIC) ?? queue.topic;
+    return reader === undefined ? written : reader.topicOf(written);
   }
 
   /** The topic in the record itself: in a retry queue, the retry topic. */
@@ -206,9 +212,16 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return formatHost(this.#source.bytes, start, start + storeHostSize(sysFlag));
   }
 
-  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery. */
+  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery to its group. */
   get reconsumeTimes(): number {
-    return this.#int(reconsumeTimesAt(this.sysFlag)) + this.retriedHere;
+    const { topic, reader } = this.#source;
+    const isForeign = reader !== undefined && topic !== undefined;
+    return (isForeign ? 0 : this.storedReconsumeTimes) + this.retriedHere;
+  }
+
+  /** The number of retries in the record itself, of whatever group. */
+  get storedReconsumeTimes(): number {
+    return this.#int(reconsumeTimesAt(this.sysFlag));
   }
 
   /** The user's flag. */

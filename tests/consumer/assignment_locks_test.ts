@@ -106,7 +106,7 @@ class Member {
       offer,
       arrived: (owned) => this.dispatcher.arrived(owned, performance.now()),
       selector: () => parseSelector("*"),
-      onBroken: () => Promise.resolve(),
+      onBroken: () => {},
       events,
     });
   }

@@ -27,6 +27,10 @@ export class Bench {
   readonly sentBack: { offset: number; level: number }[] = [];
   readonly copied: number[] = [];
   readonly events: StatusEvent["type"][] = [];
+  /** The texts of the same events. */
+  readonly texts: string[] = [];
+  sendBacksTried = 0;
+  copiesTried = 0;
   failSendBack = false;
   failCopy = false;
   /** What send-backs wait for, if anything. */
@@ -39,20 +43,26 @@ export class Bench {
   constructor(some: Partial<ConsumerOptions> = {}, nextTurn = () => Promise.resolve()) {
     const checked = options(some);
     const events = new EventHub(false);
-    events.emit = (_level, type) => this.events.push(type);
+    events.emit = (_level, type, text) => {
+      this.events.push(type);
+      this.texts.push(text);
+    };
     const sendBack = new SendBack({
       options: checked,
       events,
       sendBack: async (message, { delayLevel }: SendBackOptions) => {
+        this.sendBacksTried++;
         if (this.failSendBack) throw new Error("no send-back");
         if (this.hold !== undefined) await this.hold;
         this.sentBack.push({ offset: message.commitLogOffset, level: delayLevel });
       },
       sendCopy: (message) => {
+        this.copiesTried++;
         if (this.failCopy) return Promise.reject(new Error("no copy"));
         this.copied.push(message.queueOffset);
         return Promise.resolve();
       },
+      sendBroken: () => Promise.resolve(),
     });
     const disposal = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;

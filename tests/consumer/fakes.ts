@@ -16,6 +16,10 @@ export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage 
     size: 100,
     heldSize: 100,
     retriedHere: 0,
+    storedReconsumeTimes: 0,
+    sysFlag: 0,
+    messageId: `id-${queueOffset}`,
+    property: () => undefined,
     queue,
     storedAt: new Date(queueOffset),
   };

@@ -45,7 +45,7 @@ class Bench {
     this.settlement = new Rules({
       options: checked,
       events,
-      disposal: { ...safe, dispose: () => Promise.resolve(true), disposeBroken: () => Promise.resolve(true) },
+      disposal: { ...safe, dispose: () => Promise.resolve(), disposeBroken: () => Promise.resolve() },
       offer: () => {},
       observer: new Observer(this.#statistics, tracer),
     });

@@ -51,7 +51,7 @@ function start(some: Partial<PullLoopContext> = {}): { broker: ManualBroker; loo
     mayPull: () => true,
     mayPullAhead: () => false,
     onMessages: () => {},
-    onBroken: () => Promise.resolve(),
+    onBroken: () => {},
     onMoved: () => 0,
     onError: () => {},
     ...some,
@@ -160,15 +160,15 @@ Deno.test("PullLoop does not spin on a broker that answers at once that there is
   loop.stop();
 });
 
-Deno.test("PullLoop makes records safe that cannot be read before it goes on", async () => {
-  let safe!: () => void;
-  const { broker, loop, process } = start({ onBroken: () => new Promise((resolve) => safe = resolve) });
-  const broken = { queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", error: new NetworkError("bad", "", "X") };
+Deno.test("PullLoop reports records that cannot be read before it puts the messages around them, and goes on", async () => {
+  const told: [position: number, offset: number | undefined][] = [];
+  const { broker, loop, process } = start({
+    onBroken: (records) => records.forEach(({ queueOffset }) => told.push([process.position, queueOffset])),
+  });
+  const error = new NetworkError("bad", "", "X");
+  const broken = { queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", bytes: new Uint8Array(), error };
   await broker.answer({ ...found(0, 2), broken: [broken] });
-  assertEquals([process.position, broker.asked], [0, [0]]);
-  safe();
-  await settleMicrotasks();
-  assertEquals([process.position, broker.asked], [3, [0, 3]]);
+  assertEquals([told, process.position, broker.asked], [[[0, 1]], 3, [0, 3]]);
   loop.stop();
 });
 

@@ -21,7 +21,7 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
     mayPull: () => room,
     mayPullAhead: () => false,
     onMessages: () => {},
-    onBroken: () => Promise.resolve(),
+    onBroken: () => {},
     onMoved: () => 0,
     onError: () => {},
   });

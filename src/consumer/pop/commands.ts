@@ -51,7 +51,7 @@ export function popCommands<T>(context: PopCommandsContext<T>): GroupCommands {
       poppedQueues: sources().map((source) => [source.place, infoOf(source)]),
     }),
     consumeDirectly: async (record, broker) => {
-      const message = readMessage<T>(record, broker);
+      const message = readMessage<T>(record, broker, options.group, subscriptions);
       if (message === undefined) return "the message cannot be read";
       const makeBatch = (rules: SettlementRules<T, HandedOut<T>>) => PoppedBatch.direct(message, rules);
       return await consumeDirectly<T, PoppedBatch<T>>(dispatcher, makeBatch, false);

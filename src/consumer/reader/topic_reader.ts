@@ -220,11 +220,10 @@ export class TopicReader<T = unknown> implements Reader<T> {
     return await this.#committed.read(queue, "store") ?? await this.#brokers.minOffset(queue);
   }
 
-  #broken({ queue }: OwnedQueue<T>, { error }: BrokenRecord): Promise<void> {
+  #broken({ queue }: OwnedQueue<T>, { error }: BrokenRecord): void {
     const { group } = this.#options.consumer;
     const text = `a record of topic "${queue.topic}" cannot be read, it is skipped`;
     this.#cluster.options.events.emit("error", "broken", text, { group, queue, broker: queue.broker, error });
-    return Promise.resolve();
   }
 
   #checkOpen(action: string): void {

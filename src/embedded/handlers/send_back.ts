@@ -35,12 +35,18 @@ function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, versio
   if (isV5(parts) && header.originTopic === undefined && message.topic !== retryTopic(group)) {
     return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, a dead letter needs its origin topic");
   }
-  if (refusesInnerBatch(parts, message)) return refuse(ResponseCode.SYSTEM_ERROR, "MESSAGE_ILLEGAL");
+  const isTooLong = message.topic.length > longestTopic(parts, message.topic);
+  if (isTooLong || refusesInnerBatch(parts, message)) return refuse(ResponseCode.SYSTEM_ERROR, "MESSAGE_ILLEGAL");
   const waiting = parts.delays.take(message);
   if (waiting === "full") return refuse(ResponseCode.SYSTEM_ERROR, "SERVICE_NOT_AVAILABLE");
   if (waiting === "illegal") return refuse(ResponseCode.SYSTEM_ERROR, "WHEEL_TIMER_MSG_ILLEGAL");
   if (waiting === "now") parts.put([message]);
   return accept();
+}
+
+/** The longest topic that is stored; 5.x takes longer ones for retries, and not for dead letters. Source: HookUtils. */
+function longestTopic(parts: Parts, topic: string): number {
+  return isV5(parts) && topic.startsWith(retryTopic("")) ? 255 : 127;
 }
 
 /** The message that is stored for one that came back: the same, in the group's retry topic or its dead letters. */

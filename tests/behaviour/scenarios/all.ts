@@ -24,6 +24,7 @@ import { scenarios as producer } from "./producer.ts";
 import { scenarios as reader } from "./reader.ts";
 import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
+import { scenarios as sendBack } from "./send_back.ts";
 import { scenarios as start } from "./start.ts";
 import { scenarios as subscriptions } from "./subscriptions.ts";
 import { scenarios as trace } from "./trace.ts";
@@ -37,6 +38,7 @@ export const allScenarios: readonly Scenario[] = [
   ...broadcasting,
   ...commands,
   ...reader,
+  ...sendBack,
   ...retry,
   ...faults,
   ...run,
