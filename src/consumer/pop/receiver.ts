@@ -9,7 +9,7 @@ import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { type Selector, selects } from "../selector.ts";
-import type { Delivery } from "./batch.ts";
+import { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
 
 /** What a {@linkcode PopReceiver} works with. */
@@ -56,15 +56,15 @@ export class PopReceiver<T = unknown> {
     this.#tellBroken(place, answer);
     const { kind, popped, receivedAt } = answer;
     if (popped.length > 0) statistics.pulled(place.topic, popped.length, receivedAt - asked);
-    const deliveries = popped.map(({ message, receipt }): Delivery<T> => ({ message: message as Message<T>, receipt }));
+    const deliveries = popped.map(({ message, receipt }) => new Delivery(message as Message<T>, receipt));
     this.#dropUnwanted(place, deliveries.filter(({ message }) => !selects(selector, message)));
     return { kind, deliveries: deliveries.filter(({ message }) => selects(selector, message)), receivedAt };
   }
 
   /** Those that only look like what is wanted, by the hash of their tag, are done with; unanswered they come again. */
-  #dropUnwanted({ topic, broker }: PopPlace, deliveries: readonly Delivery<T>[]): void {
+  #dropUnwanted({ broker }: PopPlace, deliveries: readonly Delivery<T>[]): void {
     if (deliveries.length === 0) return;
-    this.#context.client.ack(broker, deliveries.map(({ receipt }) => ({ topic, receipt }))).catch(() => {});
+    this.#context.client.ack(broker, deliveries.map(({ ack }) => ack)).catch(() => {});
   }
 
   #tellBroken({ topic, broker }: PopPlace, { broken }: PopAnswer): void {

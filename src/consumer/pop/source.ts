@@ -8,7 +8,7 @@ import type { PopPlace } from "../../cluster/pop_client.ts";
 import { delay } from "../../waiting.ts";
 import { delayAfter, UnheldAnswers } from "../pull_pace.ts";
 import type { Shelf } from "../dispatcher.ts";
-import type { Delivery } from "./batch.ts";
+import type { Delivery } from "./delivery.ts";
 import type { Received } from "./receiver.ts";
 
 /** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
