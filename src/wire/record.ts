@@ -30,6 +30,8 @@ export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_messag
 
 /** A record that does not fit together inside. Its fields are what could be read. */
 export interface BrokenRecord {
+  /** The number of its queue. */
+  readonly queueId: number;
   /** Its offset in the queue. */
   readonly queueOffset: number | undefined;
   /** Its position in the broker's commit log, in bytes. */
@@ -166,6 +168,7 @@ function brokenRecord({ bytes, view }: RecordSource, start: number, end: number,
     ? malformed(start, "it is an inner batch that cannot be read", problem)
     : malformed(start, String(problem));
   return {
+    queueId: view.getInt32(start + At.QUEUE_ID),
     queueOffset: safeLong(view, start + At.QUEUE_OFFSET),
     commitLogOffset: safeLong(view, start + At.COMMIT_LOG_OFFSET),
     storeHost: hostEnd > end ? undefined : formatHost(bytes, host, hostEnd),
