@@ -8,15 +8,9 @@ import { MessagePullError } from "../errors.ts";
 import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { parseJson } from "../wire/json.ts";
-import {
-  changedPopReceipt,
-  formatPopReceipt,
-  type PoppedMessage,
-  type PopReceipt,
-  realPopTopic,
-  receivePopped,
-} from "../wire/pop.ts";
+import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
+import { type PoppedMessage, receiveBroken, type ReceivedPop, receivePopped } from "../wire/pop_receive.ts";
 import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
@@ -39,6 +33,11 @@ export interface PopPlace {
   readonly queueId: number;
 }
 
+/** What tells a place from others. */
+export function placeKey({ topic, broker, queueId }: PopPlace): string {
+  return `${topic}@${broker}@${queueId}`;
+}
+
 /** How messages are popped. */
 export interface PopRequest {
   /** The most messages, 1 to 32. */
@@ -51,8 +50,16 @@ export interface PopRequest {
   readonly fromFirst: boolean;
   /** Which messages are wanted: the kind of the expression, and itself. */
   readonly selector: { readonly type: string; readonly expression: string };
-  /** Ends the unpacking of large bodies: nobody wants the messages any more. */
+  /** Ends the unpacking of large bodies: the messages are not wanted any more, and come as they are. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A record of an answer that cannot be read, or not settled message by message. */
+export interface BrokenPopped {
+  /** What could be read of it. */
+  readonly record: BrokenRecord;
+  /** Its receipt, if that is certain. */
+  readonly receipt: PopReceipt | undefined;
 }
 
 /** What a broker answered to a pop. */
@@ -62,7 +69,7 @@ export interface PopAnswer {
   /** The messages with their receipts. */
   readonly popped: readonly PoppedMessage[];
   /** Records that cannot be read. */
-  readonly broken: readonly BrokenRecord[];
+  readonly broken: readonly BrokenPopped[];
   /** When it came, by the monotonic clock: bodies may have been unpacked since. */
   readonly receivedAt: number;
 }
@@ -109,14 +116,16 @@ export class PopClient {
     let records = decodeRecords(answer.body, { topic, broker, queueId: -1 });
     if (records.packed.length > 0) records = await unpackBatches(records, MAX_BODY_SIZE, request.signal);
     const { messages, broken } = records;
-    let popped: readonly PoppedMessage[];
+    let received: ReceivedPop;
     try {
-      popped = receivePopped(messages, answer.header, broker);
-    } catch (cause) { // without receipts nothing can be acknowledged: they come again
+      received = receivePopped(messages, answer.header, broker);
+    } catch (cause) { // without receipts nothing can be acknowledged: they are redelivered
       throw new MessagePullError(place, cause);
     }
+    const { popped, strange } = received;
     if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
-    return { kind: "found", popped, broken, receivedAt };
+    const withReceipt = (record: BrokenRecord) => ({ record, receipt: receiveBroken(record, answer.header, broker) });
+    return { kind: "found", popped, broken: [...broken, ...strange].map(withReceipt), receivedAt };
   }
 
   /** Acknowledges messages of one broker; resolves when it has answered. */
@@ -182,7 +191,10 @@ async function unpackLarge(messages: readonly StoredMessage[], signal: AbortSign
   for (const message of messages) {
     if (bytes >= MAX_BODY_SIZE) return;
     if (!message.isLargePacked) continue;
-    await message.unpack(signal);
+    await message.unpack(signal).catch((error) => {
+      if (!signal?.aborted) throw error;
+    });
+    if (signal?.aborted) return; // whoever gets the messages now returns them
     bytes += message.heldSize - message.size;
   }
 }

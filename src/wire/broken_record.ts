@@ -14,6 +14,8 @@ import type { RecordSource } from "./stored_message.ts";
  * read: claims, of which no position may be made.
  */
 export interface BrokenRecord {
+  /** The number of its queue. */
+  readonly queueId: number;
   /** Its offset in the queue. */
   readonly queueOffset: number | undefined;
   /** Its position in the broker's commit log, in bytes. */
@@ -37,6 +39,7 @@ export function brokenRecord(
   const host = start + storeHostAt(sysFlag);
   const hostEnd = host + storeHostSize(sysFlag);
   return {
+    queueId: view.getInt32(start + At.QUEUE_ID),
     queueOffset: readSafeLong(view, start + At.QUEUE_OFFSET),
     commitLogOffset: readSafeLong(view, start + At.COMMIT_LOG_OFFSET),
     storeHost: hostEnd > end ? undefined : formatHost(bytes, host, hostEnd),

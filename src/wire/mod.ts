@@ -26,6 +26,7 @@ export * from "./json.ts";
 export * from "./message_id.ts";
 export * from "./pop.ts";
 export * from "./pop_acks.ts";
+export * from "./pop_receive.ts";
 export * from "./properties.ts";
 export * from "./record.ts";
 export * from "./requests.ts";

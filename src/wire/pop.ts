@@ -22,10 +22,8 @@
  */
 
 import { NetworkError } from "../errors.ts";
-import { PropertyName } from "./codes.ts";
 import type { HeaderOf } from "./fields.ts";
-import type { StoredMessage } from "./stored_message.ts";
-import type { changeInvisibleTime, popMessage } from "./requests.ts";
+import type { changeInvisibleTime } from "./requests.ts";
 
 /**
  * Which topic a message was popped from: 0 the topic itself, 1 `%RETRY%{group}_{topic}`, 2 `%RETRY%{group}+{topic}`
@@ -51,18 +49,6 @@ export interface PopReceipt {
   readonly queueId: number;
   /** The message's offset in that queue. */
   readonly queueOffset: number;
-}
-
-/** One message of an answer to a pop. */
-export interface PoppedMessage {
-  /** The message. */
-  readonly message: StoredMessage;
-  /** Its receipt. */
-  readonly receipt: PopReceipt;
-  /** How often it was delivered before. */
-  readonly reconsumeTimes: number;
-  /** When it was delivered first, by the broker's clock, in milliseconds since 1970. */
-  readonly firstPopTime: number;
 }
 
 /** The revive queue of receipts that were given in order. Source: KeyBuilder. */
@@ -122,7 +108,7 @@ export function formatPopReceipt(receipt: PopReceipt): string {
  */
 export function parsePopReceipt(text: string): PopReceipt {
   const fields = text.split(" ");
-  if (fields.length !== 8) throw malformed("receipt", text);
+  if (fields.length !== 8) throw malformedPop("receipt", text);
   const number = (at: number) => integerOf(fields[at], "receipt", text);
   return {
     startOffset: number(0),
@@ -183,74 +169,14 @@ export function formatPopInfo(info: ReadonlyMap<string, number | readonly number
   return [...info].map(([key, value]) => `${key.replace("@", " ")} ${value}`).join(";");
 }
 
-/**
- * Gives each message of an answer its receipt.
- *
- * Messages from a retry topic bring theirs with them. For the others it is made of the answer's header: the n-th
- * message of a queue has the n-th offset of that queue there.
- *
- * @param broker the name of the broker that answered
- * @throws {NetworkError} `MALFORMED_FRAME` if the infos of the answer cannot be read
- */
-export function receivePopped(
-  messages: readonly StoredMessage[],
-  answer: HeaderOf<typeof popMessage.answer>,
-  broker: string,
-): PoppedMessage[] {
-  const { popTime, invisibleTime, reviveQid: reviveQueueId } = answer;
-  const starts = parseStartOffsetInfo(answer.startOffsetInfo ?? "");
-  const offsets = parseMsgOffsetInfo(answer.msgOffsetInfo ?? "");
-  const counts = parseOrderCountInfo(answer.orderCountInfo ?? "");
-  const seen = new Map<string, number>();
-  return messages.map((message) => {
-    const { storedQueueId: queueId, queueOffset, reconsumeTimes } = message;
-    const brought = receiptIn(message);
-    const retry = brought?.retry ?? popRetryOf(message.storedTopic);
-    const key = popQueueKey(retry, queueId);
-    const position = seen.get(key) ?? 0;
-    seen.set(key, position + 1);
-    const firstPopTime = firstPopTimeOf(message, popTime);
-    if (brought !== undefined) return { message, receipt: brought, reconsumeTimes, firstPopTime };
-    if (!starts.has(key)) starts.set(key, queueOffset); // an old broker names no start: it is the first one's offset
-    const receipt: PopReceipt = {
-      startOffset: starts.get(key)!,
-      popTime,
-      invisibleTime,
-      reviveQueueId,
-      retry,
-      broker,
-      queueId,
-      queueOffset: offsets.get(key)?.[position] ?? queueOffset,
-    };
-    const count = counts.get(popMessageKey(retry, queueId, queueOffset)) ?? counts.get(key) ?? 0;
-    return { message, receipt, reconsumeTimes: count > 0 ? count : reconsumeTimes, firstPopTime };
-  });
-}
-
-/** The receipt that a broker has put into a message's properties; undefined if there is none, or nonsense. */
-function receiptIn(message: StoredMessage): PopReceipt | undefined {
-  const text = message.property(PropertyName.POP_RECEIPT);
-  try {
-    return text === undefined ? undefined : parsePopReceipt(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** When the message was popped first, as its properties tell; `popTime` if they do not. */
-function firstPopTimeOf(message: StoredMessage, popTime: number): number {
-  const text = message.property(PropertyName.FIRST_POP_TIME);
-  return text !== undefined && INTEGER.test(text) ? Number(text) : popTime;
-}
-
 function parseInfo<T>(what: string, text: string, valueOf: (value: string) => T): Map<string, T> {
   const info = new Map<string, T>();
   if (text === "") return info;
   for (const piece of text.split(";")) {
     const [retry, queue, value, ...more] = piece.split(" ");
-    if (queue === undefined || value === undefined || more.length > 0) throw malformed(what, text);
+    if (queue === undefined || value === undefined || more.length > 0) throw malformedPop(what, text);
     const key = `${retryOf(retry, what, text)}@${queue}`;
-    if (info.has(key)) throw malformed(what, text);
+    if (info.has(key)) throw malformedPop(what, text);
     info.set(key, valueOf(value));
   }
   return info;
@@ -258,7 +184,7 @@ function parseInfo<T>(what: string, text: string, valueOf: (value: string) => T)
 
 function integerOf(field: string | undefined, what: string, text: string): number {
   const number = field !== undefined && INTEGER.test(field) ? Number(field) : NaN;
-  if (!Number.isSafeInteger(number)) throw malformed(what, text);
+  if (!Number.isSafeInteger(number)) throw malformedPop(what, text);
   return number;
 }
 
@@ -266,9 +192,10 @@ function retryOf(field: string | undefined, what: string, text: string): PopRetr
   if (field === "0") return 0;
   if (field === "1") return 1;
   if (field === "2") return 2;
-  throw malformed(what, text);
+  throw malformedPop(what, text);
 }
 
-function malformed(what: string, text: string): NetworkError {
+/** The error for what is none of the strings of POP. */
+export function malformedPop(what: string, text: string): NetworkError {
   return new NetworkError(`Cannot read a POP ${what}: "${text.slice(0, 200)}" is none`, "", "MALFORMED_FRAME");
 }

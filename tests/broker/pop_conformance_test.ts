@@ -7,7 +7,8 @@ import { deadLetterTopic, retryTopic } from "../../src/wire/codes.ts";
 import { decodeHeader, type HeaderText } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
 import { type JsonObject, parseJson } from "../../src/wire/json.ts";
-import { changedPopReceipt, formatPopReceipt, type PoppedMessage } from "../../src/wire/pop.ts";
+import { changedPopReceipt, formatPopReceipt } from "../../src/wire/pop.ts";
+import type { PoppedMessage } from "../../src/wire/pop_receive.ts";
 import { batchAcks } from "../../src/wire/pop_acks.ts";
 import { decodeRecords } from "../../src/wire/record.ts";
 import {

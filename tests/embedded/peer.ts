@@ -8,13 +8,8 @@ import type { SubscriptionData } from "../../src/wire/bodies.ts";
 import { javaHashCode } from "../../src/wire/codes.ts";
 import { decodeHeader, encodeHeader, type HeaderOf, type HeaderText } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
-import {
-  formatPopReceipt,
-  type PoppedMessage,
-  type PopReceipt,
-  realPopTopic,
-  receivePopped,
-} from "../../src/wire/pop.ts";
+import { formatPopReceipt, type PopReceipt, realPopTopic } from "../../src/wire/pop.ts";
+import { type PoppedMessage, receivePopped } from "../../src/wire/pop_receive.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, type StoredMessage } from "../../src/wire/record.ts";
 import {
@@ -197,7 +192,8 @@ export class Peer {
   /** Reads the messages of an answer to a pop. */
   read(topic: string, answer: Command): PoppedMessage[] {
     const { messages } = decodeRecords(answer.body, { topic, broker: this.#broker.brokerName, queueId: -1 });
-    return receivePopped(messages, decodeHeader(popMessage.answer, answer.fields, "pop"), this.#broker.brokerName);
+    return receivePopped(messages, decodeHeader(popMessage.answer, answer.fields, "pop"), this.#broker.brokerName)
+      .popped;
   }
 
   /** Acks a popped message. */

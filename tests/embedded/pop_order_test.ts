@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
-import type { PoppedMessage } from "../../src/wire/pop.ts";
+import type { PoppedMessage } from "../../src/wire/pop_receive.ts";
 import { getMaxOffset } from "../../src/wire/requests.ts";
 import { Peer } from "./peer.ts";
 

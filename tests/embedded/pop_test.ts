@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
-import { changedPopReceipt, formatPopReceipt, type PoppedMessage } from "../../src/wire/pop.ts";
+import { changedPopReceipt, formatPopReceipt } from "../../src/wire/pop.ts";
+import type { PoppedMessage } from "../../src/wire/pop_receive.ts";
 import { batchAcks } from "../../src/wire/pop_acks.ts";
 import { decodeHeader } from "../../src/wire/fields.ts";
 import { batchAckMessage, changeInvisibleTime, getMaxOffset } from "../../src/wire/requests.ts";

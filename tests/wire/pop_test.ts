@@ -1,7 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { NetworkError, ValidationError } from "../../src/errors.ts";
+import { encodeBatch } from "../../src/wire/batch.ts";
 import { decodeHeader } from "../../src/wire/fields.ts";
 import { decodeFrame } from "../../src/wire/frame.ts";
+import { join } from "../../src/wire/join.ts";
 import {
   changedPopReceipt,
   formatPopInfo,
@@ -17,11 +19,11 @@ import {
   popRetryOf,
   popRetryTopic,
   realPopTopic,
-  receivePopped,
 } from "../../src/wire/pop.ts";
 import { batchAcks, decodeAckBits, encodeAckBits } from "../../src/wire/pop_acks.ts";
+import { receiveBroken, receivePopped } from "../../src/wire/pop_receive.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
-import { decodeRecords, encodeRecord } from "../../src/wire/record.ts";
+import { type BrokenRecord, decodeRecords, encodeRecord, type StoredRecordFields } from "../../src/wire/record.ts";
 import { popMessage } from "../../src/wire/requests.ts";
 import golden from "./golden/pops.json" with { type: "json" };
 import { SeededRandom } from "./seeded_random.ts";
@@ -38,29 +40,31 @@ const receipt: PopReceipt = {
 };
 const text = "10 1700000000123 60000 3 0 broker-a 2 12";
 
+/** The fields of a record that say nothing here. */
+const plain: StoredRecordFields = {
+  topic: "orders",
+  queueId: 0,
+  queueOffset: 0,
+  commitLogOffset: 0,
+  flag: 0,
+  sysFlag: 0,
+  bornTimestamp: 0,
+  bornHost: "127.0.0.1:1",
+  storeTimestamp: 0,
+  storeHost: "127.0.0.1:2",
+  reconsumeTimes: 0,
+  body: Uint8Array.of(1),
+  properties: encodeProperties([]),
+};
+
 /** Records as an answer to a pop of `orders` has them, read. */
 function popped(
   ...records: { queueId: number; queueOffset: number; topic?: string; properties?: [string, string][] }[]
 ) {
-  const bytes = records.map(({ queueId, queueOffset, topic = "orders", properties = [] }) =>
-    encodeRecord({
-      topic,
-      queueId,
-      queueOffset,
-      commitLogOffset: 0,
-      flag: 0,
-      sysFlag: 0,
-      bornTimestamp: 0,
-      bornHost: "127.0.0.1:1",
-      storeTimestamp: 0,
-      storeHost: "127.0.0.1:2",
-      reconsumeTimes: 0,
-      body: Uint8Array.of(1),
-      properties: encodeProperties(properties),
-    })
+  const bytes = records.map(({ queueId, queueOffset, topic = "orders", properties = [] }, commitLogOffset) =>
+    encodeRecord({ ...plain, topic, queueId, queueOffset, commitLogOffset, properties: encodeProperties(properties) })
   );
-  const body = new Uint8Array(bytes.flatMap((record) => [...record]));
-  return decodeRecords(body, { topic: "orders", broker: "broker-a", queueId: -1 }).messages;
+  return decodeRecords(join(bytes), { topic: "orders", broker: "broker-a", queueId: -1 }).messages;
 }
 
 Deno.test("formatPopReceipt() and parsePopReceipt() write and read the eight fields of a receipt", () => {
@@ -118,7 +122,7 @@ Deno.test("the readers of infos read what formatPopInfo() writes", () => {
 });
 
 Deno.test("receivePopped() makes receipts of the answer, and keeps those that come with messages", () => {
-  const brought = "4 1700000000000 1000 2 1 broker-b 0 5";
+  const brought = "4 1700000000123 60000 2 1 broker-a 0 5";
   const messages = popped(
     { queueId: 0, queueOffset: 7 },
     { queueId: 3, queueOffset: 1 },
@@ -133,7 +137,7 @@ Deno.test("receivePopped() makes receipts of the answer, and keeps those that co
     startOffsetInfo: "0 0 7;0 3 1;1 0 5",
     msgOffsetInfo: "0 0 7,9;0 3 1;1 0 5",
   };
-  const received = receivePopped(messages, answer, "broker-a");
+  const { popped: received } = receivePopped(messages, answer, "broker-a");
   assertEquals(received.map((each) => formatPopReceipt(each.receipt)), [
     "7 1700000000123 60000 4 0 broker-a 0 7",
     "1 1700000000123 60000 4 0 broker-a 3 1",
@@ -148,14 +152,96 @@ Deno.test("receivePopped() takes a message's position, not its offset, for the o
   const messages = popped({ queueId: 0, queueOffset: 7 }, { queueId: 0, queueOffset: 8 });
   const answer = { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 };
   const infos = { startOffsetInfo: "0 0 100", msgOffsetInfo: "0 0 100,101" };
-  const offsets = receivePopped(messages, { ...answer, ...infos }, "b").map(({ receipt }) => receipt.queueOffset);
+  const offsets = receivePopped(messages, { ...answer, ...infos }, "b").popped.map(({ receipt }) =>
+    receipt.queueOffset
+  );
   assertEquals(offsets, [100, 101]);
+});
+
+Deno.test("receivePopped() is not misled by a neighbour that cannot be read", () => {
+  const messages = popped({ queueId: 0, queueOffset: 8 }, { queueId: 0, queueOffset: 9 });
+  const answer = { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0, startOffsetInfo: "0 0 7" };
+  const offsets = receivePopped(messages, { ...answer, msgOffsetInfo: "0 0 7,8,9" }, "b").popped
+    .map(({ receipt }) => receipt.queueOffset);
+  assertEquals(offsets, [8, 9], "7 is the offset of a record that cannot be read");
+  for (const msgOffsetInfo of ["0 0 100,101,102", "0 1 8,9", "1 0 8,9"]) {
+    const { popped, strange } = receivePopped(messages, { ...answer, msgOffsetInfo }, "b");
+    assertEquals([popped, strange.length, strange[0]!.error.code], [[], 2, "MALFORMED_FRAME"], msgOffsetInfo);
+  }
+});
+
+Deno.test("receivePopped() takes the messages of an inner batch for one record, which no ack can divide", () => {
+  const entry = { properties: encodeProperties([]), flag: 0 };
+  const body = encodeBatch([{ ...entry, body: Uint8Array.of(1) }, { ...entry, body: Uint8Array.of(2) }]);
+  const { messages } = decodeRecords(
+    join([
+      encodeRecord({ ...plain, commitLogOffset: 1_000, queueOffset: 7, sysFlag: 0xc0, body }),
+      encodeRecord({ ...plain, commitLogOffset: 2_000, queueOffset: 9 }),
+    ]),
+    { topic: "orders", broker: "b", queueId: -1 },
+  );
+  const answer = {
+    popTime: 1,
+    invisibleTime: 2,
+    reviveQid: 3,
+    restNum: 0,
+    startOffsetInfo: "0 0 7",
+    msgOffsetInfo: "0 0 7,9",
+  };
+  assertEquals(messages.map(({ queueOffset }) => queueOffset), [7, 8, 9]);
+  const { popped, strange } = receivePopped(messages, answer, "b");
+  assertEquals(popped.map(({ receipt }) => receipt.queueOffset), [9]);
+  const [{ queueId, queueOffset, commitLogOffset }] = strange as [BrokenRecord];
+  assertEquals([strange.length, queueId, queueOffset, commitLogOffset], [1, 0, 7, 1_000]);
+});
+
+Deno.test("receivePopped() believes no receipt that a message brings from elsewhere", () => {
+  const answer = {
+    popTime: 1,
+    invisibleTime: 2,
+    reviveQid: 3,
+    restNum: 0,
+    startOffsetInfo: "0 0 7",
+    msgOffsetInfo: "0 0 7",
+  };
+  for (const brought of ["7 99 2 3 0 b 0 7", "7 1 2 3 0 b 0 8", "7 1 2 3 0 b 1 7", "7 1 2 3 1 b 0 7"]) {
+    const messages = popped({ queueId: 0, queueOffset: 7, properties: [["POP_CK", brought]] });
+    const [received] = receivePopped(messages, answer, "b").popped;
+    assertEquals(formatPopReceipt(received!.receipt), "7 1 2 3 0 b 0 7", brought);
+  }
+});
+
+Deno.test("receiveBroken() makes the receipt of a record that cannot be read, if it is certain", () => {
+  const answer = {
+    popTime: 1,
+    invisibleTime: 2,
+    reviveQid: 3,
+    restNum: 0,
+    startOffsetInfo: "0 0 7;1 0 9;1 1 4",
+    msgOffsetInfo: "0 0 7,9;1 0 9;1 1 4",
+  };
+  const broken = {
+    queueId: 0,
+    queueOffset: 7,
+    commitLogOffset: 1,
+    storeHost: undefined,
+    error: new NetworkError("broken", "", "MALFORMED_FRAME"),
+  };
+  const receiptOf = (where: Partial<BrokenRecord>) => {
+    const receipt = receiveBroken({ ...broken, ...where }, answer, "b");
+    return receipt && formatPopReceipt(receipt);
+  };
+  assertEquals(receiptOf({}), "7 1 2 3 0 b 0 7");
+  assertEquals(receiptOf({ queueId: 1, queueOffset: 4 }), "4 1 2 3 1 b 1 4");
+  assertEquals(receiptOf({ queueOffset: 9 }), undefined, "two topics have it");
+  assertEquals(receiptOf({ queueOffset: 8 }), undefined);
+  assertEquals(receiptOf({ queueOffset: undefined }), undefined);
 });
 
 Deno.test("receivePopped() does without infos, as with brokers that send none", () => {
   const retry = { queueId: 0, queueOffset: 3, topic: "%RETRY%billing_orders" };
   const messages = popped({ queueId: 0, queueOffset: 7 }, { queueId: 0, queueOffset: 9 }, retry);
-  const received = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b");
+  const { popped: received } = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b");
   assertEquals(received.map((each) => formatPopReceipt(each.receipt)), [
     "7 1 2 3 0 b 0 7",
     "7 1 2 3 0 b 0 9",
@@ -178,12 +264,12 @@ Deno.test("receivePopped() takes the times of an ordered pop from its orderCount
     msgOffsetInfo: "0 0 7,8;0 1 0",
     orderCountInfo: "0 qo0%8 3;0 0 1;0 1 0",
   };
-  assertEquals(receivePopped(messages, answer, "b").map((each) => each.reconsumeTimes), [1, 3, 0]);
+  assertEquals(receivePopped(messages, answer, "b").popped.map((each) => each.reconsumeTimes), [1, 3, 0]);
 });
 
 Deno.test("receivePopped() makes a receipt where a message brings nonsense", () => {
   const messages = popped({ queueId: 0, queueOffset: 7, properties: [["POP_CK", "mine"], ["1ST_POP_TIME", "soon"]] });
-  const [received] = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b");
+  const [received] = receivePopped(messages, { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0 }, "b").popped;
   assertEquals([formatPopReceipt(received!.receipt), received!.firstPopTime], ["7 1 2 3 0 b 0 7", 1]);
 });
 
@@ -229,7 +315,8 @@ for (const [file, expected] of Object.entries(golden.files)) {
     const { fields, body } = decodeFrame(Deno.readFileSync(new URL(`./golden/${file}`, import.meta.url)));
     const topic = file.includes("ordered") ? "popped-in-order" : "popped";
     const { messages } = decodeRecords(body, { topic, broker: "broker-a", queueId: -1 });
-    const received = receivePopped(messages, decodeHeader(popMessage.answer, fields, "answer"), "broker-a");
+    const header = decodeHeader(popMessage.answer, fields, "answer");
+    const { popped: received } = receivePopped(messages, header, "broker-a");
     const seen = received.map(({ receipt, reconsumeTimes, firstPopTime }) => ({
       receipt: formatPopReceipt(receipt),
       ...receipt,

@@ -248,7 +248,13 @@ Deno.test("decodeRecords() tells of a broken record and reads the ones around it
   assertEquals(messages.map((message) => message.queueOffset), [41, 43]);
   assertEquals(broken.length, 1);
   const { error, ...where } = broken[0]!;
-  assertEquals(where, { queueOffset: 42, commitLogOffset: 1_000, storeHost: "127.0.0.1:10911", bytes: bad });
+  assertEquals(where, {
+    queueId: 3,
+    queueOffset: 42,
+    commitLogOffset: 1_000,
+    storeHost: "127.0.0.1:10911",
+    bytes: bad,
+  });
   assertInstanceOf(error, NetworkError);
   assertEquals(error.message, "Cannot read the record at byte 161: its magic number is 0xdaa320ff");
   assertEquals(error.code, "MALFORMED_FRAME");

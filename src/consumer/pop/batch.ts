@@ -5,8 +5,8 @@
  */
 
 import type { Message } from "../../message.ts";
-import type { PopReceipt } from "../../wire/pop.ts";
 import { HandedOut, type RetryOptions, type SettlementRules } from "../handed_out.ts";
+import type { Delivery } from "./delivery.ts";
 
 /**
  * Messages of one topic, perhaps of several queues, that nobody else gets until their invisible time ends.
@@ -41,19 +41,13 @@ export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   /** Gives up what is not settled yet: it comes again when its invisible time ends. */
   release(): void;
   /**
-   * Lets the invisible time of what is not settled yet end `ms` milliseconds from now, 5 000 to 300 000.
+   * Lets the invisible time of what is not settled yet end `ms` milliseconds from now, 5 000 to 300 000. Settlements
+   * that follow wait for the broker's answer. If there is none, the messages may be redelivered although they are
+   * acknowledged: the broker may have made the change.
    *
    * @throws {ConsumerStateError} if the invisible time is over already
    */
   extend(ms: number): Promise<void>;
-}
-
-/** A message and by what its broker knows this delivery. */
-export interface Delivery<T = unknown> {
-  /** The message. */
-  readonly message: Message<T>;
-  /** The receipt; another one after its invisible time was changed. */
-  receipt: PopReceipt;
 }
 
 /** The rules of popped batches. */

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { BrokerClient } from "../../cluster/broker_client.ts";
+import { BrokerClient, type SendBackOptions, type SendBackSource } from "../../cluster/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { PopClient, type PopPlace } from "../../cluster/pop_client.ts";
-import { ConsumerStateError, MessagePullError, UnsupportedError } from "../../errors.ts";
+import { ConsumerStateError, TimeoutError, UnsupportedError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { Tracer } from "../../telemetry/tracer.ts";
-import { atMost } from "../../waiting.ts";
+import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
 import type { BatchesOptions, RunOptions } from "../consumer.ts";
 import { Dispatcher } from "../dispatcher.ts";
@@ -23,12 +23,19 @@ import type { SubscriptionManager } from "../subscription_manager.ts";
 import type { PopBatch, PoppedBatch } from "./batch.ts";
 import { popCommands } from "./commands.ts";
 import type { PopConsumer, PopConsumerStats, PopOptions } from "./consumer.ts";
+import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "./options.ts";
 import { PopPlaces } from "./places.ts";
 import { checkPopCall, popOnce } from "./pop_call.ts";
 import { PopReceiver } from "./receiver.ts";
+import { PopRescue } from "./rescue.ts";
+import { PopReturns } from "./returns.ts";
 import { PopSettlement } from "./settlement.ts";
-import { PopSource } from "./source.ts";
+import type { PopSource } from "./source.ts";
+import { PopSources } from "./sources.ts";
+
+/** How long `close()` goes on after its timeout to leave the group, in milliseconds. */
+const LAST_WORDS = 800;
 
 /** Joins a group that pops; resolves when the brokers know this member. */
 export async function joinPopGroup<T>(cluster: Cluster, options: PopConsumerOptions): Promise<GroupPopConsumer<T>> {
@@ -45,10 +52,12 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   #subscriptions: GroupSubscriptions;
   #observer: Observer<T>;
   #settlement: PopSettlement<T>;
+  #returns: PopReturns;
+  #rescue: PopRescue;
   #receiver: PopReceiver<T>;
   #dispatcher: Dispatcher<PopSource<T>, PoppedBatch<T>>;
+  #sources: PopSources<T>;
   #places: PopPlaces;
-  #sources = new Map<string, PopSource<T>>();
   #isLooping = false;
   #isPaused = false;
   #membership: GroupMembership | undefined;
@@ -61,24 +70,36 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#options = options;
     const client = new PopClient(cluster, options.group);
     const brokers = new BrokerClient(cluster, options.group);
+    const sendBack = (source: SendBackSource, how: SendBackOptions) => brokers.sendBack(source, how);
     this.#subscriptions = this.#makeSubscriptions(brokers);
     this.#observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
     this.#settlement = new PopSettlement<T>({
       options,
       events: this.#events,
       client,
-      sendBack: (message, how) => brokers.sendBack(message, how),
-      onEased: () => this.#wake(),
+      sendBack,
+      onEased: () => this.#sources.wake(),
       observer: this.#observer,
     });
+    const { group } = options;
+    this.#returns = new PopReturns({ group, events: this.#events, client });
+    this.#rescue = new PopRescue({ group, events: this.#events, client, sendBack });
     this.#receiver = new PopReceiver<T>({
       options,
       client,
-      events: this.#events,
+      onBroken: (place, broken) => this.#rescue.add(place, broken),
       statistics: this.#observer.statistics,
       selector: (topic) => this.#subscriptions.selector(topic),
     });
     this.#dispatcher = new Dispatcher(options.batchSize, (source, max, topic) => this.#cut(source, max, topic));
+    this.#sources = new PopSources<T>({
+      options,
+      receiver: this.#receiver,
+      events: this.#events,
+      mayPop: () => this.#mayPop(),
+      giveBack: (broker, deliveries) => this.#returns.add(broker, deliveries),
+      onMessages: (source, receivedAt) => this.#dispatcher.arrived(source, receivedAt),
+    });
     this.#places = this.#makePlaces(client);
   }
 
@@ -90,16 +111,24 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     return this.#closing.signal;
   }
 
-  /** Joins the group; on a failure nothing is left behind. */
+  /**
+   * Joins the group; on a failure nothing is left behind. Brokers that do not answer are not waited for longer than
+   * `startTimeout` in all, and are asked again later.
+   */
   async start(): Promise<void> {
+    const { startTimeout, requestTimeout } = this.#cluster.options;
+    const timeout = startTimeout === 0 ? requestTimeout : startTimeout;
+    const end = performance.now() + timeout;
+    const left = () => Math.max(0, end - performance.now());
     this.#cluster.attach(this);
     try {
-      await this.#subscriptions.start();
+      const late = () => new TimeoutError(`join group "${this.group}"`, timeout);
+      await waitFor(this.#subscriptions.start(), { ms: timeout, late });
       this.#checkOpen("join");
       this.#enter();
-      await this.#cluster.membership.beat();
+      await atMost(this.#cluster.membership.beat(), left() / 2);
       this.#checkVersion();
-      await this.#places.refresh();
+      await atMost(this.#places.refresh(), left());
       this.#checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
@@ -131,11 +160,15 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
     this.#checkOpen("pop");
     const call = checkPopCall(options, this.#options.batchSize);
-    const popped = await popOnce(this.#receiver, this.#places.places(call.topic), call, this.closing)
-      .catch((error) => {
-        this.#checkOpen("pop");
-        throw error;
-      });
+    const giveBack = (place: PopPlace, late: readonly Delivery<T>[]) => this.#returns.add(place.broker, late);
+    const places = this.#places.places(call.topic);
+    const context = { receiver: this.#receiver, places, closing: this.closing, giveBack };
+    const popped = await popOnce(context, call).catch((error) => {
+      this.#checkOpen("pop");
+      throw error;
+    });
+    if (this.#closed !== undefined && popped !== undefined) giveBack(popped.place, popped.deliveries);
+    this.#checkOpen("pop");
     const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
     const { deliveries = [], receivedAt = performance.now() } = popped ?? {};
     return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime);
@@ -148,13 +181,13 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   resume(): void {
     this.#checkOpen("resume");
     this.#isPaused = false;
-    this.#wake();
-    for (const source of this.#sources.values()) this.#dispatcher.offer(source); // what has come meanwhile
+    this.#sources.wake();
+    for (const source of this.#sources) this.#dispatcher.offer(source); // what has come meanwhile
   }
 
   stats(): PopConsumerStats {
     const { inHandCount: inHand, settledTotal: settled, retriedTotal: retried } = this.#settlement;
-    return { ready: this.#readyCount, inHand, settled, retried };
+    return { ready: this.#sources.count, inHand, settled, retried };
   }
 
   close(options: { timeout?: number } = {}): Promise<void> {
@@ -167,15 +200,18 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   }
 
   async #close(timeout: number): Promise<void> {
+    const end = performance.now() + timeout;
     this.#closing.abort();
     this.#dispatcher.close();
-    for (const source of this.#sources.values()) source.stop();
+    this.#sources.stop();
     this.#membership?.unlisten();
-    await atMost(this.#settlement.whenIdle(), timeout);
-    await this.#places.stop();
+    const stopped = this.#places.stop();
+    const parts = [this.#settlement, this.#returns, this.#rescue];
+    await atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout);
+    this.#returns.giveUp();
     this.#settlement.close("the consumer was closed");
-    await this.#observer.close();
-    await this.#membership?.leave();
+    const last = [stopped, this.#observer.close(), this.#membership?.leave()];
+    await atMost(Promise.all(last), Math.max(LAST_WORDS, end - performance.now()));
     this.#cluster.detach(this);
   }
 
@@ -186,12 +222,12 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
         nameServers: this.#cluster.options.nameServers,
         subscriptions: this.#subscriptions,
         statistics: this.#observer.statistics,
-        sources: () => [...this.#sources.values()],
+        sources: () => [...this.#sources],
         dispatcher: this.#dispatcher,
-        onMembersChanged: () => this.#refresh(),
+        onMembersChanged: () => this.#places.notice(),
       }),
-      onRouteChanged: () => this.#refresh(),
-      onBrokerBack: () => this.#refresh(),
+      onRouteChanged: () => this.#places.notice(),
+      onBrokerBack: () => this.#places.notice(),
     };
     this.#membership = enterGroup(this.#cluster, this.group, () => this.#subscriptions.describe(), listener);
   }
@@ -211,25 +247,15 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   #loops(): Dispatcher<PopSource<T>, PoppedBatch<T>> {
     if (!this.#isLooping) {
       this.#isLooping = true;
-      this.#wake();
+      this.#sources.wake();
     }
     return this.#dispatcher;
-  }
-
-  #wake(): void {
-    for (const source of this.#sources.values()) source.wake();
   }
 
   #mayPop(): boolean {
     if (!this.#isLooping || this.#isPaused) return false;
     const { maxBufferedMessages, batchSize } = this.#options;
-    return this.#readyCount + this.#settlement.inHandCount + batchSize <= Math.max(maxBufferedMessages, batchSize);
-  }
-
-  get #readyCount(): number {
-    let count = 0;
-    for (const source of this.#sources.values()) count += source.count;
-    return count;
+    return this.#sources.count + this.#settlement.inHandCount + batchSize <= Math.max(maxBufferedMessages, batchSize);
   }
 
   #cut(source: PopSource<T>, max: number, topic: string | undefined): PoppedBatch<T> | undefined {
@@ -238,45 +264,6 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     return taken === undefined
       ? undefined
       : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline);
-  }
-
-  /** Takes places in, and lets go of those that are gone. */
-  #setPlaces(places: readonly PopPlace[]): void {
-    const wanted = new Map(places.map((place) => [keyOf(place), place]));
-    for (const [key, source] of this.#sources) {
-      if (wanted.has(key)) continue;
-      source.stop();
-      this.#sources.delete(key);
-    }
-    for (const [key, place] of wanted) {
-      if (this.#sources.has(key) || this.#closed !== undefined) continue;
-      const source = this.#makeSource(place);
-      this.#sources.set(key, source);
-      source.wake();
-    }
-  }
-
-  #makeSource(place: PopPlace): PopSource<T> {
-    const { group } = this;
-    const { batchSize, pullHold, invisibleTime } = this.#options;
-    return new PopSource<T>(place, {
-      pop: (signal) => this.#receiver.pop(place, batchSize, pullHold, signal),
-      mayPop: () => this.#mayPop(),
-      ahead: batchSize,
-      invisibleTime,
-      onMessages: (source, receivedAt) => this.#dispatcher.arrived(source, receivedAt),
-      onError: (cause) => {
-        const error = new MessagePullError(place, cause);
-        const { topic, broker } = place;
-        this.#events.emit("warning", "stalled", `${error.message}, going on trying`, { group, topic, broker, error });
-      },
-      onExpired: (count) => {
-        const { topic, broker } = place;
-        const text =
-          `${count} messages of topic "${topic}" come again: no loop has asked for them in ${invisibleTime} ms`;
-        this.#events.emit("warning", "stalled", text, { group, topic, broker });
-      },
-    });
   }
 
   #makeSubscriptions(brokers: BrokerClient): GroupSubscriptions {
@@ -312,12 +299,8 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       events: this.#events,
       topics: () => this.#subscriptions.topics(),
       interval: this.#options.rebalanceInterval,
-      onPlaces: (places) => this.#setPlaces(places),
+      onPlaces: (places) => this.#sources.setPlaces(places),
     });
-  }
-
-  #refresh(): void {
-    if (this.#closed === undefined) this.#places.refresh();
   }
 
   get #events() {
@@ -330,8 +313,4 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       code: "CONSUMER_CLOSED",
     });
   }
-}
-
-function keyOf({ topic, broker, queueId }: PopPlace): string {
-  return `${topic}@${broker}@${queueId}`;
 }

@@ -10,7 +10,14 @@ import { RebalanceError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import { RepeatedWork } from "../repeated_work.ts";
 
-/** What {@linkcode PopPlaces} works with. */
+/** How long one broker is waited for before the next is asked as well, in milliseconds. */
+const PATIENCE = 200;
+/** How long all of them are waited for, in milliseconds: after that the members pop everywhere. */
+const LONGEST_WAIT = 2_000;
+/** Notices of so many milliseconds are one look. */
+const NOTICE_INTERVAL = 200;
+
+/** What a {@linkcode PopPlaces} works with. */
 export interface PopPlacesContext {
   /** The group. */
   readonly group: string;
@@ -40,6 +47,9 @@ export class PopPlaces {
   #known = new Map<string, readonly PopPlace[]>();
   #failing = new Set<string>();
   #looks = new RepeatedWork(() => this.#lookAtAll());
+  /** Whether there was a notice since the last look for one. */
+  #isNoticed = false;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Makes it without a place. */
   constructor(context: PopPlacesContext) {
@@ -56,8 +66,25 @@ export class PopPlaces {
     return this.#looks.run();
   }
 
+  /** Something may have changed: looks now, or where it has just looked, a moment later once for all notices. */
+  notice(): void {
+    if (this.#looks.isStopped) return;
+    if (this.#noticeTimer !== undefined) {
+      this.#isNoticed = true;
+      return;
+    }
+    this.refresh();
+    this.#noticeTimer = setTimeout(() => {
+      this.#noticeTimer = undefined;
+      if (!this.#isNoticed) return;
+      this.#isNoticed = false;
+      this.notice();
+    }, NOTICE_INTERVAL);
+  }
+
   /** Ends it; resolves when the look under way is complete. */
   stop(): Promise<void> {
+    clearTimeout(this.#noticeTimer);
     return this.#looks.stop();
   }
 
@@ -88,15 +115,41 @@ export class PopPlaces {
     }
   }
 
-  /** What brokers assign to this member; undefined if they leave it to the members. */
+  /** What brokers assign to this member; undefined if they leave it to the members, or do not answer. */
   async #assigned(topic: string, brokers: readonly string[]): Promise<readonly PopPlace[] | undefined> {
-    for (const broker of brokers) {
-      const assigned = await this.#context.client.assignment(topic, broker).catch(() => undefined);
-      if (assigned === undefined) continue;
-      const popped = assigned.filter(({ mode }) => mode === "POP").map(({ messageQueue }) => messageQueue);
-      if (popped.length === 0) return undefined;
-      return popped.map(({ brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
-    }
-    return undefined;
+    const assigned = await firstAnswer(brokers, (broker) => this.#context.client.assignment(topic, broker));
+    const popped = (assigned ?? []).filter(({ mode }) => mode === "POP").map(({ messageQueue }) => messageQueue);
+    if (popped.length === 0) return undefined;
+    return popped.map(({ brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
+}
+
+/**
+ * The first answer of any broker; undefined if there is none. The next broker is asked when one fails, or has not
+ * answered for a moment: silent ones cost a moment each, and all of them no more than a fixed time.
+ */
+function firstAnswer<T>(brokers: readonly string[], ask: (broker: string) => Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    let asked = 0;
+    let failed = 0;
+    let patience: ReturnType<typeof setTimeout> | undefined;
+    const limit = setTimeout(() => end(undefined), LONGEST_WAIT);
+    const end = (answer: T | undefined) => {
+      clearTimeout(patience);
+      clearTimeout(limit);
+      asked = brokers.length;
+      resolve(answer);
+    };
+    const next = () => {
+      clearTimeout(patience);
+      if (failed === brokers.length) return end(undefined);
+      if (asked === brokers.length) return;
+      patience = setTimeout(next, PATIENCE);
+      ask(brokers[asked++]!).then(end, () => {
+        failed++;
+        next();
+      });
+    };
+    next();
+  });
 }

@@ -9,6 +9,8 @@ import { MessagePullError } from "../../errors.ts";
 import { OptionsCheck } from "../../options.ts";
 import { delay, waitFor } from "../../waiting.ts";
 import type { PopOptions } from "./consumer.ts";
+import type { Delivery } from "./delivery.ts";
+import { FRUITLESS_INTERVAL } from "./pace.ts";
 import type { PopReceiver, Received } from "./receiver.ts";
 
 /** How long one broker holds a request that others might answer sooner, in milliseconds. */
@@ -38,42 +40,60 @@ export function checkPopCall(options: PopOptions, batchSize: number): PopCall {
   return { max, wait, topic: options.topic, signal: options.signal };
 }
 
+/** What {@linkcode popOnce} works with. */
+export interface PopCallContext<T> {
+  /** Pops. */
+  readonly receiver: Pick<PopReceiver<T>, "pop">;
+  /** Where there may be messages. */
+  readonly places: readonly PopPlace[];
+  /** Aborts when the consumer closes. */
+  readonly closing: AbortSignal;
+  /** Gets messages that come when the call has ended. */
+  readonly giveBack: (place: PopPlace, deliveries: readonly Delivery<T>[]) => void;
+}
+
 /**
- * Asks one place after the other, in an order by chance: of what two answered at once, only one could be handed out.
- * Gives what the first that has something gives; undefined if nothing came within `wait`.
+ * Asks one place after the other, in random order: of what two answered at once, only one could be delivered.
+ * Resolves to what the first brings that has something; to undefined if nothing came within `wait`.
  *
  * @throws {MessagePullError} if no broker could be asked; the reason of `signal` or `closing` when it aborts
  */
 export async function popOnce<T>(
-  receiver: Pick<PopReceiver<T>, "pop">,
-  places: readonly PopPlace[],
+  { receiver, places, closing, giveBack }: PopCallContext<T>,
   { max, wait, signal }: PopCall,
-  closing: AbortSignal,
 ): Promise<PopCallAnswer<T> | undefined> {
-  /** What comes after a signal has aborted comes again when its invisible time ends. */
   const whileWanted = <V>(work: Promise<V>) => waitFor(waitFor(work, { signal }), { signal: closing });
+  const checkWanted = () => [closing, signal].forEach((each) => each?.throwIfAborted());
   const end = performance.now() + wait;
   const order = places.map((place) => ({ place, at: Math.random() })).sort((a, b) => a.at - b.at);
-  for (let hold = 0;; hold = places.length === 1 ? wait : SLICE) {
+  for (let round = 0;; round++) {
+    const started = performance.now();
+    const hold = round === 0 ? 0 : places.length === 1 ? wait : SLICE;
     let failure: unknown;
     let failures = 0;
     for (const { place } of order) {
-      for (const each of [closing, signal]) each?.throwIfAborted();
+      checkWanted();
       const left = Math.max(0, Math.floor(end - performance.now()));
+      const popping = receiver.pop(place, max, Math.min(left, hold), signal);
       try {
-        const received = await whileWanted(receiver.pop(place, max, Math.min(left, hold), signal));
+        const received = await whileWanted(popping);
         if (received.deliveries.length > 0) return { place, ...received };
       } catch (error) {
-        for (const each of [closing, signal]) each?.throwIfAborted();
+        if (closing.aborted || signal?.aborted) popping.then((late) => giveBack(place, late.deliveries), () => {});
+        checkWanted();
         failures++;
         failure = new MessagePullError(place, error);
       }
     }
     if (failures > 0 && failures === order.length) throw failure;
     if (performance.now() >= end) return undefined;
-    if (order.length > 0) continue;
-    const enough = new AbortController();
-    const rest = delay(Math.min(SLICE, end - performance.now()), { signal: enough.signal });
-    await whileWanted(rest).finally(() => enough.abort());
+    // Where nobody holds the requests, the rounds have to be paced; the second follows the first at once.
+    const rest = order.length === 0 ? SLICE : round === 0 ? 0 : started + FRUITLESS_INTERVAL - performance.now();
+    if (rest > 0) await pause(Math.min(rest, end - performance.now()), whileWanted);
   }
+}
+
+async function pause(ms: number, whileWanted: (work: Promise<void>) => Promise<void>): Promise<void> {
+  const enough = new AbortController();
+  await whileWanted(delay(ms, { signal: enough.signal })).finally(() => enough.abort());
 }

@@ -11,9 +11,9 @@ import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
 import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
-import type { PopAck } from "../../wire/pop_acks.ts";
 import type { Outcome, RetryOptions, SettlementObserver } from "../handed_out.ts";
-import { type Delivery, PoppedBatch, type PopRules } from "./batch.ts";
+import { PoppedBatch, type PopRules } from "./batch.ts";
+import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";
 
 /** How often an ack, and what stands for it, is tried. */
@@ -123,13 +123,16 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
       throw new ValidationError("extend a batch", [{ field: "ms", value: ms, allowed }]);
     }
     if (!batch.counts) throw timeIsOver();
-    const from = performance.now();
-    await Promise.all(
-      batch.unclaimed().map(async (at) => {
-        const delivery = batch.deliveries[at]!;
-        delivery.receipt = await this.#context.client.changeInvisibleTime(ackOf(delivery), ms);
-      }),
-    );
+    const unsettled = batch.unclaimed();
+    if (unsettled.length === 0) return;
+    let from = Infinity; // when the first request left: an extension before this one may still be under way
+    await Promise.all(unsettled.map((at) =>
+      batch.deliveries[at]!.change((ack) => {
+        if (!batch.counts) throw timeIsOver();
+        from = Math.min(from, performance.now());
+        return this.#context.client.changeInvisibleTime(ack, ms);
+      })
+    ));
     if (!batch.counts) throw timeIsOver(); // meanwhile
     batch.deadline = from + ms;
     this.#watch(batch.deadline);
@@ -158,7 +161,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
       if (reconsumeTimes >= this.#context.options.maxReconsumeTimes) return this.#bury(batch, delivery);
       const ms = wanted ?? DELAYS[Math.min(reconsumeTimes, DELAYS.length - 1)]! * 1_000;
       return this.#attempt(batch, [delivery], "sendBackFailed", async () => {
-        await this.#context.client.changeInvisibleTime(ackOf(delivery), ms);
+        await this.#context.client.changeInvisibleTime(delivery.ack, ms);
       });
     }));
   }
@@ -179,16 +182,25 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const [first] = deliveries;
     if (first === undefined) return;
     const { broker } = first.receipt; // all of a batch come from one
-    await this.#attempt(batch, deliveries, "ackFailed", () => this.#context.client.ack(broker, deliveries.map(ackOf)));
+    await this.#attempt(
+      batch,
+      deliveries,
+      "ackFailed",
+      () => this.#context.client.ack(broker, deliveries.map(({ ack }) => ack)),
+    );
   }
 
-  /** Tries a few times, for as long as it counts; tells if it was in vain: then the messages come again. */
+  /**
+   * Tries a few times, for as long as it counts, after the extensions under way; emits an event if it was in vain: then
+   * the messages are redelivered.
+   */
   async #attempt(
     batch: PoppedBatch<T>,
     deliveries: readonly Delivery<T>[],
     type: "ackFailed" | "sendBackFailed",
     request: () => Promise<void>,
   ): Promise<boolean> {
+    for (const { changing } of deliveries) if (changing !== undefined) await changing;
     for (let attempt = 1;; attempt++) {
       try {
         await request();
@@ -286,10 +298,6 @@ function timeIsOver(): ConsumerStateError {
   return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
     code: "BATCH_VOID",
   });
-}
-
-function ackOf<T>({ message: { topic }, receipt }: Delivery<T>): PopAck {
-  return { topic, receipt };
 }
 
 function delayOf({ delay, delayLevel }: RetryOptions): number | undefined {

@@ -6,9 +6,10 @@
 
 import type { PopPlace } from "../../cluster/pop_client.ts";
 import { delay } from "../../waiting.ts";
-import { delayAfter, UnheldAnswers } from "../pull_pace.ts";
 import type { Shelf } from "../dispatcher.ts";
-import type { Delivery } from "./batch.ts";
+import { delayAfter } from "../pull_pace.ts";
+import type { Delivery } from "./delivery.ts";
+import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";
 
 /** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
@@ -16,7 +17,7 @@ const FULL_DELAY = 1_000;
 
 /** What a {@linkcode PopSource} works with. */
 export interface PopSourceContext<T = unknown> {
-  /** Makes one pop; the signal aborts when nobody wants its messages any more. */
+  /** Makes one pop; the signal aborts when its messages are not wanted any more. */
   readonly pop: (signal: AbortSignal) => Promise<Received<T>>;
   /** Whether one more answer fits, and nothing is paused. */
   readonly mayPop: () => boolean;
@@ -24,10 +25,16 @@ export interface PopSourceContext<T = unknown> {
   readonly ahead: number;
   /** How long nobody else gets what is popped, in milliseconds. */
   readonly invisibleTime: number;
+  /** Gets messages that no loop is going to ask for. */
+  readonly giveBack: (deliveries: readonly Delivery<T>[]) => void;
   /** Hears of messages that have come. */
   readonly onMessages: (source: PopSource<T>, receivedAt: number) => void;
   /** Hears of the first error after an answer. */
   readonly onError: (error: unknown) => void;
+  /** Hears once of answers that bring nothing although they come at once: the last one, and how many in a row. */
+  readonly onStalled: (kind: Received<T>["kind"], count: number) => void;
+  /** Hears that the broker answers as it should, after an error or a stall. */
+  readonly onRecovered: () => void;
   /** Hears of messages whose invisible time was over before a loop has asked for them. */
   readonly onExpired: (count: number) => void;
 }
@@ -47,8 +54,9 @@ export class PopSource<T = unknown> implements Shelf {
   #ready: Popped<T>[] = [];
   #count = 0;
   #state: "stopped" | "popping" | "blocked" | "waiting" = "blocked";
-  #failing = false;
-  #unheld = new UnheldAnswers();
+  /** Whether an error or a stall has been told of. */
+  #isTroubled = false;
+  #pace = new PopPace();
   #stop = new AbortController();
   #lastPop = 0;
 
@@ -77,14 +85,14 @@ export class PopSource<T = unknown> implements Shelf {
     if (this.#state === "blocked") this.#step();
   }
 
-  /** Stops for good; gives the number of messages that were left, which come again by themselves. */
-  stop(): number {
+  /** Stops for good, and gives back what no loop has asked for. */
+  stop(): void {
+    if (this.#state === "stopped") return;
+    this.#dropExpired();
     this.#state = "stopped";
     this.#stop.abort();
-    this.#ready = [];
-    const left = this.#count;
     this.#count = 0;
-    return left;
+    this.#context.giveBack(this.#ready.splice(0).flatMap(({ deliveries }) => deliveries));
   }
 
   /** Takes messages of one answer, at most `max`, and the time at which they are void. */
@@ -117,26 +125,39 @@ export class PopSource<T = unknown> implements Shelf {
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    this.#context.pop(this.#stop.signal).then((answer) => this.#take(answer, started), (error) => this.#fail(error));
+    this.#context.pop(this.#stop.signal).then(
+      (answer) => this.#take(answer, started),
+      (error) => this.#fail(error, started),
+    );
   }
 
-  #take({ kind, deliveries, receivedAt }: Received<T>, started: number): void {
-    if (this.#state === "stopped") return; // they come again when their invisible time ends
-    this.#failing = false;
+  #take({ kind, deliveries, progress, receivedAt }: Received<T>, started: number): void {
+    if (this.#state === "stopped") return this.#context.giveBack(deliveries);
     if (deliveries.length > 0) {
       this.#ready.push({ deliveries: [...deliveries], deadline: receivedAt + this.#context.invisibleTime });
       this.#count += deliveries.length;
     }
-    if (kind === "found") this.#unheld.reset();
-    this.#stepIn(kind === "full" ? FULL_DELAY : this.#unheld.pauseAfter(receivedAt - started));
+    this.#stepIn(this.#pauseAfter(kind, progress, receivedAt - started));
     if (deliveries.length > 0) this.#context.onMessages(this, receivedAt);
   }
 
-  #fail(error: unknown): void {
+  /** How long to wait after an answer that took `ms` milliseconds. */
+  #pauseAfter(kind: Received<T>["kind"], progress: boolean, ms: number): number {
+    if (progress) this.#pace.progress();
+    const pause = progress ? 0 : this.#pace.pauseAfter(ms);
+    if (this.#isTroubled !== this.#pace.isStalled) {
+      this.#isTroubled = this.#pace.isStalled;
+      if (this.#isTroubled) this.#context.onStalled(kind, this.#pace.fruitless);
+      else this.#context.onRecovered();
+    }
+    return kind === "full" ? FULL_DELAY : pause;
+  }
+
+  #fail(error: unknown, started: number): void {
     if (this.#state === "stopped") return;
-    if (!this.#failing) this.#context.onError(error);
-    this.#failing = true;
-    this.#stepIn(delayAfter(error));
+    if (!this.#isTroubled) this.#context.onError(error);
+    this.#isTroubled = true;
+    this.#stepIn(Math.max(delayAfter(error), this.#pace.pauseAfter(performance.now() - started)));
   }
 
   async #stepIn(ms: number): Promise<void> {

@@ -335,6 +335,100 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "pop: close() returns what was popped ahead: another worker gets it long before its invisible time ends",
+    on: on5,
+    async run(t: Scene) {
+      const topic = await t.topic(4);
+      const group = t.group();
+      await t.broker.publish(topic, texts(300));
+      const options = { group, topics: topic, consumeFrom: "first", invisibleTime: 300_000 } as const;
+      const consumer = await (await t.connect()).popConsumer(options);
+      const seen: string[] = [];
+      for await (const batch of consumer) {
+        seen.push(...[...batch].map(textOf));
+        await batch.ack();
+        await waitUntil(() => consumer.stats().ready > 0, { what: "messages ahead" });
+        if (seen.length >= 32) break;
+      }
+      await consumer.close();
+      const other = await (await t.connect()).popConsumer(options);
+      const rest = await takePopped(other, 300 - seen.length, COMES_AGAIN);
+      assertEquals([...seen, ...rest].sort(), texts(300).sort());
+    },
+  },
+  {
+    name: "pop: unsubscribe() returns what was popped ahead, and what comes afterwards",
+    on: on5,
+    async run(t: Scene) {
+      const [topic, kept] = [await t.topic(1), await t.topic(1)];
+      const group = t.group();
+      await t.broker.publish(topic, texts(100));
+      const options = { group, consumeFrom: "first", invisibleTime: 300_000 } as const;
+      const consumer = await (await t.connect()).popConsumer({ ...options, topics: [topic, kept] });
+      const first = await nextPopped(consumer);
+      await first.ack();
+      await waitUntil(() => consumer.stats().ready > 0, { what: "messages ahead" });
+      await consumer.subscriptions.unsubscribe(topic);
+      assertEquals(consumer.stats().ready, 0);
+      await consumer.close();
+      const other = await (await t.connect()).popConsumer({ ...options, topics: topic });
+      const rest = await takePopped(other, 100 - first.length, COMES_AGAIN);
+      assertEquals([...[...first].map(textOf), ...rest].sort(), texts(100).sort());
+    },
+  },
+  {
+    name: "pop: what reaches a pop() whose caller has given up is returned",
+    on: on5,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const options = { group: t.group(), topics: topic, consumeFrom: "first", invisibleTime: 300_000 } as const;
+      const consumer = await (await t.connect()).popConsumer(options);
+      const stop = new AbortController();
+      const aborted = consumer.pop({ wait: 20_000, signal: stop.signal });
+      setTimeout(() => stop.abort(new RangeError("enough")), 500); // while the broker holds the request
+      await assertRejects(() => within(aborted, "the end of pop()", 5_000), RangeError);
+      await t.broker.publish(topic, ["late"]);
+      const again = await takePopped(consumer, 1, COMES_AGAIN);
+      assertEquals(again, ["late"]);
+    },
+  },
+  {
+    name: "pop: an ack during an extension counts: the messages are not redelivered",
+    on: on5,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      await t.broker.publish(topic, texts(8));
+      const options = { group, topics: topic, consumeFrom: "first", invisibleTime: 5_000 } as const;
+      const consumer = await (await t.connect()).popConsumer(options);
+      for (let seen = 0; seen < 8;) {
+        const batch = await consumer.pop({ wait: 5_000 });
+        const extended = [batch.extend(6_000), batch.extend(5_000)];
+        const acked = batch.ack();
+        await Promise.all([...extended, acked]);
+        seen += batch.length;
+      }
+      assertEquals(sortedTexts(await consumer.pop({ wait: 12_000 })), []);
+    },
+  },
+  {
+    name: "pop: a queue that a topic gets later is consumed from its first message, also by a group that began last",
+    on: on5,
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const consumer = await (await t.connect()).popConsumer({ group: t.group(), topics: topic, pullHold: 1_000 });
+      const seen = new Set<string>();
+      const running = t.background(() => consumer.runEach((message) => void seen.add(textOf(message))));
+      await t.broker.publish(topic, ["old"]);
+      await waitUntil(() => seen.size > 0, { what: "the first queue's message" });
+      await t.broker.createTopic(topic, 2);
+      await t.broker.publish(topic, texts(20, "new"), { queueId: 1 });
+      await waitUntil(() => seen.size >= 21, { what: () => `20 messages of the new queue, got ${seen.size - 1}` });
+      await consumer.close();
+      await running;
+    },
+  },
+  {
     name: "pop: a broker that is killed and comes back: workers go on, and nothing is lost",
     alone: true,
     on: on5,

@@ -1,7 +1,7 @@
 /** A POP consumer as a whole, on an embedded broker. */
 
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { type Client, connect, ConsumerStateError, type PopConsumerOptions } from "../../../mod.ts";
+import { type Client, connect, ConsumerStateError, type PopConsumerOptions, type StatusEvent } from "../../../mod.ts";
 import { EmbeddedBroker } from "../../../src/embedded/mod.ts";
 import { waitUntil, within } from "../../behaviour/harness.ts";
 
@@ -69,5 +69,66 @@ Deno.test("PopConsumer.pop() of a topic that has no broker yet waits, and ends w
     const popped = assertRejects(() => consumer.pop({ wait: 60_000 }), ConsumerStateError, "closed");
     await consumer.close();
     await within(popped, "the end of pop()", 5_000);
+  });
+});
+
+/** Collects what a client reports from now on. */
+function eventsOf(mq: Client): StatusEvent[] {
+  const events: StatusEvent[] = [];
+  (async () => {
+    for await (const event of mq.status()) events.push(event);
+  })();
+  return events;
+}
+
+Deno.test("PopConsumer.close() ends within its timeout and a second though no broker answers, and reports the count", async () => {
+  await withBroker(async (broker, mq) => {
+    const consumer = await mq.popConsumer(options({ batchSize: 32 }));
+    await broker.publish(topic, Array.from({ length: 100 }, (_, i) => `m${i}`));
+    const { value: batch } = await within(consumer.batches().next(), "a batch");
+    assert(batch !== undefined);
+    await waitUntil(() => consumer.stats().ready > 0, { what: "messages ahead" });
+    const { ready } = consumer.stats();
+    const events = eventsOf(mq);
+    for (const name of ["ChangeInvisibleTime", "AckMessage", "BatchAckMessage", "PopMessage", "UnregisterClient"]) {
+      broker.faults.answer(name, "drop", { times: Infinity });
+    }
+    const started = performance.now();
+    await consumer.close({ timeout: 300 });
+    assertLess(performance.now() - started, 1_300);
+    const failed = await waitUntil(() => events.find(({ type }) => type === "sendBackFailed"), { what: "the event" });
+    assertEquals([failed.text.split(" ")[0], failed.topic], [`${ready}`, topic]);
+  });
+});
+
+Deno.test("PopConsumer: a loop that is left by a throw is not waited for by close()", async () => {
+  await withBroker(async (broker, mq) => {
+    const consumer = await mq.popConsumer(options());
+    await broker.publish(topic, ["a", "b", "c", "d"]);
+    await assertRejects(
+      async () => {
+        for await (const batch of consumer) throw new RangeError(`left with ${batch.length}`);
+      },
+      RangeError,
+      "left with",
+    );
+    const started = performance.now();
+    await consumer.close();
+    assertLess(performance.now() - started, 5_000, "not its closeTimeout of 20 s");
+    assertEquals([consumer.stats().ready, consumer.stats().inHand], [0, 0]);
+  });
+});
+
+Deno.test("mq.popConsumer() does not wait longer than startTimeout for brokers that do not answer", async () => {
+  await withBroker(async (broker) => {
+    await using mq = await connect({ nameServers: broker.nameServer, logger: false, startTimeout: 1_000 });
+    for (const name of ["Heartbeat", "QueryAssignment"]) broker.faults.answer(name, "drop", { times: Infinity });
+    const started = performance.now();
+    const consumer = await mq.popConsumer(options());
+    assertLess(performance.now() - started, 2_000);
+    await broker.publish(topic, ["a"]);
+    const { value: batch } = await within(consumer.batches().next(), "a batch");
+    await batch!.ack();
+    broker.faults.clear();
   });
 });

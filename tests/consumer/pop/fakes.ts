@@ -1,6 +1,6 @@
 /** Stand-ins for what a part of a POP consumer is given. */
 
-import type { Delivery } from "../../../src/consumer/pop/batch.ts";
+import { Delivery } from "../../../src/consumer/pop/delivery.ts";
 import { EventHub, type StatusEvent } from "../../../src/events.ts";
 import type { Message } from "../../../src/message.ts";
 import type { PopReceipt } from "../../../src/wire/pop.ts";
@@ -9,7 +9,7 @@ import type { PopReceipt } from "../../../src/wire/pop.ts";
 export function delivery(queueOffset: number, reconsumeTimes = 0): Delivery {
   const queue = { topic: "orders", broker: "b", queueId: 0 };
   const message = { topic: "orders", messageId: `id${queueOffset}`, queueOffset, reconsumeTimes, queue };
-  return { message: message as unknown as Message, receipt: receipt(queueOffset) };
+  return new Delivery(message as unknown as Message, receipt(queueOffset));
 }
 
 /** A receipt as it is after `changes` changes of the invisible time. */

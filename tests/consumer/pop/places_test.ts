@@ -1,6 +1,6 @@
 /** Where a POP consumer pops. */
 
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { PopPlace } from "../../../src/cluster/pop_client.ts";
 import type { TopicRoute } from "../../../src/cluster/routes.ts";
@@ -18,7 +18,9 @@ class Bench {
   /** The brokers of each topic. */
   brokers: Record<string, readonly string[]> = { orders: ["a", "b"] };
   /** What a broker answers when it is asked for an assignment. */
-  assigned: Record<string, readonly QueueAssignment[] | Error> = {};
+  assigned: Record<string, readonly QueueAssignment[] | Error | Promise<never>> = {};
+  /** The brokers that were asked for one. */
+  readonly asked: string[] = [];
   failure: Error | undefined;
   readonly told: string[][] = [];
   looks = 0;
@@ -30,8 +32,9 @@ class Bench {
       routes: { get: (topic) => this.#route(topic) },
       client: {
         assignment: (_topic, broker) => {
+          this.asked.push(broker);
           const answer = this.assigned[broker] ?? [];
-          return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+          return answer instanceof Error ? Promise.reject(answer) : Promise.resolve<readonly QueueAssignment[]>(answer);
         },
       },
       events: this.events,
@@ -106,6 +109,54 @@ Deno.test("PopPlaces asks the next broker if one does not answer, and pops every
   await bench.places.refresh();
   assertEquals(bench.told.at(-1), ["orders@a@-1", "orders@b@-1"]);
   await bench.places.stop();
+});
+
+Deno.test("PopPlaces: silent brokers cost a moment each, and all of them no more than two seconds", async () => {
+  using time = new FakeTime();
+  const silence = new Promise<never>(() => {});
+  const brokers = Array.from({ length: 20 }, (_, i) => `silent${i}`);
+  const bench = new Bench();
+  bench.assigned = Object.fromEntries(brokers.map((broker) => [broker, silence]));
+  bench.brokers = { orders: [...brokers.slice(0, 2), "b"] };
+  bench.assigned["b"] = [assignment("b", 1)];
+  const look = bench.places.refresh();
+  await settleMicrotasks();
+  assertEquals(bench.asked, ["silent0"], "one is asked where one suffices");
+  await time.tickAsync(400);
+  await look;
+  assertEquals(bench.told.at(-1), ["orders@b@1"]);
+  bench.brokers = { orders: brokers };
+  const other = bench.places.refresh();
+  await settleMicrotasks();
+  await time.tickAsync(2_000);
+  await other;
+  assertEquals(bench.told.at(-1), brokers.map((broker) => `orders@${broker}@-1`));
+  await bench.places.stop();
+});
+
+Deno.test("PopPlaces.notice() looks at once, then once for all notices of 200 ms", async () => {
+  using time = new FakeTime();
+  const bench = new Bench();
+  for (let ms = 0; ms < 10_000; ms += 5) {
+    bench.places.notice();
+    await settleMicrotasks();
+    if (ms === 0) assertEquals(bench.looks, 1);
+    time.tick(5);
+  }
+  assert(bench.looks >= 49 && bench.looks <= 52, `${bench.looks} looks in 10 s`);
+  const looks = bench.looks;
+  bench.places.notice();
+  bench.places.notice();
+  time.tick(200);
+  await settleMicrotasks();
+  assertEquals(bench.looks, looks + 1, "the last notices are not forgotten");
+  time.tick(10_000);
+  await settleMicrotasks();
+  assertEquals(bench.looks, looks + 1);
+  await bench.places.refresh();
+  await bench.places.stop();
+  bench.places.notice();
+  assertEquals(bench.looks, looks + 2);
 });
 
 Deno.test("PopPlaces keeps its places when a route cannot be had, says so once, and again after it could", async () => {

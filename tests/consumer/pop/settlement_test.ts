@@ -343,6 +343,75 @@ Deno.test("PopSettlement: extend() lets what is not settled stay away longer, or
   assertEquals(shorter.signal.aborted, true, "the timer is for the new end");
 });
 
+Deno.test("PopSettlement: a settlement during an extension follows it, and names the receipt that it brings", async () => {
+  using bench = new Bench();
+  for (const settle of ["ack", "retry", "deadLetter"] as const) {
+    const batch = bench.batch(0);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    bench.hold = promise;
+    const extended = batch.extend(30_000);
+    const settled = batch[settle]();
+    await bench.pass(0);
+    const before = bench.log.length;
+    assertEquals(bench.log.at(-1), "change 0 30000", "the broker has not answered yet");
+    resolve();
+    await Promise.all([extended, settled]);
+    assert(bench.log.length > before);
+    assertEquals(bench.receipts.at(-1), receipt(0, 1), `${settle} names the new receipt`);
+  }
+  assertEquals(bench.events.types, ["deadLettered"]);
+});
+
+Deno.test("PopSettlement: two extensions follow each other, and the later one decides when the time ends", async () => {
+  using bench = new Bench();
+  const batch = bench.batch(0, 0);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bench.hold = promise;
+  const both = [batch.extend(300_000), batch.extend(5_000)];
+  await bench.pass(1_000);
+  assertEquals(bench.log, ["change 0 300000", "change 1 300000"]);
+  const acked = batch.ack(batch.messages[0]);
+  resolve();
+  await Promise.all([...both, acked]);
+  assertEquals(bench.log.slice(2), ["change 0 5000", "change 1 5000", "ack 0@b"]);
+  assertEquals(bench.receipts.at(-1), receipt(0, 2));
+  await bench.pass(4_999);
+  assertEquals(batch.signal.aborted, false, "its time counts from when the second request left");
+  await bench.pass(1);
+  assertEquals(batch.signal.aborted, true);
+});
+
+Deno.test("PopSettlement: a failed extension leaves the old receipt to the ack that waits for it", async () => {
+  using bench = new Bench();
+  const batch = bench.batch(0);
+  bench.failures = [new ResponseError("ChangeInvisibleTime", 1, "b", "no")];
+  const extended = assertRejects(() => batch.extend(30_000), ResponseError);
+  await batch.ack();
+  await extended;
+  assertEquals([bench.log, bench.receipts.at(-1)], [["change 0 30000", "ack 0@b"], receipt(0)]);
+  const other = bench.batch(0);
+  bench.failures = [silence()];
+  const failed = assertRejects(() => other.extend(30_000), TimeoutError);
+  await other.extend(30_000); // the next one goes on from the old receipt
+  await failed;
+  await other.ack();
+  assertEquals(bench.receipts.slice(-3), [receipt(0), receipt(0), receipt(0, 1)]);
+});
+
+Deno.test("PopSettlement: an extension that waits for another is not made once the time is over", async () => {
+  using bench = new Bench();
+  const batch = bench.batch(0);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bench.hold = promise;
+  const both = [1, 2].map(() =>
+    assertRejects(() => batch.extend(60_000), ConsumerStateError, "invisible time is over")
+  );
+  await bench.pass(INVISIBLE);
+  resolve();
+  await Promise.all(both);
+  assertEquals(bench.log, ["change 0 60000"]);
+});
+
 Deno.test("PopSettlement: extend() refuses times that no broker takes, and rejects if the broker does not answer", async () => {
   using bench = new Bench();
   const batch = bench.batch(0);

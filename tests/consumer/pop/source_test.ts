@@ -1,6 +1,6 @@
 /** The pops of one topic at one broker: when they leave, and what becomes of what they bring. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Dispatcher } from "../../../src/consumer/dispatcher.ts";
 import type { Received } from "../../../src/consumer/pop/receiver.ts";
@@ -29,10 +29,20 @@ class Bench {
       mayPop: () => this.room,
       ahead,
       invisibleTime: INVISIBLE,
+      giveBack: (deliveries) => {
+        if (deliveries.length > 0) this.log.push(`back ${offsetsOf(deliveries.map(({ message }) => message))}`);
+      },
       onMessages: ({ count }) => this.log.push(`has ${count}`),
       onError: (error) => this.log.push(`failed ${(error as Error).message}`),
+      onStalled: (kind, count) => this.log.push(`stalled ${kind} ${count}`),
+      onRecovered: () => this.log.push("recovered"),
       onExpired: (count) => this.log.push(`expired ${count}`),
     });
+  }
+
+  /** Whether a pop waits for its answer. */
+  get isAsked(): boolean {
+    return this.#answers.length > 0;
   }
 
   get pops(): number {
@@ -44,7 +54,9 @@ class Bench {
     const count = typeof answer === "number" ? answer : 0;
     const deliveries = Array.from({ length: count }, () => delivery(this.#next++));
     const kind = typeof answer === "number" ? "found" : answer;
-    this.#answers.shift()!(kind instanceof Error ? kind : { kind, deliveries, receivedAt: performance.now() });
+    const progress = count > 0;
+    const receivedAt = performance.now();
+    this.#answers.shift()!(kind instanceof Error ? kind : { kind, deliveries, progress, receivedAt });
     await settleMicrotasks();
   }
 
@@ -194,15 +206,61 @@ Deno.test("PopSource does not ask a broker in a tight loop that does not hold po
   bench.source.stop();
 });
 
-Deno.test("PopSource.stop() forgets what is here, and takes nothing of what is on its way", async () => {
+Deno.test("PopSource: whatever brings nothing at once is asked for five times a second, with one event", async () => {
   using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const junk = new NetworkError("junk", "b", "CONNECTION_LOST");
+  for (const answer of ["empty", 0, junk] as const) {
+    const bench = new Bench();
+    bench.source.wake();
+    const started = Date.now();
+    while (Date.now() - started < 20_000) {
+      if (bench.isAsked) await bench.answer(answer);
+      time.tick(10);
+      await settleMicrotasks();
+    }
+    assert(bench.pops <= 20 * 5 + 5, `${bench.pops} pops in 20 s`);
+    assert(bench.pops >= 20 * 5 - 5, `${bench.pops} pops in 20 s`);
+    const told = bench.log.filter((line) => line !== "pop");
+    assertEquals(told, [answer === junk ? "failed junk" : `stalled ${answer === 0 ? "found" : "empty"} 25`]);
+    time.tick(1_000);
+    await settleMicrotasks();
+    await bench.answer(1);
+    assertEquals(bench.log.slice(-3), ["recovered", "pop", "has 1"]);
+    bench.source.stop();
+  }
+});
+
+Deno.test("PopSource: a broker that holds pops for a while is asked again at once", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const bench = new Bench();
+  bench.source.wake();
+  for (let pops = 1; pops < 50; pops++) {
+    time.tick(200);
+    await bench.answer("empty");
+    assertEquals(bench.pops, pops + 1);
+  }
+  assertEquals(bench.log.filter((line) => line !== "pop"), []);
+  bench.source.stop();
+});
+
+Deno.test("PopSource.stop() gives back what is here, and what is on its way when it comes", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
   const bench = new Bench(8);
   bench.source.wake();
-  await bench.answer(3);
-  assertEquals(bench.source.stop(), 3);
   await bench.answer(2);
+  time.tick(10_000);
+  await bench.answer(1);
+  time.tick(INVISIBLE - 10_000);
+  bench.source.stop();
+  assertEquals(bench.log.slice(-2), ["expired 2", "back 2"], "what is over is redelivered anyway");
+  await bench.answer(2);
+  assertEquals(bench.log.at(-1), "back 3,4");
   bench.source.wake();
-  assertEquals([bench.source.count, bench.source.handsOut, bench.take(), bench.pops], [0, false, undefined, 2]);
+  bench.source.stop();
+  assertEquals([bench.source.count, bench.source.handsOut, bench.take(), bench.pops], [0, false, undefined, 3]);
   const other = new Bench();
   other.source.wake();
   await other.answer(new ResponseError("PopMessage", 1, "b", "no"));
