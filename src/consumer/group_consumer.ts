@@ -108,6 +108,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
       if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
       await rebalancer.start(Math.max(0, end - performance.now()));
+      await this.#parts.groupStart.joined(Math.max(0, end - performance.now()));
       this.#checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
@@ -263,6 +264,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.assignment.pullAnew(topics);
     await this.#cluster.membership.beat();
     await this.#parts.rebalancer.run();
+    await this.#parts.groupStart.joined(this.#cluster.options.requestTimeout);
   }
 
   #rebalance(): void {
