@@ -76,7 +76,7 @@ Deno.test("SendBack stores what has a long topic as its line does: 5.x retries o
       await peer.sendBack({ ...about, delayLevel: 1 }),
       await peer.sendBack({ ...about, delayLevel: -1 }),
     ];
-    assertEquals(answers.map(({ code }) => code), expected, dialect);
+    assertEquals(answers.map(({ code }) => code), [...expected], dialect);
     assertEquals(answers[1]!.remark, "MESSAGE_ILLEGAL");
   }
 });
