@@ -229,7 +229,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async #close(timeout: number): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(this.#closedError("join"));
     const rebalanced = this.#parts.rebalancer.stop();
     this.#parts.assignment.stop();
     this.#parts.dispatcher.close();
@@ -309,8 +309,11 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   #checkOpen(action: string): void {
-    if (this.#closed === undefined) return;
-    throw new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
+    if (this.#closed !== undefined) throw this.#closedError(action);
+  }
+
+  #closedError(action: string): ConsumerStateError {
+    return new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
       code: "CONSUMER_CLOSED",
     });
   }

@@ -34,7 +34,7 @@ function noting(refused: readonly string[] = []) {
 /** A message of a topic as the group sees it. */
 function message(topic: string, fields: Partial<StoredRecordFields> = {}): StoredMessage {
   const reader = retryReader(group, { topics: () => [topic], selector: () => "*" });
-  return decodeRecords(plainRecord({ topic, ...fields }), { ...queue, topic }, reader).messages[0]!;
+  return decodeRecords(plainRecord({ topic, ...fields }), { ...queue, topic }, undefined, reader).messages[0]!;
 }
 
 Deno.test("SendBack leaves it to the broker, else sends a copy elsewhere, what the broker counts as we do", async () => {
@@ -69,7 +69,8 @@ Deno.test("SendBack copies what the broker would count or name wrongly", async (
 
 Deno.test("SendBack sends the bytes of a record that the broker cannot read either, or whose place is not known", async () => {
   const error = new NetworkError("Cannot read it", "", "MALFORMED_FRAME");
-  const record = { queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", bytes: new Uint8Array(7), error };
+  const place = { queueId: 0, queueOffset: 1, commitLogOffset: 9, storeHost: "b:1" };
+  const record = { ...place, bytes: new Uint8Array(7), error };
   for (
     const [refused, at, expected] of [
       [[], 9, ["broker -1"]],
