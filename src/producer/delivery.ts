@@ -89,11 +89,14 @@ export class Delivery {
    * @throws {ProducerError} as {@linkcode Delivery.deliver} does without any
    */
   async findQueues(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
+    let last: ProducerError | undefined;
     for (let failures = 0;;) {
       try {
         return await this.#routes.find(topic, deadline);
       } catch (error) {
         if (!(error instanceof ProducerError && error.retriable)) throw error;
+        if (deadline.left <= 0) throw last ?? error; // what the end has cut short says less than what failed before
+        last = error;
         await deadline.pause(pauseAfter(++failures));
         if (deadline.left <= 0) throw error;
         if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
