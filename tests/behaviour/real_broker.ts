@@ -80,10 +80,10 @@ export async function startReal(version: RocketMQVersion): Promise<StartedBroker
     names: {
       kill: async () => {
         await raw.close();
-        await cluster.nameServerProcess.kill();
+        await cluster.names[0]!.kill();
       },
       revive: async () => {
-        await cluster.nameServerProcess.start();
+        await cluster.names[0]!.start();
         await registerNow(port); // by itself it would take up to ten seconds
         await waitUntil(async () => (await clusterInfo(namesPort)).includes(process.address), {
           what: "the broker at the name server",

@@ -1,5 +1,5 @@
 /**
- * Starts a real RocketMQ, one name server and some brokers, in a temporary folder.
+ * Starts a real RocketMQ, name servers and brokers, in a temporary folder.
  *
  * ```ts ignore
  * const rocketmq = await startRocketMQ({ version: "5.3.3" });
@@ -61,6 +61,12 @@ export interface StartRocketMQOptions {
    * @default {1}
    */
   brokers?: number;
+  /**
+   * How many name servers. Every broker registers with all of them.
+   *
+   * @default {1}
+   */
+  nameServers?: number;
   /** Lines of `broker.conf` for every broker, on top of the defaults in `server_config.ts`. */
   brokerConfig?: Record<string, string>;
   /** Lines of the name server's configuration: `{ orderMessageEnable: "true" }` makes it serve order topics as such. */
@@ -84,10 +90,10 @@ export interface StartRocketMQOptions {
 /** A running cluster. */
 export interface RealRocketMQ {
   readonly version: RocketMQVersion;
-  /** The name server's `host:port`. */
+  /** The `host:port` of the name server; of several, joined by `;`. */
   readonly nameServer: string;
-  /** The name server itself. Brokers come back to a restarted one within ten seconds. */
-  readonly nameServerProcess: RealServer;
+  /** The name servers themselves. Brokers come back to a restarted one within ten seconds. */
+  readonly names: readonly RealServer[];
   /** The brokers, in the order of their names. */
   readonly brokers: readonly RealBroker[];
   /** The folder of configurations, stores and outputs. It goes with {@linkcode stop}. */
@@ -105,7 +111,7 @@ export interface RealRocketMQ {
 }
 
 /**
- * Starts a cluster and waits until the name server lists every broker.
+ * Starts a cluster and waits until every name server lists every broker.
  *
  * Servers listen on free ports of 127.0.0.1. If this process ends first, even by SIGKILL, they are killed
  * and the folder is removed.
@@ -130,7 +136,8 @@ class Cluster implements RealRocketMQ {
   readonly folder: string;
   readonly brokers: RealBroker[] = [];
   readonly #release: string;
-  readonly #servers: JavaServer[] = []; // the name server first
+  readonly names: RealServer[] = [];
+  readonly #servers: JavaServer[] = []; // all of them
   readonly #watchdog: Watchdog;
 
   constructor(version: RocketMQVersion, release: string, folder: string) {
@@ -140,26 +147,25 @@ class Cluster implements RealRocketMQ {
     this.#watchdog = startWatchdog(folder);
   }
 
-  get nameServerProcess(): RealServer {
-    return this.#servers[0]!;
-  }
-
   get nameServer(): string {
-    return this.nameServerProcess.address;
+    return this.names.map(({ address }) => address).join(";");
   }
 
   async start(options: StartRocketMQOptions): Promise<void> {
-    const { brokers = 1, files = {} } = options;
+    const { brokers = 1, nameServers = 1, files = {} } = options;
     await this.#write(logbackFile("namesrv"), SERVER_LOGBACK);
     await this.#write(logbackFile("broker"), SERVER_LOGBACK);
     await this.#write(logbackFile("tools"), SILENT_LOGBACK);
     for (const [path, text] of Object.entries(files)) await this.#write(path, text);
 
-    // One port for the name server, then four for each broker: fast, unused, listen, HA.
-    const port = await freePorts(1 + 4 * brokers);
-    await (await this.#addNameServer(port, options)).start(); // a broker that finds none tries again after ten seconds
+    // One port for each name server, then four for each broker: fast, unused, listen, HA.
+    const port = await freePorts(nameServers + 4 * brokers);
+    for (let index = 0; index < nameServers; index++) {
+      this.names.push(await this.#addNameServer(index, port + index, options));
+    }
+    await Promise.all(this.names.map((names) => names.start())); // a broker that finds none tries again after ten seconds
     for (let index = 0; index < brokers; index++) {
-      this.brokers.push(await this.#addBroker(index, port + 3 + 4 * index, options));
+      this.brokers.push(await this.#addBroker(index, port + nameServers + 2 + 4 * index, options));
     }
     await Promise.all(this.brokers.map((broker) => broker.start()));
   }
@@ -186,12 +192,12 @@ class Cluster implements RealRocketMQ {
     return this.stop();
   }
 
-  #addNameServer(port: number, options: StartRocketMQOptions): Promise<JavaServer> {
+  #addNameServer(index: number, port: number, options: StartRocketMQOptions): Promise<JavaServer> {
     const settings = { listenPort: String(port), ...options.nameServerConfig };
     return this.#add({
       program: "namesrv",
       name: "namesrv",
-      folder: "namesrv",
+      folder: index === 0 ? "namesrv" : `namesrv-${index + 1}`,
       port,
       settings,
       isReady: () => accepts(port),
@@ -206,7 +212,7 @@ class Cluster implements RealRocketMQ {
       ...options.perBroker?.(index),
     };
     const name = settings["brokerName"] ?? folder;
-    const isReady = isRegistered(port, Number(this.nameServer.split(":")[1]));
+    const isReady = isRegistered(port, this.names.map(({ address }) => Number(address.split(":")[1])));
     return this.#add({ program: "broker", name, folder, port, settings, isReady }, options);
   }
 
@@ -251,19 +257,20 @@ interface ServerPlan {
 }
 
 /**
- * Whether a broker accepts connections and the name server lists its address (a slave bears its master's name).
+ * Whether a broker accepts connections and all name servers list its address (a slave bears its master's name).
  *
  * 5.3.3 looks for name servers in the background while it starts. If that takes too long, it registers with none and
  * tries again ten seconds later: it is nudged before.
  */
-function isRegistered(port: number, nameServerPort: number): () => Promise<boolean> {
+function isRegistered(port: number, nameServerPorts: readonly number[]): () => Promise<boolean> {
   let acceptedAt: number | undefined;
   return async () => {
     if (!await accepts(port)) {
       acceptedAt = undefined;
       return false;
     }
-    if ((await clusterInfo(nameServerPort)).includes(`"${HOST}:${port}"`)) return true;
+    const lists = await Promise.all(nameServerPorts.map(clusterInfo));
+    if (lists.every((list) => list.includes(`"${HOST}:${port}"`))) return true;
     acceptedAt ??= Date.now();
     if (Date.now() - acceptedAt > REGISTER_TIMEOUT) await registerNow(port);
     return false;

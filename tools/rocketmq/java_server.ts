@@ -34,6 +34,10 @@ export interface RealServer {
    * 5.3.3 takes up to 18 seconds for that, 4.9.7 up to 8: where the way out does not matter, {@linkcode kill} is quick.
    */
   stop(): Promise<void>;
+  /** Stops it by SIGSTOP: it does nothing, while the system accepts connections and bytes for it. */
+  pause(): void;
+  /** Lets it go on, by SIGCONT, with what has arrived. Before that it can only be killed. */
+  resume(): void;
   /**
    * Starts it again, on the same ports and the same store, and waits until it is ready.
    *
@@ -75,6 +79,14 @@ export class JavaServer implements RealServer {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT");
   }
 
   kill(): Promise<void> {
