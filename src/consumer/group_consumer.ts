@@ -99,8 +99,9 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#cluster.attach(this);
     try {
       await offsets.open();
-      const end = performance.now() + Math.max(startTimeout, requestTimeout);
-      const late = () => new TimeoutError(`join group "${this.group}"`, Math.max(startTimeout, requestTimeout));
+      const time = startTimeout > 0 ? startTimeout : requestTimeout;
+      const end = performance.now() + time;
+      const late = () => new TimeoutError(`join group "${this.group}"`, time);
       await waitFor(subscriptions.start(), { ms: end - performance.now(), late, signal: this.closing });
       for (const topic of subscriptions.topics()) this.#parts.groupStart.join(topic);
       this.#checkOpen("join");
