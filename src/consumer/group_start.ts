@@ -112,7 +112,7 @@ export class GroupStart {
       for (const queue of queues) {
         if (isFound) return;
         try {
-          isFound ||= await this.#context.hasOffset(queue);
+          if (await this.#context.hasOffset(queue)) isFound = true;
         } catch (reason) {
           failure = { reason };
         }
