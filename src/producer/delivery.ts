@@ -95,10 +95,10 @@ export class Delivery {
         return await this.#routes.find(topic, deadline);
       } catch (error) {
         if (!(error instanceof ProducerError && error.retriable)) throw error;
-        if (deadline.left <= 0) throw last ?? error; // what the end has cut short says less than what failed before
-        last = error;
-        await deadline.pause(pauseAfter(++failures));
-        if (deadline.left <= 0) throw error;
+        // What the end has cut short says less than what failed before.
+        if (last === undefined || !(error.cause instanceof TimeoutError)) last = error;
+        if (deadline.left > 0) await deadline.pause(pauseAfter(++failures));
+        if (deadline.left <= 0) throw last;
         if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
       }
     }
