@@ -11,8 +11,8 @@ import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
-import { CommitPace } from "./commit_pace.ts";
 import { Jumps } from "./jumps.ts";
+import { OffsetCommits } from "./offset_commits.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
 import { Pauses } from "./pauses.ts";
@@ -81,11 +81,7 @@ export class Assignment<T = unknown> {
   /** By broker. */
   #gates = new Map<string, Gate>();
   #jumps: Jumps<T>;
-  #pace: CommitPace<T>;
-  /** Brokers that have not taken the last offsets that moved. */
-  #uncommitted = new Set<string>();
-  /** Offsets of revoked queues whose last commit failed, until their broker is back. */
-  #unsaved = new Map<string, { readonly queue: MessageQueue; readonly offset: number }>();
+  #commits: OffsetCommits<T>;
   /** The positions that operators have set last, of queues that are on the way to one. */
   #resets = new Map<string, { offset: number | undefined; readonly done: Promise<void> }>();
 
@@ -107,7 +103,8 @@ export class Assignment<T = unknown> {
       onError,
       onStandstill: (owned, answer) => this.#standsStill(owned, answer),
     };
-    this.#pace = new CommitPace<T>({ commit: (queues) => this.#commitMoved(queues) });
+    const { offsets, events, options: { group } } = context;
+    this.#commits = new OffsetCommits<T>({ offsets, events, group });
   }
 
   /** The queues that are ours, in their epochs. */
@@ -257,49 +254,22 @@ export class Assignment<T = unknown> {
   }
 
   /** Stores the committable offset of every queue, of one broker's or of all. */
-  async commit(broker?: string): Promise<void> {
-    const owned = this.owned.filter(({ queue }) => broker === undefined || queue.broker === broker);
-    await this.#context.offsets.persist(this.#update(owned));
+  commit(broker?: string): Promise<void> {
+    return this.#commits.commit(this.#ownedOf(broker));
   }
 
   /** Stores all offsets of a broker again, also those that have not changed since it was lost. */
-  async rewrite(broker: string): Promise<void> {
-    const { offsets } = this.#context;
-    offsets.distrust(broker);
-    const unsaved = [...this.#unsaved.values()].filter(({ queue }) => queue.broker === broker);
-    for (const { queue, offset } of unsaved) offsets.update(queue, offset);
-    await offsets.persist(unsaved.map(({ queue }) => queue));
-    for (const { queue } of unsaved) {
-      this.#unsaved.delete(queueKey(queue));
-      if (!this.#owned.has(queueKey(queue))) offsets.forget(queue);
-    }
-    await this.commit(broker);
+  rewrite(broker: string): Promise<void> {
+    return this.#commits.rewrite(broker, this.#ownedOf(broker));
   }
 
-  /** Notes how far queues are settled; returns those that count. */
-  #update(owned: readonly OwnedQueue<T>[]): MessageQueue[] {
-    const counting = owned.filter(({ counts }) => counts);
-    for (const { queue, process } of counting) this.#context.offsets.update(queue, process.committable);
-    return counting.map(({ queue }) => queue);
-  }
-
-  async #commitMoved(owned: readonly OwnedQueue<T>[]): Promise<void> {
-    const { events, offsets, options: { group } } = this.#context;
-    const broker = owned[0]!.queue.broker;
-    try {
-      await offsets.persist(this.#update(owned));
-      this.#uncommitted.delete(broker);
-    } catch (error) {
-      if (this.#uncommitted.has(broker)) return;
-      this.#uncommitted.add(broker);
-      const text = `cannot store offsets of group "${group}" at broker "${broker}", trying again with the next ones`;
-      events.emit("warning", "commitFailed", text, { group, broker, error });
-    }
+  #ownedOf(broker: string | undefined): readonly OwnedQueue<T>[] {
+    return this.owned.filter(({ queue }) => broker === undefined || queue.broker === broker);
   }
 
   /** Stops all pulls for good; what is in flight may still be settled. */
   stop(): void {
-    this.#pace.stop();
+    this.#commits.stop();
     for (const owned of this.#owned.values()) this.#close(owned);
   }
 
@@ -342,7 +312,7 @@ export class Assignment<T = unknown> {
     return owned;
   }
 
-  #progressed = (owned: OwnedQueue<T>): void => this.#pace.moved(owned);
+  #progressed = (owned: OwnedQueue<T>): void => this.#commits.moved(owned);
 
   async #add({ queue, shared }: Gain): Promise<void> {
     const owned = this.#begin(queue);
@@ -401,7 +371,7 @@ export class Assignment<T = unknown> {
     const { queue, isRetry } = owned;
     owned.ended.throwIfAborted();
     const stored = await offsets.read(queue, "store");
-    const unsaved = this.#unsaved.get(queueKey(queue))?.offset ?? -1;
+    const unsaved = this.#commits.unsaved(queue) ?? -1;
     if (stored !== undefined && stored >= unsaved) return stored;
     // A killed broker may have forgotten what we committed before: our own memory is then the better one.
     const offset = unsaved >= 0
@@ -461,7 +431,7 @@ export class Assignment<T = unknown> {
       }
       offsets.forget(queue);
     } catch (error) {
-      this.#unsaved.set(queueKey(queue), { queue, offset });
+      this.#commits.keep(queue, offset);
       const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may be redelivered`;
       events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset, error });
     } finally {
