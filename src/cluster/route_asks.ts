@@ -111,7 +111,6 @@ class Round {
   #next = 0;
   #underWay = 0;
   #isOver = false;
-  #whole: ReturnType<typeof setTimeout> | undefined;
   #short: ReturnType<typeof setTimeout> | undefined;
 
   constructor(servers: readonly NameServer[], topic: string, options: AskOptions, onEnd: RoundEnd) {
@@ -128,14 +127,17 @@ class Round {
 
   begin(known: RouteAnswer | undefined): void {
     if (known !== undefined) this.#answers.push(known);
-    this.#whole = setTimeout(this.#end, this.#options.timeout);
     this.#goOn();
   }
 
   #goOn(): void {
     if (this.#isOver) return;
-    if (this.#options.signal?.aborted || this.#open.size === 0) return this.#end();
-    while (this.#underWay < AT_A_TIME && this.#next < this.#servers.length) this.#ask(this.#servers[this.#next++]!);
+    if (this.#options.signal?.aborted) return this.#end();
+    // No timer of its own for the deadline: calls end by theirs, in the same moment in which a silent connection is cut.
+    // Were it earlier, the caller's next request would go over that connection, and be lost with it.
+    const count = performance.now() < this.#deadline ? this.#servers.length : 0;
+    while (this.#underWay < AT_A_TIME && this.#next < count) this.#ask(this.#servers[this.#next++]!);
+    if (this.#underWay === 0) return this.#end();
     const hasRoute = this.#answers.some(({ data }) => data !== undefined);
     if (hasRoute && this.#promising === 0) return this.#end();
     const isEnough = hasRoute || (this.#answers.length > 0 && this.#promising === 0);
@@ -163,7 +165,6 @@ class Round {
   #end = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#whole);
     clearTimeout(this.#short);
     const { signal, timeout } = this.#options;
     if (signal?.aborted) return this.#onEnd.reject(signal.reason);

@@ -79,7 +79,7 @@ class BrokerTurns<T> {
   /** In a microtask: the messages that are settled in the same go are stored with it. */
   #commitFirst(owned: OwnedQueue<T>): void {
     const at = this.#due.indexOf(owned);
-    if (at < 0) return;
+    if (at < 0 || this.#room <= 0) return;
     this.#due.splice(at, 1);
     void this.#commit([owned]);
   }

@@ -99,8 +99,9 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#cluster.attach(this);
     try {
       await offsets.open();
-      const end = performance.now() + Math.max(startTimeout, requestTimeout);
-      const late = () => new TimeoutError(`join group "${this.group}"`, Math.max(startTimeout, requestTimeout));
+      const time = startTimeout > 0 ? startTimeout : requestTimeout;
+      const end = performance.now() + time;
+      const late = () => new TimeoutError(`join group "${this.group}"`, time);
       await waitFor(subscriptions.start(), { ms: end - performance.now(), late, signal: this.closing });
       for (const topic of subscriptions.topics()) this.#parts.groupStart.join(topic);
       this.#checkOpen("join");
@@ -108,6 +109,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
       if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
       await rebalancer.start(Math.max(0, end - performance.now()));
+      await this.#parts.groupStart.joined(Math.max(0, end - performance.now()));
       this.#checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
@@ -228,7 +230,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async #close(timeout: number): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(this.#closedError("join"));
     const rebalanced = this.#parts.rebalancer.stop();
     this.#parts.assignment.stop();
     this.#parts.dispatcher.close();
@@ -263,6 +265,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.assignment.pullAnew(topics);
     await this.#cluster.membership.beat();
     await this.#parts.rebalancer.run();
+    await this.#parts.groupStart.joined(this.#cluster.options.requestTimeout);
   }
 
   #rebalance(): void {
@@ -307,8 +310,11 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   #checkOpen(action: string): void {
-    if (this.#closed === undefined) return;
-    throw new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
+    if (this.#closed !== undefined) throw this.#closedError(action);
+  }
+
+  #closedError(action: string): ConsumerStateError {
+    return new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
       code: "CONSUMER_CLOSED",
     });
   }

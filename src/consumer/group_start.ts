@@ -5,6 +5,7 @@
  */
 
 import { type MessageQueue, queueKey } from "../message.ts";
+import { atMost, Gate } from "../waiting.ts";
 import { type ConsumeFrom, type QueuePositions, resolveStartOffset } from "./start_offset.ts";
 
 /** How many offsets are read at a time. */
@@ -28,6 +29,10 @@ interface Join {
   readonly at: number;
   /** The queues that were there. */
   readonly seen: ReadonlySet<string>;
+  /** The ends of queues that became ours with the join; undefined where they could not be read. */
+  readonly ends: Map<string, Promise<number | undefined>>;
+  /** Whether the join is over: what becomes ours later has moved on since. */
+  isOver: boolean;
   /** Whether the group had an offset of any queue. */
   isKnownGroup: Promise<boolean> | undefined;
 }
@@ -39,6 +44,7 @@ interface Join {
 export class GroupStart {
   #context: GroupStartContext;
   #joins = new Map<string, Join>();
+  #gate = new Gate(READS_AT_A_TIME);
 
   /** Makes it without a topic. */
   constructor(context: GroupStartContext) {
@@ -49,7 +55,23 @@ export class GroupStart {
   join(topic: string): void {
     if (this.#joins.has(topic)) return;
     const seen = new Set(this.#context.queues(topic).map(queueKey));
-    this.#joins.set(topic, { at: Date.now(), seen, isKnownGroup: undefined });
+    this.#joins.set(topic, { at: Date.now(), seen, ends: new Map(), isOver: false, isKnownGroup: undefined });
+  }
+
+  /** Notes where a queue ends that becomes ours with the join: what is sent after the join is for this group. */
+  gained(queue: MessageQueue): void {
+    const join = this.#joins.get(queue.topic);
+    const key = queueKey(queue);
+    if (this.#context.consumeFrom !== "last" || join === undefined || join.isOver || !join.seen.has(key)) return;
+    join.ends.set(key, this.#gate.pass(() => this.#context.brokers.maxOffset(queue)).catch(() => undefined));
+  }
+
+  /** Resolves when the ends of the queues that became ours with the join are known, or after `ms` milliseconds. */
+  async joined(ms: number): Promise<void> {
+    const joins = [...this.#joins.values()].filter(({ isOver }) => !isOver);
+    for (const join of joins) join.isOver = true;
+    const ends = joins.flatMap((join) => [...join.ends.values()]);
+    if (ends.length > 0) await atMost(Promise.all(ends), ms);
   }
 
   /** Forgets a topic that is not subscribed any more. */
@@ -66,8 +88,9 @@ export class GroupStart {
     this.join(queue.topic);
     const join = this.#joins.get(queue.topic)!;
     const isKnownGroup = await this.#isKnownGroup(queue.topic, join);
-    const isLater = !isKnownGroup && !join.seen.has(queueKey(queue));
-    const joinedAt = isLater ? join.at + await brokers.clockSkew(queue) : undefined;
+    const end = isKnownGroup ? undefined : await join.ends.get(queueKey(queue));
+    if (end !== undefined) return end;
+    const joinedAt = isKnownGroup ? undefined : join.at + await brokers.clockSkew(queue);
     return await resolveStartOffset(brokers, queue, { consumeFrom, isRetry, isKnownGroup, joinedAt });
   }
 
@@ -89,7 +112,7 @@ export class GroupStart {
       for (const queue of queues) {
         if (isFound) return;
         try {
-          isFound ||= await this.#context.hasOffset(queue);
+          if (await this.#context.hasOffset(queue)) isFound = true;
         } catch (reason) {
           failure = { reason };
         }

@@ -218,7 +218,10 @@ export class ConsumerParts<T = unknown> {
       interval: rebalanceInterval,
       topics: () => this.subscriptions.topics(),
       owned: () => this.assignment.owned.map(({ queue }): MessageQueue => queue),
-      change: (gained, lost, reason) => this.assignment.change(gained, lost, reason),
+      change: (gained, lost, reason) => {
+        for (const { queue } of gained) if (queue.topic !== this.retryTopic) this.groupStart.gained(queue);
+        return this.assignment.change(gained, lost, reason);
+      },
       onUnknown: (topic, reason, error) => {
         const text = `released the queues of topic "${topic}": ${reason}`;
         this.#events.emit("warning", "stalled", text, { group, topic, error });

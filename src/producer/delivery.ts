@@ -89,13 +89,16 @@ export class Delivery {
    * @throws {ProducerError} as {@linkcode Delivery.deliver} does without any
    */
   async findQueues(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
+    let last: ProducerError | undefined;
     for (let failures = 0;;) {
       try {
         return await this.#routes.find(topic, deadline);
       } catch (error) {
         if (!(error instanceof ProducerError && error.retriable)) throw error;
-        await deadline.pause(pauseAfter(++failures));
-        if (deadline.left <= 0) throw error;
+        // What the end has cut short says less than what failed before.
+        if (last === undefined || !(error.cause instanceof TimeoutError)) last = error;
+        if (deadline.left > 0) await deadline.pause(pauseAfter(++failures));
+        if (deadline.left <= 0) throw last;
         if (this.#stopped) throw producerClosed(`send to topic "${topic}"`);
       }
     }

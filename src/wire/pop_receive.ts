@@ -158,12 +158,12 @@ function offsetOf(
 
 function strangeRecord(
   messages: readonly StoredMessage[],
-  { storedQueueId: queueId, commitLogOffset }: StoredMessage,
+  { storedQueueId: queueId, commitLogOffset, record: bytes }: StoredMessage,
   { msgOffsetInfo = "" }: HeaderOf<typeof popMessage.answer>,
 ): BrokenRecord {
   const { queueOffset } = messages.find((message) => message.commitLogOffset === commitLogOffset)!;
   const error = malformedPop(`msgOffsetInfo for offset ${queueOffset} of queue ${queueId}`, msgOffsetInfo);
-  return { queueId, queueOffset, commitLogOffset, storeHost: undefined, error };
+  return { queueId, queueOffset, commitLogOffset, storeHost: undefined, bytes, error };
 }
 
 /** The receipt of this pop that a broker has put into a message's properties; undefined if there is none. */

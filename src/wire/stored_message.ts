@@ -282,6 +282,12 @@ export class StoredMessage<T = unknown> implements Message<T> {
     }
   }
 
+  /** The whole record as it is stored: a view on the received bytes. */
+  get record(): Uint8Array {
+    const start = this.#start;
+    return this.#source.bytes.subarray(start, start + this.#source.view.getInt32(start));
+  }
+
   /** The body as it is stored, packed or not: a view on the received bytes. */
   get storedBody(): Uint8Array {
     const start = this.#bodyStart;

@@ -78,6 +78,10 @@ class WatchedSocket implements Socket {
     return this.#socket.localHost;
   }
 
+  get localPort(): number {
+    return this.#socket.localPort;
+  }
+
   receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
     return this.#socket.receive(onBytes);
   }

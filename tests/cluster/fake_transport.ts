@@ -29,6 +29,7 @@ export class FakeTransport implements Transport {
     return {
       remoteAddress: socket.remoteAddress,
       localHost: socket.localHost,
+      localPort: socket.localPort,
       receive: (onBytes) => socket.receive(onBytes),
       write: (bytes) => socket.write(bytes),
       close: () => {

@@ -95,9 +95,10 @@ class Member {
         brokers: this.#offsets(),
         introduce: () => Promise.resolve(),
       }),
-      startOffset: (queue, about) => {
-        const { consumeFrom } = checked;
-        return resolveStartOffset(this.#positions() as unknown as BrokerClient, queue, { consumeFrom, ...about });
+      autoCommit: false,
+      startOffset: (queue, isRetry) => {
+        const context = { consumeFrom: checked.consumeFrom, isRetry, isKnownGroup: false };
+        return resolveStartOffset(this.#positions() as unknown as BrokerClient, queue, context);
       },
       puller: this.#puller(),
       limits: new FlowLimits(checked),
@@ -111,8 +112,8 @@ class Member {
     });
   }
 
-  gain(queue: MessageQueue, isNew = false): void {
-    this.assignment.change([{ queue, isNew, shared: true }], [], "");
+  gain(queue: MessageQueue): void {
+    this.assignment.change([{ queue, shared: true }], [], "");
   }
 
   lose(queue: MessageQueue): Promise<void> {
@@ -381,23 +382,6 @@ Deno.test("Assignment: a queue that comes back while its last epoch loses the lo
   shared.locks.unlock("thief", [queue]);
   await pass(time, 600);
   assertEquals([offsetsOf(await me.take(time)), me.assignment.owned.length], [[9, 10], 1]);
-  await me.close(time);
-});
-
-Deno.test("Assignment that could not say where a new queue begins, and lost its lock, begins at its beginning still", async () => {
-  using time = new FakeTime();
-  const shared = new Shared(); // nothing is committed
-  const me = new Member("me", shared);
-  me.failing.add("read");
-  me.gain(queue, true);
-  await pass(time, 5_000);
-  me.failing.add("lock");
-  await pass(time, 60_000);
-  assertEquals(shared.committed.size, 0);
-  me.failing.clear();
-  await pass(time, 2_000);
-  assertEquals(shared.committed.get(queueKey(queue)), shared.first, `what was before ${shared.length} is skipped`);
-  assertEquals(offsetsOf(await me.take(time)), [3, 4]);
   await me.close(time);
 });
 

@@ -15,6 +15,8 @@ class Bench {
   ours: SubscriptionData[] = [data("orders", "a || b")];
   /** What each broker says; undefined is no answer. */
   views: Record<string, ConsumerConnection | undefined> = { one: view(["me"], "a || b"), two: view(["me"], "a || b") };
+  /** Our own addresses, of now and before. */
+  own = ["here:0"];
   looks = 0;
   hold: Promise<void> | undefined;
 
@@ -27,6 +29,7 @@ class Bench {
       events: hub,
       subscriptions: () => this.ours,
       brokers: () => Object.keys(this.views),
+      isOwnAddress: (address) => this.own.includes(address),
       connections: async (broker) => {
         this.looks++;
         await this.hold;
@@ -46,7 +49,7 @@ function data(topic: string, expression: string): SubscriptionData {
 
 function view(clients: string[], expression: string): ConsumerConnection {
   return {
-    connectionSet: clients.map((clientId) => ({ clientId })),
+    connectionSet: clients.map((clientId, at) => ({ clientId, clientAddr: `here:${at}` })),
     subscriptionTable: { orders: data("orders", expression) },
   } as unknown as ConsumerConnection;
 }

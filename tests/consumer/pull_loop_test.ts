@@ -47,13 +47,15 @@ function start(some: Partial<PullLoopContext> = {}): { broker: ManualBroker; loo
   const loop = new PullLoop({
     process,
     interval: 0,
+    timeout: 30_000,
     pull: broker.pull,
     mayPull: () => true,
     mayPullAhead: () => false,
     onMessages: () => {},
     onBroken: () => {},
     onMoved: () => 0,
-    onError: () => {},
+    onError: () => undefined,
+    onStandstill: () => {},
     ...some,
   });
   loop.start();
@@ -130,7 +132,12 @@ Deno.test("PullLoop never has two pulls after a restart: the first one's late an
 Deno.test("PullLoop waits after errors: 20 ms for flow control, 1 s for others, and asks the master again", async () => {
   using time = new FakeTime();
   const errors: unknown[] = [];
-  const { broker, loop } = start({ onError: (error) => errors.push(error) });
+  const { broker, loop } = start({
+    onError: (error, isFirst) => {
+      if (isFirst) errors.push(error);
+      return undefined;
+    },
+  });
   await broker.answer({ ...found(0), brokerId: 1 });
   await broker.fail(new ResponseError("PullMessage", 215, "b:1", "slow down"));
   time.tick(19);
@@ -166,7 +173,7 @@ Deno.test("PullLoop reports records that cannot be read before it puts the messa
     onBroken: (records) => records.forEach(({ queueOffset }) => told.push([process.position, queueOffset])),
   });
   const error = new NetworkError("bad", "", "X");
-  const broken = { queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", bytes: new Uint8Array(), error };
+  const broken = { queueId: 0, queueOffset: 1, commitLogOffset: 9, storeHost: "b:1", bytes: new Uint8Array(), error };
   await broker.answer({ ...found(0, 2), broken: [broken] });
   assertEquals([told, process.position, broker.asked], [[[0, 1]], 3, [0, 3]]);
   loop.stop();

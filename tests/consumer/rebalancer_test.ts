@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { average } from "../../src/consumer/allocate.ts";
@@ -18,12 +18,15 @@ class Group {
   readonly gains: Gain[] = [];
   readonly unknown: string[] = [];
   concurrent = 0;
+  /** How often the members were asked for. */
+  lists = 0;
   most = 0;
   readonly rebalancer: Rebalancer;
 
   constructor() {
     const cluster = {
       clientId: "me",
+      options: { requestTimeout: 3_000 },
       membership: { beat: () => Promise.resolve(++this.beats > 0) },
       routes: {
         get: (topic: string) => {
@@ -53,6 +56,7 @@ class Group {
   }
 
   async #list(): Promise<readonly string[]> {
+    this.lists++;
     this.most = Math.max(this.most, ++this.concurrent);
     await Promise.resolve();
     this.concurrent--;
@@ -70,7 +74,7 @@ Deno.test("Rebalancer takes its share, and follows the members and the route", a
   const group = new Group();
   await group.rebalancer.run();
   assertEquals(group.ids, [0, 1, 2, 3]);
-  assert(group.gains.every((gain) => !gain.shared && !gain.isNew));
+  assert(group.gains.every((gain) => !gain.shared));
   group.members = ["me", "aa"]; // sorted before us
   await group.rebalancer.run();
   assertEquals(group.ids, [2, 3]);
@@ -78,15 +82,65 @@ Deno.test("Rebalancer takes its share, and follows the members and the route", a
   group.queues = 5;
   await group.rebalancer.run();
   assertEquals(group.ids, [0, 1, 2, 3, 4]);
-  assertEquals(group.gains.filter((gain) => gain.isNew).map((gain) => gain.queue.queueId), [4]);
   await group.rebalancer.stop();
 });
 
-Deno.test("Rebalancer keeps its queues for three runs without a list, then lets them go and says so", async () => {
+Deno.test("Rebalancer keeps its queues while no broker answers: nobody else can have them", async () => {
   using time = new FakeTime();
   const group = new Group();
   await group.rebalancer.run();
   group.members = new Error("broker is gone");
+  await group.rebalancer.run();
+  assertEquals([group.ids.length, group.beats], [4, 1]);
+  for (let second = 0; second < 60; second++) {
+    await time.tickAsync(1_000);
+    await settleMicrotasks();
+  }
+  assertEquals([group.ids.length, group.unknown], [4, []]);
+  group.members = ["aa", "me"];
+  await time.tickAsync(1_000);
+  await settleMicrotasks();
+  assertEquals(group.ids, [2, 3]);
+  await group.rebalancer.stop();
+});
+
+Deno.test("Rebalancer takes the shares of all entries that bear its id, as its connections that were lost are listed", async () => {
+  using _time = new FakeTime();
+  const group = new Group();
+  group.queues = 8;
+  group.members = ["me", "java", "me", "me"]; // sorted: java 0 and 1, then ours
+  await group.rebalancer.run();
+  assertEquals(group.ids, [2, 3, 4, 5, 6, 7]);
+  assert(group.gains.every((gain) => gain.shared));
+  group.members = ["me", "me"];
+  await group.rebalancer.run();
+  assertEquals(group.ids, [0, 1, 2, 3, 4, 5, 6, 7]);
+  await group.rebalancer.stop();
+});
+
+Deno.test("Rebalancer resolves run() however many notices come, which share a run in 200 ms", async () => {
+  using time = new FakeTime();
+  const group = new Group();
+  let runs = 0;
+  const count = group.rebalancer.run().then(() => runs++);
+  for (let notice = 0; notice < 1_000; notice++) group.rebalancer.notice();
+  await count;
+  assertEquals(runs, 1);
+  const before = group.lists;
+  for (let tick = 0; tick < 100; tick++) {
+    for (let notice = 0; notice < 10; notice++) group.rebalancer.notice();
+    await time.tickAsync(10);
+    await settleMicrotasks();
+  }
+  assertLessOrEqual(group.lists - before, 6);
+  await group.rebalancer.stop();
+});
+
+Deno.test("Rebalancer keeps its queues for three runs in which it is no member, then releases them and says so", async () => {
+  using time = new FakeTime();
+  const group = new Group();
+  await group.rebalancer.run();
+  group.members = ["somebody"];
   await group.rebalancer.run();
   assertEquals([group.ids.length, group.beats], [4, 1]);
   for (const left of [4, 0]) {
@@ -128,7 +182,7 @@ Deno.test("Rebalancer has one run at a time, and runs again for who asked meanwh
   await group.rebalancer.stop();
 });
 
-Deno.test("Rebalancer takes all queues of a topic that did not exist as new ones, and does not fail its start", async () => {
+Deno.test("Rebalancer takes the queues of a topic that did not exist, and does not fail its start", async () => {
   using time = new FakeTime();
   const group = new Group();
   group.known = false;
@@ -137,7 +191,7 @@ Deno.test("Rebalancer takes all queues of a topic that did not exist as new ones
   group.known = true;
   await time.tickAsync(1_000);
   await settleMicrotasks();
-  assertEquals(group.gains.map((gain) => gain.isNew), [true, true, true, true]);
+  assertEquals(group.ids, [0, 1, 2, 3]);
   await group.rebalancer.stop();
 });
 

@@ -13,7 +13,7 @@ import { fakeMessage, queue, settleMicrotasks } from "./fakes.ts";
 
 function broken(queueOffset: number | undefined, commitLogOffset: number | undefined, at = 0): BrokenRecord {
   const error = new NetworkError("Cannot read it", "", "MALFORMED_FRAME");
-  return { queueOffset, commitLogOffset, storeHost: "b:1", bytes: new Uint8Array(8).subarray(at), error };
+  return { queueId: 0, queueOffset, commitLogOffset, storeHost: "b:1", bytes: new Uint8Array(8).subarray(at), error };
 }
 
 /** A rescue whose attempts the test ends, and one queue. */
@@ -30,13 +30,15 @@ class Bench {
     const loop = new PullLoop({
       process: this.process,
       interval: 0,
+      timeout: 30_000,
       pull: () => new Promise<never>(() => {}),
       mayPull: () => true,
       mayPullAhead: () => false,
       onMessages: () => {},
       onBroken: () => {},
       onMoved: () => 0,
-      onError: () => {},
+      onError: () => undefined,
+      onStandstill: () => {},
     });
     this.owned.open(this.process, loop);
     this.rescue = new Rescue({

@@ -19,7 +19,7 @@ function retried(topic: string): Uint8Array {
 /** The topic and the times that a group sees in a queue of a topic. */
 function seen(topic: string, ...topics: string[]): [string, number] {
   const reader = retryReader("repair", subscribedTo(...topics));
-  const [message] = decodeRecords(retried(topic), { topic, broker: "b", queueId: 0 }, reader).messages;
+  const [message] = decodeRecords(retried(topic), { topic, broker: "b", queueId: 0 }, undefined, reader).messages;
   return [message!.topic, message!.reconsumeTimes];
 }
 

@@ -14,6 +14,7 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
   const loop = new PullLoop({
     process,
     interval: 0,
+    timeout: 30_000,
     pull: () => {
       pulls++;
       return new Promise<never>(() => {});
@@ -23,7 +24,8 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
     onMessages: () => {},
     onBroken: () => {},
     onMoved: () => 0,
-    onError: () => {},
+    onError: () => undefined,
+    onStandstill: () => {},
   });
   const owned = new OwnedQueue(queue, false);
   owned.open(process, loop);
@@ -41,7 +43,6 @@ function watch(owned: OwnedQueue, idleSince?: () => number): { watchdog: Watchdo
       events: hub,
       queues: () => [owned],
       idleSince: idleSince ?? (() => undefined),
-      pullTimeout: 30_000,
     }),
   };
 }

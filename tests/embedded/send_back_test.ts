@@ -64,6 +64,23 @@ Deno.test("SendBack goes to the dead letters at once after the most times, or fo
   assertEquals(broker.maxOffset(RETRY, 0), 1);
 });
 
+Deno.test("SendBack stores what has a long topic as its line does: 5.x retries only, 4.9 nothing", async () => {
+  const group = "g".repeat(140);
+  for (const [dialect, expected] of [["5.x", [0, 1]], ["4.9", [1, 1]]] as const) {
+    await using broker = await EmbeddedBroker.start({ ...options, dialect });
+    await using peer = await Peer.connect(broker);
+    await broker.publish("orders", ["a"]);
+    const [message] = await peer.messages({ topic: "orders" });
+    const about = { group, offset: message!.commitLogOffset, originTopic: "orders" };
+    const answers = [
+      await peer.sendBack({ ...about, delayLevel: 1 }),
+      await peer.sendBack({ ...about, delayLevel: -1 }),
+    ];
+    assertEquals(answers.map(({ code }) => code), [...expected], dialect);
+    assertEquals(answers[1]!.remark, "MESSAGE_ILLEGAL");
+  }
+});
+
 Deno.test("SendBack gives a group 16 tries unless the request tells otherwise", async () => {
   await using broker = await EmbeddedBroker.start({ ...options, delayLevels: [0] });
   await using peer = await Peer.connect(broker);

@@ -164,6 +164,7 @@ Deno.test("Connection writes 1 000 requests of one tick in few packets of a real
   const counted: Socket = {
     remoteAddress: socket.remoteAddress,
     localHost: socket.localHost,
+    localPort: socket.localPort,
     receive: (onBytes) => socket.receive(onBytes),
     close: () => socket.close(),
     write: (bytes) => {

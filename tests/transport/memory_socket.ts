@@ -7,6 +7,7 @@ import { type Command, type CommandInit, decodeFrame, encodeFrame, FrameReader }
 export class MemorySocket implements Socket {
   readonly remoteAddress = "memory:1";
   readonly localHost = "memory";
+  readonly localPort = 1;
   /** What every write held. */
   readonly writes: Uint8Array[] = [];
   closes = 0;

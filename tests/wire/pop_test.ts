@@ -173,9 +173,10 @@ Deno.test("receivePopped() is not misled by a neighbour that cannot be read", ()
 Deno.test("receivePopped() takes the messages of an inner batch for one record, which no ack can divide", () => {
   const entry = { properties: encodeProperties([]), flag: 0 };
   const body = encodeBatch([{ ...entry, body: Uint8Array.of(1) }, { ...entry, body: Uint8Array.of(2) }]);
+  const inner = encodeProperties([["INNER_BASE", "7"], ["INNER_NUM", "2"]]);
   const { messages } = decodeRecords(
     join([
-      encodeRecord({ ...plain, commitLogOffset: 1_000, queueOffset: 7, sysFlag: 0xc0, body }),
+      encodeRecord({ ...plain, commitLogOffset: 1_000, queueOffset: 7, sysFlag: 0xc0, body, properties: inner }),
       encodeRecord({ ...plain, commitLogOffset: 2_000, queueOffset: 9 }),
     ]),
     { topic: "orders", broker: "b", queueId: -1 },
@@ -225,6 +226,7 @@ Deno.test("receiveBroken() makes the receipt of a record that cannot be read, if
     queueOffset: 7,
     commitLogOffset: 1,
     storeHost: undefined,
+    bytes: new Uint8Array(),
     error: new NetworkError("broken", "", "MALFORMED_FRAME"),
   };
   const receiptOf = (where: Partial<BrokenRecord>) => {

@@ -13,6 +13,7 @@ import { scenarios as crash } from "./crash.ts";
 import { scenarios as faults } from "./faults.ts";
 import { scenarios as flow } from "./flow.ts";
 import { scenarios as group } from "./group.ts";
+import { scenarios as hostile } from "./hostile.ts";
 import { scenarios as broadcasting } from "./broadcasting.ts";
 import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
@@ -50,6 +51,7 @@ export const allScenarios: readonly Scenario[] = [
   ...ack,
   ...loop,
   ...packed,
+  ...hostile,
   ...producer,
   ...connect,
   ...load,

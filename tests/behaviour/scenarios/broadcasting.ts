@@ -16,7 +16,10 @@ const broadcasting = { model: "broadcasting", consumeFrom: "first", suspendQueue
 async function folder(t: Scene): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "offsets-"));
   t.finally(async () => {
-    await rm(path, { recursive: true });
+    // Members that are open still may be about to write.
+    await waitUntil(() => rm(path, { recursive: true, force: true }).then(() => true, () => false), {
+      what: `${path} is removed`,
+    });
   });
   return path;
 }

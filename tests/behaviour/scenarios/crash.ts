@@ -139,8 +139,12 @@ export const scenarios: Scenario[] = [
       const producer = await mq.producer({ retries: 0 });
       const consumer = await mq.consumer({ group, topics: topic, consumeFrom: "first" });
       const seen: string[] = [];
+      const places: string[] = [];
       const loop = t.background(async () => {
-        for await (const batch of consumer) seen.push(...[...batch].map(textOf));
+        for await (const batch of consumer) {
+          seen.push(...[...batch].map(textOf));
+          places.push(...[...batch].map(({ queue, queueOffset }) => `${queue.topic} ${queue.queueId} ${queueOffset}`));
+        }
       });
       const stored: string[] = [];
       let [sent, enough] = [0, false];
@@ -162,7 +166,8 @@ export const scenarios: Scenario[] = [
         return stored.filter((text) => !got.has(text));
       };
       await waitUntil(() => missing().length === 0, { what: () => `the rest, ${missing()}` });
-      assertEquals(seen.length, new Set(seen).size, "each message once");
+      // A send whose answer was lost may have been stored twice; what is stored is delivered once.
+      assertEquals(places.length, new Set(places).size, "each message once");
       await consumer.close();
       await loop;
       const next = await mq.consumer({ group, topics: topic });

@@ -36,7 +36,8 @@ class Bench {
 
 function broken(queueOffset: number, hasReceipt = true): BrokenPopped {
   const error = new NetworkError("Cannot read the record", "", "MALFORMED_FRAME");
-  const record = { queueId: 0, queueOffset, commitLogOffset: 1_000 * queueOffset, storeHost: undefined, error };
+  const place = { queueId: 0, queueOffset, commitLogOffset: 1_000 * queueOffset, storeHost: undefined };
+  const record = { ...place, bytes: new Uint8Array(), error };
   return { record, receipt: hasReceipt ? receipt(queueOffset) : undefined };
 }
 
