@@ -53,26 +53,66 @@ export interface PublishOptions {
   readonly queueId?: number;
 }
 
-/** One name server and one broker, which many scenarios share. What it tells comes from requests of its own. */
-export interface TestBroker {
+/** What runs scenarios: a broker, or a cluster. */
+export interface TestServers {
   /** Which one. */
   readonly name: BrokerName;
   /** Which line it speaks: the embedded one speaks 5. */
   readonly line: 4 | 5;
-  /** The name server's `host:port`. */
+  /** The name server's `host:port`; of several, joined by `;`. */
   readonly nameServer: string;
+  /** Makes a topic, with so many queues on each broker; resolves when every name server shows them. */
+  createTopic(topic: string, queues: number): Promise<void>;
+  /** The client ids in a group, at each broker; none if it has no member. */
+  consumerList(group: string): Promise<readonly string[]>;
+}
+
+/** A name server or a broker of a cluster, and what can happen to it. */
+export interface TestServer {
+  /** Its `host:port`, as it is now. */
+  readonly address: string;
+  /** Ends it as `kill -9` does. */
+  kill(): Promise<void>;
+  /** Starts it again; resolves when it works, and is known where it has to be known. */
+  revive(): Promise<void>;
+  /** Stops it as SIGSTOP does: its port accepts, nothing is answered. */
+  pause(): void;
+  /** Lets it go on, with what has arrived meanwhile. */
+  resume(): Promise<void>;
+  /** Moves it to another port. The embedded one only: a real one would need another configuration. */
+  readonly move?: () => Promise<void>;
+}
+
+/** A broker of a cluster. */
+export interface TestMember extends TestServer {
+  /** Its name. */
+  readonly name: string;
+  /** Stores messages, in order, and gives their unique keys. */
+  publish(topic: string, messages: Iterable<string | TestMessage>, options?: PublishOptions): Promise<string[]>;
+  /** The client ids in a group, as often as it names them. */
+  consumerList(group: string): Promise<readonly string[]>;
+  /** What a group has committed for a queue. */
+  committed(group: string, queue: QueueName): Promise<number | undefined>;
+}
+
+/** Two name servers and two brokers, which scenarios have for themselves, one after the other. */
+export interface TestCluster extends TestServers {
+  /** The brokers, in the order of their names. */
+  readonly brokers: readonly [TestMember, TestMember];
+  /** The name servers, in the order in which clients are told of them. */
+  readonly names: readonly [TestServer, TestServer];
+}
+
+/** One name server and one broker, which many scenarios share. What it tells comes from requests of its own. */
+export interface TestBroker extends TestServers {
   /** The broker's own `host:port`. */
   readonly address: string;
   /** The names of the brokers: one. */
   readonly brokerNames: readonly string[];
   /** Raw requests to it: what other members and operators do. */
   readonly raw: RawPeer;
-  /** Makes a topic, or gives it more queues; resolves when the name server shows them. */
-  createTopic(topic: string, queues: number): Promise<void>;
   /** Stores messages, in order, and gives their unique keys; the broker must know the topic. */
   publish(topic: string, messages: Iterable<string | TestMessage>, options?: PublishOptions): Promise<string[]>;
-  /** The client ids in a group; none if it has no member. */
-  consumerList(group: string): Promise<readonly string[]>;
   /** What a group has committed for a queue. 4.9 says 0 where 5 says that there is nothing. */
   committed(group: string, queue: QueueName): Promise<number | undefined>;
   /** The offset that a queue's next message gets. */
@@ -96,7 +136,7 @@ export interface TestBroker {
   readonly faults?: Faults;
 }
 
-/** A queue of the one broker that there is. */
+/** A queue of a broker. */
 export interface QueueName {
   /** The topic. */
   readonly topic: string;
@@ -117,12 +157,12 @@ export interface TestClient {
 }
 
 /** What a running scenario works with. */
-export interface Scene {
-  /** The broker. */
-  readonly broker: TestBroker;
+export interface Scene<S extends TestServers = TestBroker> {
+  /** The broker, or the cluster. */
+  readonly broker: S;
   /** A name that nobody else uses. */
   name(what: string): string;
-  /** Makes a topic that nobody else uses. */
+  /** Makes a topic that nobody else uses, with so many queues on each broker. */
   topic(queues?: number): Promise<string>;
   /** The name of a group that nobody else uses; it must be without members when the scenario ends. */
   group(): string;
@@ -139,7 +179,7 @@ export interface Scene {
 }
 
 /** One behaviour, and the proof of it. */
-export interface Scenario {
+export interface Scenario<S extends TestServers = TestBroker> {
   /** Begins with what behaves. */
   readonly name: string;
   /** Whether nothing else may run on the broker meanwhile: it is killed, or time is measured. */
@@ -147,9 +187,9 @@ export interface Scenario {
   /** How long it may take, in milliseconds. @default {60_000} */
   readonly timeout?: number;
   /** Whether it can run on this broker. @default on all */
-  readonly on?: (broker: TestBroker) => boolean;
+  readonly on?: (broker: S) => boolean;
   /** Fails by throwing. */
-  readonly run: (scene: Scene) => Promise<void>;
+  readonly run: (scene: Scene<S>) => Promise<void>;
 }
 
 /** How {@linkcode waitUntil} waits. */

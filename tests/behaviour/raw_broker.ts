@@ -54,27 +54,30 @@ interface Outgoing {
   readonly alone: boolean;
 }
 
-/** Raw requests to a name server and a broker. */
+/** Raw requests to name servers and a broker. */
 export class RawBroker {
   /** To the broker. */
   readonly broker: RawPeer;
-  /** To the name server. */
-  readonly names: RawPeer;
+  #names: readonly RawPeer[];
+  /** The broker's name, if it is one of several. */
+  #name: string | undefined;
   #keys = new UniqueKeys({ address: "127.0.0.1" });
   /** How many queues the topics have that were made here. */
   #queues = new Map<string, number>();
 
-  constructor(transport: Transport, nameServer: string, address: string) {
+  constructor(transport: Transport, nameServer: string, address: string, name?: string) {
     this.broker = new RawPeer(transport, address);
-    this.names = nameServer === address ? this.broker : new RawPeer(transport, nameServer);
+    const each = nameServer.split(";");
+    this.#names = each.map((names) => names === address ? this.broker : new RawPeer(transport, names));
+    this.#name = name;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.broker.close(), this.names.close()]);
+    await Promise.all([this.broker, ...this.#names].map((peer) => peer.close()));
   }
 
   /**
-   * Makes a topic at the broker, and waits until the name server shows its queues.
+   * Makes a topic at the broker, and waits until the name servers show its queues.
    *
    * Brokers tell of one topic at a time, with the version of all: of two that change at once a name server may take one
    * and leave the other as known. Then the topic is changed once more, in what nobody here looks at.
@@ -99,12 +102,12 @@ export class RawBroker {
     }
   }
 
-  /** How many queues the name server shows of a topic. */
+  /** How many queues of the broker the name servers show of a topic. */
   queuesOf(topic: string): Promise<number> {
     return this.#routedQueues(topic);
   }
 
-  /** Waits until the name server shows so many queues of a topic. */
+  /** Waits until the name servers show so many queues of a topic. */
   async untilRouted(topic: string, queues: number, timeout: number = REGISTER_PATIENCE): Promise<void> {
     this.#queues.set(topic, queues);
     await waitUntil(async () => await this.#routedQueues(topic) === queues, {
@@ -154,11 +157,17 @@ export class RawBroker {
     return decodeHeader(getMinOffset.answer, answer.fields, "minimum").offset;
   }
 
+  /** As the name server says that knows the fewest. */
   async #routedQueues(topic: string): Promise<number> {
-    const answer = await this.names.ask(getRoute, { topic, acceptStandardJsonOnly: true });
+    return Math.min(...await Promise.all(this.#names.map((names) => this.#queuesAt(names, topic))));
+  }
+
+  async #queuesAt(names: RawPeer, topic: string): Promise<number> {
+    const answer = await names.ask(getRoute, { topic, acceptStandardJsonOnly: true });
     if (answer.code !== ResponseCode.SUCCESS) return 0;
     const { queueDatas = [] } = parseJson(decoder.decode(answer.body)) as TopicRouteData;
-    return queueDatas.reduce((sum, { readQueueNums }) => sum + readQueueNums, 0);
+    return queueDatas.filter(({ brokerName }) => (this.#name ?? brokerName) === brokerName)
+      .reduce((sum, { readQueueNums }) => sum + readQueueNums, 0);
   }
 
   #prepare(given: string | TestMessage): Outgoing {

@@ -7,7 +7,15 @@
 import { assertEquals } from "@std/assert";
 import { type Client, connect, type ConnectOptions, type StatusEvent } from "../../mod.ts";
 import { CuttableTransport } from "./cuttable_transport.ts";
-import { type Scenario, type Scene, type TestBroker, type TestClient, waitUntil, within } from "./harness.ts";
+import {
+  type Scenario,
+  type Scene,
+  type TestBroker,
+  type TestClient,
+  type TestServers,
+  waitUntil,
+  within,
+} from "./harness.ts";
 
 /** How long one scenario may take, unless it says otherwise, in milliseconds. */
 const SCENARIO_TIMEOUT = 60_000;
@@ -16,10 +24,10 @@ const CLOSE_TIMEOUT = 10_000;
 /** How many events of each client a failure tells. */
 const EVENTS_SHOWN = 8;
 
-/** A broker and how it ends. */
-export interface StartedBroker {
-  /** The broker. */
-  readonly broker: TestBroker;
+/** A broker or a cluster, and how it ends. */
+export interface StartedBroker<S extends TestServers = TestBroker> {
+  /** The broker, or the cluster. */
+  readonly broker: S;
   /** Ends it; nothing is left. */
   stop(): Promise<void>;
 }
@@ -28,15 +36,16 @@ export interface StartedBroker {
 export type Report = (name: string, run: () => Promise<void>) => Promise<unknown>;
 
 /** Runs scenarios that fit the broker; `concurrency` of those that may share it at a time. */
-export async function runScenarios(
-  broker: TestBroker,
-  scenarios: readonly Scenario[],
+export async function runScenarios<S extends TestServers>(
+  broker: S,
+  scenarios: readonly Scenario<S>[],
   report: Report,
   concurrency: number,
 ): Promise<void> {
   const fitting = scenarios.filter(({ on }) => on?.(broker) ?? true);
   const shared = fitting.filter(({ alone }) => alone !== true);
-  const run = (scenario: Scenario) => report(`${broker.name}: ${scenario.name}`, () => runScenario(broker, scenario));
+  const run = (scenario: Scenario<S>) =>
+    report(`${broker.name}: ${scenario.name}`, () => runScenario(broker, scenario));
   const worker = async () => {
     for (let scenario = shared.shift(); scenario !== undefined; scenario = shared.shift()) await run(scenario);
   };
@@ -45,7 +54,7 @@ export async function runScenarios(
 }
 
 /** Runs one scenario, and ends whatever it has opened. */
-export async function runScenario(broker: TestBroker, scenario: Scenario): Promise<void> {
+export async function runScenario<S extends TestServers>(broker: S, scenario: Scenario<S>): Promise<void> {
   const scene = new RunningScene(broker);
   const errors: unknown[] = [];
   try {
@@ -62,8 +71,8 @@ export async function runScenario(broker: TestBroker, scenario: Scenario): Promi
 
 let names = 0;
 
-class RunningScene implements Scene {
-  readonly broker: TestBroker;
+class RunningScene<S extends TestServers> implements Scene<S> {
+  readonly broker: S;
   #clients: TestClient[] = [];
   #groups: string[] = [];
   #actions: (() => unknown)[] = [];
@@ -71,7 +80,7 @@ class RunningScene implements Scene {
   readonly failed: Promise<never>;
   #fail!: (reason: unknown) => void;
 
-  constructor(broker: TestBroker) {
+  constructor(broker: S) {
     this.broker = broker;
     this.failed = new Promise((_, reject) => this.#fail = reject);
     this.failed.catch(() => {}); // after the scenario's end nobody asks

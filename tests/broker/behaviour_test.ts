@@ -2,7 +2,7 @@
  * The behaviour that users are promised, on the embedded broker and on real ones: the same scenarios on each.
  *
  * One test per broker, which starts it, runs the scenarios as steps, several at a time, and stops it: what is left
- * behind then fails that test. One broker is chosen by the test's name, scenarios by a part of theirs:
+ * behind then fails that test. A second one per broker runs those that need a cluster. One broker is chosen by the test's name, scenarios by a part of theirs:
  *
  * ```sh
  * deno task test --only tests tests/broker/behaviour_test.ts
@@ -14,11 +14,14 @@
  * One at a time, each scenario is looked at for leaks by itself.
  */
 
-import { javaToolsMissing, ROCKETMQ_VERSIONS, type RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
+import { javaToolsMissing, ROCKETMQ_VERSIONS } from "../../tools/rocketmq/fetch.ts";
 import { startEmbedded } from "../behaviour/embedded_broker.ts";
-import type { BrokerName } from "../behaviour/harness.ts";
+import { startEmbeddedCluster } from "../behaviour/embedded_cluster.ts";
+import type { Scenario, TestServers } from "../behaviour/harness.ts";
 import { startReal } from "../behaviour/real_broker.ts";
+import { startRealCluster } from "../behaviour/real_cluster.ts";
 import { allScenarios } from "../behaviour/scenarios/all.ts";
+import { clusterScenarios } from "../behaviour/scenarios/cluster.ts";
 import { runScenarios, type StartedBroker } from "../behaviour/suite.ts";
 
 /** Part of the names of the scenarios to run. */
@@ -26,17 +29,28 @@ const wanted = Deno.env.get("BEHAVIOUR") ?? "";
 /** How many scenarios run at a time on one broker. */
 const atATime = Number(Deno.env.get("BEHAVIOUR_AT_A_TIME") ?? 8);
 
-test("embedded", startEmbedded);
-for (const version of ROCKETMQ_VERSIONS) testReal(version);
+const scenarios = allScenarios.filter(({ name }) => name.includes(wanted));
+const ofClusters = clusterScenarios.filter(({ name }) => name.includes(wanted));
+if (scenarios.length + ofClusters.length === 0) throw new Error(`Cannot find a scenario with "${wanted}" in its name`);
 
-function test(name: BrokerName, start: () => Promise<StartedBroker>): void {
-  Deno.test(`behaviour on ${name}`, async (t) => {
+test("behaviour on embedded", scenarios, startEmbedded);
+test("behaviour of clusters on embedded", ofClusters, startEmbeddedCluster);
+for (const version of ROCKETMQ_VERSIONS) {
+  testReal(`behaviour on ${version}`, scenarios, () => startReal(version));
+  testReal(`behaviour of clusters on ${version}`, ofClusters, () => startRealCluster(version));
+}
+
+function test<S extends TestServers>(
+  name: string,
+  scenarios: readonly Scenario<S>[],
+  start: () => Promise<StartedBroker<S>>,
+): void {
+  if (scenarios.length === 0) return;
+  Deno.test(name, async (t) => {
     const started = performance.now();
     const { broker, stop } = await start();
     const ready = performance.now();
     try {
-      const scenarios = allScenarios.filter(({ name }) => name.includes(wanted));
-      if (scenarios.length === 0) throw new Error(`Cannot find a scenario with "${wanted}" in its name`);
       const sanitize = atATime === 1; // steps that run at the same time cannot be told apart
       const options = { sanitizeOps: sanitize, sanitizeResources: sanitize, sanitizeExit: sanitize };
       await runScenarios(broker, scenarios, (name, fn) => t.step({ name, fn, ...options }), atATime);
@@ -45,22 +59,26 @@ function test(name: BrokerName, start: () => Promise<StartedBroker>): void {
     }
     const seconds = (from: number, to: number) => `${((to - from) / 1_000).toFixed(1)} s`;
     const end = performance.now();
-    console.log(`behaviour on ${name}: ${seconds(started, ready)} to start, ${seconds(ready, end)} of scenarios`);
+    console.log(`${name}: ${seconds(started, ready)} to start, ${seconds(ready, end)} of scenarios`);
   });
 }
 
-/** A real broker needs Java; on a build server its absence is a failure. */
-function testReal(version: RocketMQVersion): void {
+/** Real servers need Java; on a build server its absence is a failure. */
+function testReal<S extends TestServers>(
+  name: string,
+  scenarios: readonly Scenario<S>[],
+  start: () => Promise<StartedBroker<S>>,
+): void {
   const missing = cannotStart();
   if (missing === undefined) {
-    test(version, () => startReal(version));
+    test(name, scenarios, start);
     return;
   }
-  console.log(`behaviour on ${version}: not run: ${missing}`);
+  console.log(`${name}: not run: ${missing}`);
   const fn = () => {
-    throw new Error(`Cannot run the scenarios on RocketMQ ${version}: ${missing}`);
+    throw new Error(`Cannot run the scenarios of "${name}": ${missing}`);
   };
-  Deno.test({ name: `behaviour on ${version}`, ignore: Deno.env.get("CI") === undefined, fn });
+  Deno.test({ name, ignore: Deno.env.get("CI") === undefined, fn });
 }
 
 function cannotStart(): string | undefined {

@@ -82,22 +82,21 @@ export class JavaServer implements RealServer {
   }
 
   pause(): void {
-    this.#child?.kill("SIGSTOP");
+    this.#signal("SIGSTOP");
   }
 
   resume(): void {
-    this.#child?.kill("SIGCONT");
+    this.#signal("SIGCONT");
   }
 
   kill(): Promise<void> {
-    this.#child?.kill("SIGKILL");
+    this.#signal("SIGKILL");
     return this.#exited;
   }
 
   async stop(): Promise<void> {
-    const child = this.#child;
-    child?.kill("SIGTERM");
-    const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_TIMEOUT);
+    this.#signal("SIGTERM");
+    const timer = setTimeout(() => this.#signal("SIGKILL"), STOP_TIMEOUT);
     await this.#exited;
     clearTimeout(timer);
   }
@@ -113,6 +112,15 @@ export class JavaServer implements RealServer {
         throw new Error(`Cannot start ${this.name}: not ready after ${START_TIMEOUT} ms\n${this.#lastLines()}`);
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+    }
+  }
+
+  /** By the process's id: a child of Deno's node:child_process takes one signal only, whichever it is. */
+  #signal(signal: "SIGSTOP" | "SIGCONT" | "SIGTERM" | "SIGKILL"): void {
+    try {
+      if (this.pid !== undefined) process.kill(this.pid, signal);
+    } catch {
+      // It has just ended by itself.
     }
   }
 
