@@ -134,6 +134,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: "a group with a long name: what brokers do not take back is redelivered here, and an event warns at the join",
+    on: ({ name }) => name !== "5.5.0", // which has no such group: the join fails
     async run(t: Scene) {
       const topic = await t.topic(1);
       await t.broker.publish(topic, ["kept"]);
