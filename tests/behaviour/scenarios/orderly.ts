@@ -121,8 +121,8 @@ export const scenarios: Scenario[] = [
       const mq = await t.connect();
       const consumer = await mq.consumer({ group, topics: topic, batchSize: 4, ...orderly });
       const first = await nextBatch(consumer.batches());
-      await first.retry(first.messages[1]!, { delay: 300 });
       const failedAt = performance.now();
+      await first.retry(first.messages[1]!, { delay: 300 });
       await consumer.commit();
       assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 1);
       const again = await nextBatch(consumer.batches());
