@@ -1,5 +1,5 @@
 /**
- * Runs the scenarios on the embedded broker where there is no Deno: a program for other runtimes.
+ * Runs the scenarios on the embedded broker and the embedded cluster where there is no Deno: a program for other runtimes.
  *
  * It prints one line of JSON for each scenario, a {@linkcode ScenarioLine}, and a last one that says so. `BEHAVIOUR` and
  * `BEHAVIOUR_AT_A_TIME` choose as they do for the test on Deno.
@@ -10,7 +10,9 @@
 import process from "node:process";
 import { inspect } from "node:util";
 import { startEmbedded } from "../behaviour/embedded_broker.ts";
+import { startEmbeddedCluster } from "../behaviour/embedded_cluster.ts";
 import { allScenarios } from "../behaviour/scenarios/all.ts";
+import { clusterScenarios } from "../behaviour/scenarios/cluster.ts";
 import { runScenarios } from "../behaviour/suite.ts";
 
 /** What is printed of a scenario. */
@@ -47,6 +49,9 @@ const { broker, stop } = await startEmbedded();
 for (const { name } of leftOut) print({ scenario: `${broker.name}: ${name}`, leftOut: LEFT_OUT[name]! });
 await runScenarios(broker, chosen.filter((scenario) => !leftOut.includes(scenario)), reported, atATime);
 await stop();
+const cluster = await startEmbeddedCluster();
+await runScenarios(cluster.broker, clusterScenarios.filter(({ name }) => name.includes(wanted)), reported, atATime);
+await cluster.stop();
 print({ ended: true });
 
 async function reported(scenario: string, run: () => Promise<void>): Promise<void> {

@@ -36,12 +36,11 @@ export function nameServerRoutes(registry: Registry): Route[] {
 
 /** Brokers by name, and their names by cluster. Source: ClusterInfo. */
 function clusterOf(brokers: readonly BrokerData[]): object {
-  const clusters = Object.groupBy(brokers, ({ cluster = "" }) => cluster);
+  const clusters = new Map<string, string[]>();
+  for (const { cluster, brokerName } of brokers) clusters.set(cluster, [...clusters.get(cluster) ?? [], brokerName]);
   return {
     brokerAddrTable: Object.fromEntries(brokers.map((broker) => [broker.brokerName, broker])),
-    clusterAddrTable: Object.fromEntries(
-      Object.entries(clusters).map(([name, members = []]) => [name, members.map(({ brokerName }) => brokerName)]),
-    ),
+    clusterAddrTable: Object.fromEntries(clusters),
   };
 }
 
