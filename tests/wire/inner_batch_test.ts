@@ -260,7 +260,7 @@ Deno.test("unpackBatches() lets the event loop turn, and ends with its signal", 
   } finally {
     clearInterval(counter);
   }
-  assert(turns >= 8, `the loop has turned ${turns} times`);
+  assert(turns >= 2, `the loop has turned ${turns} times`); // in one go it would not at all; a busy machine merges turns
   const reason = new RangeError("enough");
   const error = await assertRejects(() => unpackBatches(read(), ALL, AbortSignal.abort(reason)), RangeError);
   assertStrictEquals(error, reason);
