@@ -216,6 +216,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#dispatcher.close();
     this.#sources.stop();
     this.#membership?.unlisten();
+    this.#subscriptions.stop();
     const stopped = this.#places.stop();
     const parts = [this.#settlement, this.#returns, this.#rescue];
     await atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout);
