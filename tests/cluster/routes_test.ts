@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertStrictEqual
 import { FakeTime } from "@std/testing/time";
 import { readRoute, Routes, type TopicRoute } from "../../src/cluster/routes.ts";
 import type { BrokerData, QueueData, TopicRouteData } from "../../src/wire/bodies.ts";
-import { turns, Unheard } from "../transport/waiting.ts";
+import { Unheard } from "../transport/waiting.ts";
 
 function brokerData(brokerName: string, brokerAddrs: Record<number, string>): BrokerData {
   return { cluster: "c", brokerName, brokerAddrs };
