@@ -127,17 +127,40 @@ function bytesTaken(run: () => void): number {
 }
 
 Deno.test("FrameReader takes little memory for bytes that a peer only claims to send", () => {
-  for (const claimed of [2 * MIB + 1, MAX_FRAME_SIZE, MAX_FRAME_SIZE + 1, 0x7fffffff]) {
+  for (const claimed of [70_000, 2 * MIB + 1, MAX_FRAME_SIZE, MAX_FRAME_SIZE + 1, 0x7fffffff]) {
     const { reader } = recorded();
     const head = headOf(claimed);
     const taken = bytesTaken(() => reader.push(head));
-    const allowed = claimed > MAX_FRAME_SIZE ? head.length + 8 : 2 * MIB;
+    const allowed = claimed > MAX_FRAME_SIZE ? head.length + 8 : PIECE.length;
     assert(taken <= allowed, `${taken} bytes for a claim of ${claimed}`);
+  }
+  for (const arrived of [PIECE.length, 5 * PIECE.length, 50 * PIECE.length]) {
+    const { reader } = recorded();
+    reader.push(headOf(MAX_FRAME_SIZE));
+    const taken = bytesTaken(() => {
+      for (let at = 0; at < arrived; at += PIECE.length) reader.push(PIECE);
+    });
+    assert(taken <= 6 * arrived, `${taken} bytes where ${arrived} have arrived`);
   }
   const { reader } = recorded();
   const head = headOf(40 * MIB);
   const taken = bytesTaken(() => pushRest(reader, 40 * MIB, (reader.push(head), head)));
   assert(taken <= head.length + 8, `${taken} bytes for a frame that is skipped`);
+});
+
+Deno.test("FrameReader takes the memory of a large frame at once from a peer that has just sent as large a one", () => {
+  const { reader, frames } = recorded();
+  const takenBy = (size: number) => {
+    const head = headOf(size);
+    return bytesTaken(() => {
+      reader.push(head);
+      pushRest(reader, size, head);
+    });
+  };
+  assert(takenBy(MIB) > MIB); // it grew
+  for (const size of [MIB, 2 * MIB, 100_000]) assertEquals(takenBy(size), size);
+  assert(takenBy(MIB) > MIB); // after a smaller one it has to be seen again
+  assertEquals(frames.map(({ length }) => length), [MIB, MIB, 2 * MIB, 100_000, MIB]);
 });
 
 Deno.test("FrameReader gives a frame memory of its own size, however it arrived", () => {
