@@ -7,7 +7,7 @@
 import { MessagePullError } from "../errors.ts";
 import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
 import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
 import { type PoppedMessage, receiveBroken, type ReceivedPop, receivePopped } from "../wire/pop_receive.ts";
@@ -16,7 +16,6 @@ import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssi
 import type { Cluster } from "./cluster.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A held pop may be answered late, and needs time on the way. Source: DefaultMQPushConsumerImpl.popMessage. */
 const HOLD_MARGIN = 10_000;
@@ -152,7 +151,7 @@ export class PopClient {
     };
     const bytes = encoder.encode(JSON.stringify(body));
     const answer = await this.#broker(broker).call(queryAssignment, {}, { body: bytes, ...this.#wait });
-    const { messageQueueAssignments = [] } = parseJson(decoder.decode(answer.body)) as AssignmentBody;
+    const { messageQueueAssignments = [] } = parseBody(answer.body, queryAssignment) as AssignmentBody;
     return messageQueueAssignments;
   }
 

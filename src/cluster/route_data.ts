@@ -7,11 +7,10 @@
 import { NetworkError } from "../errors.ts";
 import { parseAddress } from "../transport/transport.ts";
 import type { BrokerData, QueueData, TopicRouteData } from "../wire/bodies.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
+import { getRoute } from "../wire/requests.ts";
 import { readOrderConf, writeOrderConf } from "./order_conf.ts";
 import { MOST_QUEUES, MOST_REPLICAS, ShortList, shown } from "./route_limits.ts";
-
-const decoder = new TextDecoder();
 
 /** A route as one name server answered it. */
 export interface ParsedRoute {
@@ -27,7 +26,7 @@ export interface ParsedRoute {
  * @throws {NetworkError} `MALFORMED_FRAME` if the body is no route at all
  */
 export function parseRoute(body: Uint8Array): ParsedRoute {
-  const value: unknown = parseJson(decoder.decode(body));
+  const value: unknown = parseBody(body, getRoute);
   if (!isObject(value)) throw malformed("it is no object");
   const leftOut = new ShortList();
   const brokerDatas = readBrokers(listOf(value, "brokerDatas"), leftOut);

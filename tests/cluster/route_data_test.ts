@@ -91,12 +91,12 @@ Deno.test("parseRoute() takes a broker that is named twice for one", () => {
 });
 
 Deno.test("parseRoute() names the first few entries that it leaves out, shortened, and counts the others", () => {
-  const many = Array.from({ length: 100_000 }, () => "null");
+  const many = Array.from({ length: 50_000 }, () => "null");
   const route = parse(
     `{"queueDatas":[${many}],"brokerDatas":[{"brokerName":5},{"brokerName":"${"x".repeat(9_999)}"}]}`,
   );
-  assertEquals(route.count, 100_002);
-  assertStringIncludes(route.leftOut, " and 99997 more");
+  assertEquals(route.count, 50_002);
+  assertStringIncludes(route.leftOut, " and 49997 more");
   assertEquals(route.leftOut.length < 1_000, true);
 });
 

@@ -10,7 +10,9 @@ import {
   isOneway,
   isResponse,
   MAX_FRAME_SIZE,
+  MAX_HEADER_SIZE,
 } from "../../src/wire/frame.ts";
+import { MAX_PROPERTIES_SIZE } from "../../src/wire/properties.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const utf8 = new TextEncoder();
@@ -425,4 +427,19 @@ Deno.test("encodeFrame() and encodeBinaryFrame() refuse a frame that no peer tak
     assertThrows(() => encode({ code: 310, opaque: 1, body: new Uint8Array(MAX_FRAME_SIZE) }), ValidationError);
     assertThrows(() => encode({ code: 310, opaque: 1, fields: { i: "x".repeat(MAX_FRAME_SIZE) } }), ValidationError);
   }
+});
+
+Deno.test("decodeFrame() refuses a header of more than MAX_HEADER_SIZE bytes, and takes the largest that properties make", () => {
+  for (const encode of [encodeFrame, encodeBinaryFrame]) {
+    const framed = (size: number) => encode({ code: 0, opaque: 7, flag: 1, fields: { i: "x".repeat(size) } });
+    const error = assertThrows(
+      () => decodeFrame(framed(MAX_HEADER_SIZE)),
+      NetworkError,
+      `allowed are ${MAX_HEADER_SIZE}`,
+    );
+    assertEquals(error.code, "MALFORMED_FRAME");
+    assertEquals(decodeFrame(framed(MAX_HEADER_SIZE - 200)).opaque, 7);
+  }
+  const properties = "\u0001".repeat(MAX_PROPERTIES_SIZE);
+  assertEquals(decodeFrame(encodeFrame({ code: 0, opaque: 7, fields: { i: properties } })).fields["i"], properties);
 });
