@@ -88,7 +88,10 @@ export type RequestHandler = (request: Command, connection: Connection) => Reply
 export interface ConnectionOptions {
   /** Answers requests from the other side; without it they get REQUEST_CODE_NOT_SUPPORTED. */
   readonly onRequest?: RequestHandler;
-  /** How many bytes may wait for a peer that does not read, before it is cut off. @default {Infinity} */
+  /**
+   * From how many bytes on that the other side has not read requests are refused, and a peer is cut off that has
+   * answers waiting. @default {64 MiB}
+   */
   readonly maxQueuedBytes?: number;
   /**
    * Called when requests have timed out and nothing at all was received since the first of them left, and again with
@@ -98,6 +101,9 @@ export interface ConnectionOptions {
   /** Whether a peer is cut off that sends a frame larger than allowed, as brokers do. @default {false} */
   readonly cutsOversized?: boolean;
 }
+
+/** From how many bytes on a connection queues nothing more: several of the largest frames. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
 /** The wait of those who wait as long as it takes. */
 const ENDLESS: RequestWait = { timeout: Infinity };
@@ -148,7 +154,7 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
-    this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? Infinity, (cause) => this.#lost(cause));
+    this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? MAX_QUEUED_BYTES, (cause) => this.#lost(cause));
     this.#receive();
   }
 
@@ -261,7 +267,7 @@ export class Connection {
       wait?.failed(new AnswerTooLargeError(wait.name, this.address, size, MAX_FRAME_SIZE));
       this.#closeIfDrained();
     } else if (!isOneway(command)) {
-      this.#writes.push(answerTo(command, failure(`it has ${size} bytes, allowed are ${MAX_FRAME_SIZE}`)));
+      this.#answer(answerTo(command, failure(`it has ${size} bytes, allowed are ${MAX_FRAME_SIZE}`)));
     }
   }
 
@@ -269,10 +275,16 @@ export class Connection {
     const reply = await this.#reply(request).catch(failure);
     if (isOneway(request) || this.#closeReason !== undefined) return;
     try {
-      this.#writes.push(answerTo(request, reply));
+      this.#answer(answerTo(request, reply));
     } catch (error) {
-      this.#writes.push(answerTo(request, failure(error)));
+      this.#answer(answerTo(request, failure(error)));
     }
+  }
+
+  /** Queues an answer. A peer that does not read its answers gets none: others wait for their requests, too. */
+  #answer(answer: CommandInit): void {
+    if (this.#writes.isFull) this.#lost(this.#backlog());
+    else this.#writes.push(answer);
   }
 
   /** Async, so that what a handler throws is a rejection. */
@@ -287,6 +299,7 @@ export class Connection {
   #send(call: Call, opaque: number, flag: number): boolean {
     const { signal, code, fields, body, version } = call;
     let reason: unknown = signal?.aborted ? signal.reason : undefined;
+    if (this.#writes.isFull) reason ??= this.#backlog();
     if (reason === undefined && this.#closeReason === undefined) {
       try {
         this.#writes.push({ code, opaque, flag, fields, body, version });
@@ -294,9 +307,14 @@ export class Connection {
         reason = error;
       }
     }
-    reason ??= this.#closeReason; // it may also have been one frame too many for a peer that does not read
+    reason ??= this.#closeReason;
     if (reason !== undefined) call.failed(reason);
     return reason === undefined;
+  }
+
+  #backlog(): NetworkError {
+    const words = `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
+    return new NetworkError(`Cannot write to ${this.address}: ${words}`, this.address, "WRITE_BACKLOG");
   }
 
   #await(opaque: number, wait: Wait): void {

@@ -290,6 +290,8 @@ Deno.test("decodeAckBits() reads what encodeAckBits() wrote", () => {
     assertEquals(decodeAckBits(start, encodeAckBits(start, offsets)), expected);
   }
   assertThrows(() => decodeAckBits(0, "é"), ValidationError, "Cannot decode acks");
+  assertEquals(decodeAckBits(5, encodeAckBits(5, [5 + 2 ** 20])), [5 + 2 ** 20]);
+  assertThrows(() => decodeAckBits(0, btoa("\xff".repeat(132_000))), ValidationError, "allowed is base64 of up to");
 });
 
 Deno.test("encodeAckBits() refuses offsets that are too far from the start", () => {
