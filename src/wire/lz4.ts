@@ -163,7 +163,7 @@ class FrameDecoder {
     for (let blocks = 0; at + 4 <= this.#input.length; blocks++) {
       const word = this.#view.getUint32(at, true);
       if (word === 0) break;
-      const size = word & ~PLAIN_BLOCK;
+      const size = Math.min(word & ~PLAIN_BLOCK, this.#input.length - at - 4); // a claim beyond the end is nothing
       at += 4 + size + checksumSize;
       most += (word & PLAIN_BLOCK) !== 0 ? size : Math.min(maxBlock, MOST_GROWTH * size);
       if (blocks === MOST_BLOCKS) most = Infinity;

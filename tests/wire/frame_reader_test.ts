@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { NetworkError } from "../../src/errors.ts";
 import { decodeFrame, encodeBinaryFrame, encodeFrame, FrameReader, MAX_FRAME_SIZE } from "../../src/wire/frame.ts";
+import { countBuffers } from "../hostile/memory.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const MIB = 1024 * 1024;
@@ -107,23 +108,15 @@ Deno.test("FrameReader refuses a frame that is too large and has no header, at t
   }
 });
 
-/** How many bytes of buffers were made while something runs. */
+/** How many bytes of buffers are made while something runs. */
 function bytesTaken(run: () => void): number {
-  const real = Uint8Array;
-  let taken = 0;
-  const counting = new Proxy(real, {
-    construct(target, args, of) {
-      if (typeof args[0] === "number") taken += args[0];
-      return Reflect.construct(target, args, of);
-    },
-  });
-  Object.assign(globalThis, { Uint8Array: counting });
+  const memory = countBuffers();
   try {
     run();
   } finally {
-    Object.assign(globalThis, { Uint8Array: real });
+    memory.end();
   }
-  return taken;
+  return memory.end();
 }
 
 Deno.test("FrameReader takes little memory for bytes that a peer only claims to send", () => {
