@@ -112,9 +112,9 @@ export class PopClient {
     const { receivedAt } = answer;
     if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
-    let records = decodeRecords(answer.body, { topic, broker, queueId: -1 });
-    if (records.packed.length > 0) records = await unpackBatches(records, MAX_BODY_SIZE, request.signal);
-    const { messages, broken } = records;
+    let read = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    if (read.packed.length > 0) read = await unpackBatches(read, MAX_BODY_SIZE, request.signal);
+    const { messages, broken } = read;
     let received: ReceivedPop;
     try {
       received = receivePopped(messages, answer.header, broker);
@@ -123,8 +123,10 @@ export class PopClient {
     }
     const { popped, strange } = received;
     if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
-    const withReceipt = (record: BrokenRecord) => ({ record, receipt: receiveBroken(record, answer.header, broker) });
-    return { kind: "found", popped, broken: [...broken, ...strange].map(withReceipt), receivedAt };
+    const records = [...broken, ...strange];
+    const receipts = receiveBroken(records, answer.header, broker);
+    const withReceipts = records.map((record, i) => ({ record, receipt: receipts[i] }));
+    return { kind: "found", popped, broken: withReceipts, receivedAt };
   }
 
   /** Acknowledges messages of one broker; resolves when it has answered. */

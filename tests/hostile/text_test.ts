@@ -161,7 +161,7 @@ testHostile({
         const named = [...parseMsgOffsetInfo(answer.msgOffsetInfo ?? "").values()].flat();
         const receipts = [
           ...received.popped.map(({ receipt }) => receipt),
-          ...broken.flatMap((record) => receiveBroken(record, answer, "broker-a") ?? []),
+          ...receiveBroken(broken, answer, "broker-a").flatMap((receipt) => receipt ?? []),
         ];
         for (const { popTime, queueOffset } of receipts) {
           assertEquals(popTime, answer.popTime);
