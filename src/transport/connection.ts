@@ -222,7 +222,7 @@ export class Connection {
 
   /** Queues an answer. A peer that does not read its answers gets none: others wait for their requests, too. */
   #answer(answer: CommandInit): void {
-    if (this.#writes.isFull) this.#lost(this.#backlog());
+    if (this.#writes.isFull) this.#lost(this.#unread);
     else this.#writes.push(answer);
   }
 
@@ -238,7 +238,9 @@ export class Connection {
   #send(call: Call, opaque: number, flag: number): boolean {
     const { signal, code, fields, body, version } = call;
     let reason: unknown = signal?.aborted ? signal.reason : undefined;
-    if (this.#writes.isFull) reason ??= this.#backlog();
+    if (this.#writes.isFull) {
+      reason ??= new NetworkError(`Cannot write to ${this.address}: ${this.#unread}`, this.address, "WRITE_BACKLOG");
+    }
     if (reason === undefined && this.#closeReason === undefined) {
       try {
         this.#writes.push({ code, opaque, flag, fields, body, version });
@@ -251,9 +253,8 @@ export class Connection {
     return reason === undefined;
   }
 
-  #backlog(): NetworkError {
-    const words = `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
-    return new NetworkError(`Cannot write to ${this.address}: ${words}`, this.address, "WRITE_BACKLOG");
+  get #unread(): string {
+    return `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
   }
 
   #await(opaque: number, wait: Wait): void {
