@@ -7,7 +7,7 @@
 import { MessagePullError } from "../errors.ts";
 import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
 import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
 import { type PoppedMessage, receiveBroken, type ReceivedPop, receivePopped } from "../wire/pop_receive.ts";
@@ -16,7 +16,6 @@ import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssi
 import type { Cluster } from "./cluster.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A held pop may be answered late, and needs time on the way. Source: DefaultMQPushConsumerImpl.popMessage. */
 const HOLD_MARGIN = 10_000;
@@ -113,9 +112,9 @@ export class PopClient {
     const { receivedAt } = answer;
     if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
-    let records = decodeRecords(answer.body, { topic, broker, queueId: -1 });
-    if (records.packed.length > 0) records = await unpackBatches(records, MAX_BODY_SIZE, request.signal);
-    const { messages, broken } = records;
+    let read = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    if (read.packed.length > 0) read = await unpackBatches(read, MAX_BODY_SIZE, request.signal);
+    const { messages, broken } = read;
     let received: ReceivedPop;
     try {
       received = receivePopped(messages, answer.header, broker);
@@ -124,8 +123,10 @@ export class PopClient {
     }
     const { popped, strange } = received;
     if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
-    const withReceipt = (record: BrokenRecord) => ({ record, receipt: receiveBroken(record, answer.header, broker) });
-    return { kind: "found", popped, broken: [...broken, ...strange].map(withReceipt), receivedAt };
+    const records = [...broken, ...strange];
+    const receipts = receiveBroken(records, answer.header, broker);
+    const withReceipts = records.map((record, i) => ({ record, receipt: receipts[i] }));
+    return { kind: "found", popped, broken: withReceipts, receivedAt };
   }
 
   /** Acknowledges messages of one broker; resolves when it has answered. */
@@ -152,7 +153,7 @@ export class PopClient {
     };
     const bytes = encoder.encode(JSON.stringify(body));
     const answer = await this.#broker(broker).call(queryAssignment, {}, { body: bytes, ...this.#wait });
-    const { messageQueueAssignments = [] } = parseJson(decoder.decode(answer.body)) as AssignmentBody;
+    const { messageQueueAssignments = [] } = parseBody(answer.body, queryAssignment) as AssignmentBody;
     return messageQueueAssignments;
   }
 

@@ -14,6 +14,7 @@ import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
 import { Gatherer } from "./gatherer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
+import { Packing } from "./packing.ts";
 import { receiptOf, type SendReceipt } from "./receipt.ts";
 import { producerClosed } from "./send_error.ts";
 import {
@@ -92,6 +93,7 @@ class ClusterProducer implements Producer {
   /** How a send is made that is told nothing. */
   #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
+  #packing: Packing;
   #delivery: Delivery;
   #batches: BatchSender;
   /** Only with `linger`. */
@@ -105,6 +107,7 @@ class ClusterProducer implements Producer {
     this.#options = options;
     this.#defaults = { timeout: options.sendTimeout };
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
+    this.#packing = new Packing(this.#encoder);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
     if (options.linger > 0) this.#gatherer = new Gatherer(this.#delivery, options);
@@ -116,9 +119,10 @@ class ClusterProducer implements Producer {
     this.#begin("send a message");
     try {
       const checked = this.#check(options);
-      const encoded = this.#encode(message, checked);
       const deadline = new Deadline(checked.timeout, checked.signal);
-      if (this.#gatherer !== undefined) return await this.#gatherer.send(encoded, checked, deadline);
+      let encoded = this.#encode(message, checked);
+      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
+      if (this.#gatherer !== undefined) return await this.#gather(this.#gatherer, encoded, checked, deadline);
       return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
     } finally {
       this.#end();
@@ -129,8 +133,10 @@ class ClusterProducer implements Producer {
     this.#begin("send a message one-way");
     try {
       const checked = this.#check(options);
-      const encoded = this.#encode(message, checked);
-      await this.#delivery.deliverOneway(encoded, checked, new Deadline(checked.timeout, checked.signal));
+      const deadline = new Deadline(checked.timeout, checked.signal);
+      let encoded = this.#encode(message, checked);
+      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
+      await this.#delivery.deliverOneway(encoded, checked, deadline);
     } finally {
       this.#end();
     }
@@ -168,6 +174,17 @@ class ClusterProducer implements Producer {
     const encoded = this.#encoder.encode(message, options);
     requireTopicOfQueue(options, encoded.topic);
     return encoded;
+  }
+
+  #gather(
+    gatherer: Gatherer,
+    message: EncodedMessage,
+    options: CheckedSendOptions,
+    deadline: Deadline,
+  ): Promise<SendReceipt> {
+    const receipt = gatherer.send(message, options, deadline);
+    if (this.#closing !== undefined) gatherer.flush(); // it was packed meanwhile
+    return receipt;
   }
 
   #begin(action: string): void {
