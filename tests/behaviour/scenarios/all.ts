@@ -4,9 +4,12 @@
  * @module
  */
 
-import type { Scenario } from "../harness.ts";
+import type { Scenario, TestCluster } from "../harness.ts";
 import { scenarios as ack } from "./ack.ts";
 import { scenarios as close } from "./close.ts";
+import { scenarios as cluster } from "./cluster.ts";
+import { scenarios as clusterPop } from "./cluster_pop.ts";
+import { scenarios as clusterStart } from "./cluster_start.ts";
 import { scenarios as commands } from "./commands.ts";
 import { scenarios as connect } from "./connect.ts";
 import { scenarios as crash } from "./crash.ts";
@@ -57,3 +60,6 @@ export const allScenarios: readonly Scenario[] = [
   ...load,
   ...crash,
 ];
+
+/** Those that need two brokers and two name servers: all run alone. */
+export const clusterScenarios: readonly Scenario<TestCluster>[] = [...cluster, ...clusterStart, ...clusterPop];
