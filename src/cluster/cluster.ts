@@ -302,7 +302,7 @@ export class Cluster {
     const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
     this.#forgetGone();
-    this.membership.beat(); // brokers that are new must know this client
+    void this.membership.introduce(); // brokers that are new must know this client
     for (const watcher of this.#watchers) watcher.onRouteChanged(route);
   }
 
@@ -313,6 +313,7 @@ export class Cluster {
     for (const [address, endpoint] of this.#endpoints) {
       if (named.has(address)) continue;
       this.#endpoints.delete(address);
+      this.membership.forget(address);
       this.#hasForgotten = true;
       endpoint.close();
     }

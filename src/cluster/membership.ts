@@ -28,6 +28,7 @@ export class Membership {
   #consumers = new Map<string, () => ConsumerData>();
   #producers = new Map<string, number>();
   #versions = new Map<string, number>();
+  #beats = new Map<Endpoint, { readonly done: Promise<void>; next: Promise<void> | undefined }>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Makes an empty membership: without groups no heartbeat leaves. */
@@ -74,9 +75,18 @@ export class Membership {
   }
 
   /** Sends a heartbeat to all brokers; true if at least one has answered. */
-  async beat(): Promise<boolean> {
-    if (this.#isEmpty) return false;
+  beat(): Promise<boolean> {
+    return this.#beatAll(this.#options.brokers(this.#consumers.size === 0));
+  }
+
+  /** Sends a heartbeat to those brokers that have not answered one yet. */
+  async introduce(): Promise<void> {
     const brokers = this.#options.brokers(this.#consumers.size === 0);
+    await this.#beatAll(brokers.filter(({ address }) => !this.#versions.has(address)));
+  }
+
+  async #beatAll(brokers: readonly Endpoint[]): Promise<boolean> {
+    if (this.#isEmpty) return false;
     const taken = await Promise.all(brokers.map((broker) =>
       this.beatTo(broker).then(() => true, (error) => {
         this.#options.onFailed(broker, error);
@@ -86,8 +96,29 @@ export class Membership {
     return taken.includes(true);
   }
 
-  /** Sends a heartbeat to one broker. */
-  async beatTo(broker: Endpoint): Promise<void> {
+  /**
+   * Sends a heartbeat to one broker; while one is on its way, all who ask share the next, which tells what is so then.
+   */
+  beatTo(broker: Endpoint): Promise<void> {
+    const last = this.#beats.get(broker);
+    if (last !== undefined) {
+      const again = () => {
+        this.#beats.delete(broker);
+        return this.beatTo(broker);
+      };
+      return last.next ??= last.done.then(again, again);
+    }
+    const done = this.#beatTo(broker);
+    const beat = { done, next: undefined };
+    this.#beats.set(broker, beat);
+    const end = () => {
+      if (this.#beats.get(broker) === beat && beat.next === undefined) this.#beats.delete(broker);
+    };
+    done.then(end, end);
+    return done;
+  }
+
+  async #beatTo(broker: Endpoint): Promise<void> {
     if (this.#isEmpty) return;
     const body = encoder.encode(JSON.stringify(this.#describe()));
     const answer = await broker.call(heartbeat, {}, { body, timeout: this.#options.timeout });
@@ -97,6 +128,11 @@ export class Membership {
   /** The version of the broker at this address, an ordinal of MQVersion, once it has answered a heartbeat. */
   version(address: string): number | undefined {
     return this.#versions.get(address);
+  }
+
+  /** Forgets a broker that is not at this address any more. */
+  forget(address: string): void {
+    this.#versions.delete(address);
   }
 
   get #isEmpty(): boolean {

@@ -82,15 +82,35 @@ export interface RouteListener {
   onFailed(topic: string, error: unknown): void;
 }
 
-/** The routes of all topics that this client has used. */
+/** In how many parts all routes are refreshed, one after the other: name servers are not asked for all of them at once. */
+const PARTS = 30;
+/** From this turn on in which nobody holds a route or has asked for it, it is not refreshed any more. */
+const UNUSED = 2;
+/** From this one on it is forgotten. */
+const FORGOTTEN = 10;
+
+/** A route, and whether anybody wants it. */
+interface KnownRoute {
+  readonly route: TopicRoute;
+  /** Whether it was asked for since its last turn. */
+  isUsed: boolean;
+  /** For how many turns nobody has held it or asked for it. */
+  unused: number;
+}
+
+/** The routes of all topics that this client uses: those that somebody holds, and those that were asked for lately. */
 export class Routes {
   #ask: RouteSource;
   #listener: RouteListener;
-  #known = new Map<string, TopicRoute>();
+  #known = new Map<string, KnownRoute>();
+  /** How many hold the route of a topic. */
+  #holders = new Map<string, number>();
+  /** Topics whose turn is still to come in this interval. */
+  #due: string[] = [];
   /** Computed when first asked for after a change: it is looked at for every request. */
   #brokers: ReadonlyMap<string, ReadonlyMap<number, string>> | undefined;
   #asking = new Map<string, Promise<TopicRoute | undefined>>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
   /** Makes an empty table. */
@@ -99,29 +119,54 @@ export class Routes {
     this.#listener = listener;
   }
 
-  /** Refreshes all topics in use every `interval` milliseconds until {@linkcode Routes.stop}. */
+  /** Refreshes each topic in use every `interval` milliseconds, not all at once, until {@linkcode Routes.stop}. */
   start(interval: number): void {
-    this.#timer = setInterval(() => this.refreshAll(), interval);
+    const parts = Math.min(PARTS, Math.max(1, this.#known.size));
+    this.#timer = setTimeout(() => {
+      this.#refreshPart();
+      this.start(interval);
+    }, interval / parts);
   }
 
   /** Ends the refreshing; failures are of no interest any more. */
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+  }
+
+  /** Keeps the routes of some topics fresh, until what is returned is called. */
+  hold(topics: Iterable<string>): () => void {
+    const held = [...topics];
+    const count = (by: number) => {
+      for (const topic of held) this.#holders.set(topic, (this.#holders.get(topic) ?? 0) + by);
+    };
+    count(1);
+    return () => {
+      count(-1);
+      for (const topic of held.splice(0)) if (this.#holders.get(topic) === 0) this.#holders.delete(topic);
+    };
   }
 
   /** The route as it is known now. */
   known(topic: string): TopicRoute | undefined {
-    return this.#known.get(topic);
+    const known = this.#known.get(topic);
+    if (known !== undefined) known.isUsed = true;
+    return known?.route;
   }
 
   /** The known route, else asks for it; undefined if no name server knows the topic. */
   async get(topic: string): Promise<TopicRoute | undefined> {
-    return this.#known.get(topic) ?? await this.refresh(topic);
+    return this.known(topic) ?? await this.refresh(topic);
   }
 
   /** Asks for the route; an unknown topic keeps the route that it had, as a broker may be away for a moment. */
   refresh(topic: string): Promise<TopicRoute | undefined> {
+    const known = this.#known.get(topic);
+    if (known !== undefined) known.isUsed = true;
+    return this.#askOnce(topic);
+  }
+
+  #askOnce(topic: string): Promise<TopicRoute | undefined> {
     let asking = this.#asking.get(topic);
     if (asking === undefined) {
       asking = this.#refresh(topic).finally(() => this.#asking.delete(topic));
@@ -130,20 +175,11 @@ export class Routes {
     return asking;
   }
 
-  /** Asks for all routes in use; failures are told to the listener. */
-  async refreshAll(): Promise<void> {
-    await Promise.all(
-      [...this.#known.keys()].map((topic) =>
-        this.refresh(topic).catch((error) => this.#stopped || this.#listener.onFailed(topic, error))
-      ),
-    );
-  }
-
   /** All brokers that any known route names: addresses by broker name, then by broker id. */
   brokers(): ReadonlyMap<string, ReadonlyMap<number, string>> {
     if (this.#brokers === undefined) {
       const all = new Map<string, ReadonlyMap<number, string>>();
-      for (const route of this.#known.values()) {
+      for (const { route } of this.#known.values()) {
         for (const [name, addresses] of route.brokers) all.set(name, addresses);
       }
       this.#brokers = all;
@@ -151,19 +187,40 @@ export class Routes {
     return this.#brokers;
   }
 
+  /** Gives the next topics their turn, so many that all have it within an interval. */
+  #refreshPart(): void {
+    if (this.#due.length === 0) this.#due = [...this.#known.keys()];
+    for (const topic of this.#due.splice(0, Math.ceil(this.#known.size / PARTS))) {
+      const known = this.#known.get(topic);
+      if (known !== undefined && this.#isWanted(topic, known)) {
+        this.#askOnce(topic).catch((error) => this.#stopped || this.#listener.onFailed(topic, error));
+      }
+    }
+  }
+
+  /** Whether a route is to be refreshed; one that nobody has wanted for long is forgotten. */
+  #isWanted(topic: string, known: KnownRoute): boolean {
+    known.unused = known.isUsed || this.#holders.has(topic) ? 0 : known.unused + 1;
+    known.isUsed = false;
+    if (known.unused >= FORGOTTEN) {
+      this.#known.delete(topic);
+      this.#brokers = undefined;
+    }
+    return known.unused < UNUSED;
+  }
+
   async #refresh(topic: string): Promise<TopicRoute | undefined> {
     const data = await this.#ask(topic);
-    const before = this.#known.get(topic);
+    const known = this.#known.get(topic);
+    const before = known?.route;
     if (data === undefined) return before;
-    const route = readRoute(topic, data);
+    const now = readRoute(topic, data);
+    const isSame = before !== undefined && sameRoute(before, now);
+    const route = isSame ? before : now;
     this.#brokers = undefined;
     this.#known.delete(topic); // so that it comes last: where routes disagree, the newest counts
-    if (before !== undefined && sameRoute(before, route)) {
-      this.#known.set(topic, before);
-      return before;
-    }
-    this.#known.set(topic, route);
-    if (before !== undefined) this.#listener.onChanged(route);
+    this.#known.set(topic, { route, isUsed: known?.isUsed ?? true, unused: known?.unused ?? 0 });
+    if (!isSame && before !== undefined) this.#listener.onChanged(route);
     return route;
   }
 }

@@ -386,9 +386,10 @@ export class Assignment<T = unknown> {
   #open(owned: OwnedQueue<T>, offset: number): void {
     if (owned.state !== "starting") return;
     const process = new ProcessQueue<T>(offset, this.#context.keyOf);
-    const loop = new PullLoop<T>(new QueuePulls(this.#pulls, owned, process));
+    const account = this.#context.limits.budget.open(() => loop.wake());
+    const loop = new PullLoop<T>(new QueuePulls(this.#pulls, owned, process, account));
     this.#context.offsets.reset(owned.queue, offset);
-    owned.open(process, loop);
+    owned.open(process, loop, account);
     loop.start();
   }
 

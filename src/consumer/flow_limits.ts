@@ -4,6 +4,7 @@
  * @module
  */
 
+import { BufferBudget } from "./buffer_budget.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 
@@ -25,12 +26,15 @@ type LimitOptions = Pick<
 const MANY_QUEUES = 16;
 
 /**
- * The limits of each queue: its own, or its even share of the totals, whichever is smaller.
+ * The limits of each queue: its own, or its even share of the totals, whichever is smaller; and the budget that keeps
+ * the totals.
  *
- * No count limit falls below two answers and no byte limit below one, so that pulls overlap. A pull leaves only if
- * what it may bring still fits.
+ * No count limit of a queue falls below two answers and no byte limit below one, so that pulls overlap. A pull leaves
+ * only if what it may bring still fits.
  */
 export class FlowLimits {
+  /** What all queues may hold together. */
+  readonly budget: BufferBudget;
   #options: LimitOptions;
   #maxCount = 0;
   #maxBytes = 0;
@@ -40,6 +44,12 @@ export class FlowLimits {
   /** Makes the limits of a consumer without queues. */
   constructor(options: LimitOptions) {
     this.#options = options;
+    this.budget = new BufferBudget({
+      messages: options.maxBufferedMessages,
+      bytes: options.maxBufferedBytes,
+      batch: options.pullBatchSize,
+      batchBytes: options.pullBatchBytes,
+    });
     // In orderly consumption nothing is settled ahead of others, so that a span tells nothing.
     this.#maxSpan = options.ordering === "orderly" ? Infinity : Math.max(options.maxSpan, 4 * options.pullBatchSize);
     this.share(1);

@@ -238,6 +238,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     this.#parts.watchdog.stop();
     this.#parts.groupWatch.stop();
     this.#membership?.unlisten();
+    this.#parts.subscriptions.stop();
     const end = performance.now() + timeout + LEAVE_TIME;
     const left = () => Math.max(0, end - performance.now());
     await atMost(this.#parts.assignment.whenIdle(), timeout);

@@ -43,6 +43,8 @@ export class GroupSubscriptions {
   readonly manager: SubscriptionManager;
   #context: GroupSubscriptionsContext;
   #version = Date.now();
+  #letGo: () => void = () => {};
+  #isStopped = false;
 
   /** Makes it without any subscription. */
   constructor(context: GroupSubscriptionsContext) {
@@ -56,6 +58,7 @@ export class GroupSubscriptions {
           .catch((error) => Promise.reject(isUnanswered(error) ? new SubscribeError(topic, error) : error)),
       onChanged: (topics) => {
         this.#version = Math.max(Date.now(), this.#version + 1);
+        this.#holdRoutes();
         return context.onChanged(topics);
       },
     });
@@ -65,6 +68,18 @@ export class GroupSubscriptions {
   async start(): Promise<void> {
     const topics = [...this.#context.options.topics];
     await Promise.all(topics.map(([topic, selector]) => this.manager.subscribe(topic, selector)));
+  }
+
+  /** Ends it: the routes of its topics need not be kept any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#holdRoutes();
+  }
+
+  #holdRoutes(): void {
+    const before = this.#letGo;
+    this.#letGo = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
+    before();
   }
 
   /** The topics that are in force. */

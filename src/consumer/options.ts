@@ -133,13 +133,14 @@ export interface ConsumerOptions {
    */
   maxBufferedBytesPerQueue?: number;
   /**
-   * How many messages all queues together buffer, 1 to 10 000 000; each queue has an even share.
+   * How many messages all queues together buffer, asked for or held, 1 to 10 000 000. With fewer than two for each queue
+   * brokers cannot hold pulls, and idle queues are looked at in turn.
    *
    * @default {50_000}
    */
   maxBufferedMessages?: number;
   /**
-   * The same in bytes, 64 KiB to 16 GiB.
+   * From how many bytes on all queues together ask for no more, 64 KiB to 16 GiB. What was asked for before still comes.
    *
    * @default {67_108_864}
    */

@@ -5,6 +5,7 @@
  */
 
 import type { MessageQueue } from "../message.ts";
+import type { BudgetAccount } from "./buffer_budget.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 import type { PullLoop } from "./pull_loop.ts";
 
@@ -59,6 +60,7 @@ export class OwnedQueue<T = unknown> {
   lastHandOut: number | undefined;
   /** What is handed out of it, in no order: as few as loops work on one queue. */
   readonly inHand: Handout[] = [];
+  #account: BudgetAccount | undefined;
   #rests = new Set<ReturnType<typeof setTimeout>>();
   #idle: (() => void)[] = [];
   #ended = new AbortController();
@@ -76,10 +78,11 @@ export class OwnedQueue<T = unknown> {
     return this.#ended.signal;
   }
 
-  /** Opens the epoch at a known position. */
-  open(process: ProcessQueue<T>, loop: PullLoop<T>): void {
+  /** Opens the epoch at a known position; `account` keeps the room that its messages take. */
+  open(process: ProcessQueue<T>, loop: PullLoop<T>, account?: BudgetAccount): void {
     this.process = process;
     this.loop = loop;
+    this.#account = account;
     this.state = "open";
   }
 
@@ -118,6 +121,7 @@ export class OwnedQueue<T = unknown> {
 
   /** After messages were settled or put back: the loop may go on, and whoever waits for idleness may too. */
   eased(): void {
+    this.#account?.hold(this.process.count, this.process.bytes);
     if (this.state === "open") {
       this.loop.wake();
       this.#onProgress?.(this);
@@ -151,6 +155,8 @@ export class OwnedQueue<T = unknown> {
     if (this.state === "void") return;
     this.close();
     this.state = "void";
+    this.#account?.hold(0, 0);
+    this.#account?.close();
     this.#ended.abort();
     for (const timer of this.#rests) clearTimeout(timer);
     for (const batch of this.inHand.splice(0)) batch.abort(reason);

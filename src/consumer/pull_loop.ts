@@ -18,8 +18,14 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
   readonly interval: number;
   /** How long an answer may take, in milliseconds. */
   readonly timeout: number;
-  /** Whether one more answer fits, and the queue is not paused. */
-  mayPull(): boolean;
+  /**
+   * Whether one more answer fits, and the queue is not paused; takes room for it, unless its pull has left before.
+   *
+   * @param hasLeft whether the answer is on its way, or what is left of the last one
+   */
+  mayPull(hasLeft: boolean): boolean;
+  /** Gives back the room that was taken for an answer of so many messages, which is here if there was one. */
+  answered(asked: number, answer?: PullAnswer<T>): void;
   /**
    * Called with new messages in the process queue, after the next pull has left: when the last was stored, by the
    * broker's clock, and when they were received, by the monotonic one.
@@ -57,8 +63,8 @@ export class PullLoop<T = unknown> {
   #waitsFor: PullWait = "nothing";
   #since = performance.now();
   #brokerId = 0;
-  /** What is left of the last answer. */
-  #rest: PullAnswer<T>["rest"];
+  /** What is left of the last answer, and for how many messages there is room. */
+  #rest: { readonly next: NonNullable<PullAnswer<T>["rest"]>; readonly asked: number } | undefined;
   #unheld = new UnheldAnswers();
   #failing = false;
   /** Whether an answer that left the position where it was has been reported, and none that moved it came since. */
@@ -95,6 +101,7 @@ export class PullLoop<T = unknown> {
   /** Stops at once; the answer to the pull under way has no effect. */
   stop(): void {
     this.#generation++;
+    if (this.#rest !== undefined) this.#context.answered(this.#rest.asked);
     this.#rest = undefined;
     this.#ahead.reset();
     clearTimeout(this.#timer);
@@ -112,18 +119,31 @@ export class PullLoop<T = unknown> {
   }
 
   #step(): void {
-    if (!this.#context.mayPull()) {
+    const { position } = this.#context.process;
+    const rest = this.#rest;
+    if (!this.#context.mayPull(rest !== undefined || this.#ahead.has(position))) {
       this.#await("room");
       return;
     }
     this.#await("answer");
     const generation = this.#generation;
-    const answer = this.#rest?.() ?? this.#ahead.pull(this.#context.process.position, this.#brokerId, this.#since);
     this.#rest = undefined;
+    const answer = rest?.next() ?? this.#ahead.pull(position, this.#brokerId, this.#since);
+    const asked = rest?.asked ?? this.#ahead.asked;
     answer.then(
-      (answer) => generation === this.#generation && this.#take(answer),
-      (error) => generation === this.#generation && this.#fail(error),
+      (answer) => this.#answered(answer, asked, generation),
+      (error) => {
+        this.#context.answered(asked);
+        if (generation === this.#generation) this.#fail(error);
+      },
     );
+  }
+
+  #answered(answer: PullAnswer<T>, asked: number, generation: number): void {
+    const isWanted = generation === this.#generation;
+    if (isWanted && answer.rest !== undefined) this.#rest = { next: answer.rest, asked };
+    else this.#context.answered(asked, answer);
+    if (isWanted) this.#take(answer);
   }
 
   #take(answer: PullAnswer<T>): void {
@@ -147,7 +167,6 @@ export class PullLoop<T = unknown> {
     const before = process.position;
     this.#ahead.learn(before, answer);
     process.put(answer.messages, answer.nextOffset);
-    this.#rest = answer.rest;
     if (process.position === before) {
       this.#standStill(answer);
       return;

@@ -52,8 +52,11 @@ export interface PullAnswer<T = unknown> {
 export type PullObserver = (topic: string, count: number, ms: number, receivedAt: number) => void;
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
-type Changing = "queueId" | "queueOffset" | "maxMsgNums";
+type Changing = "queueId" | "queueOffset" | "maxMsgNums" | "sysFlag";
 type PullTemplate = FieldsTemplate<typeof pullMessage.header, Exclude<keyof PullHeader, Changing>>;
+
+const HELD = PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION;
+const NOT_HELD = PullSysFlag.SUBSCRIPTION;
 
 const nothing: readonly never[] = [];
 
@@ -90,7 +93,7 @@ export class Puller<T = unknown> {
   }
 
   /**
-   * Pulls from `offset` on; the broker holds the request while there is nothing.
+   * Pulls from `offset` on; the broker holds the request while there is nothing, unless it must not.
    *
    * The subscription goes with every pull, so that a broker that has just restarted, or another member's other
    * subscription, cannot filter for us. The offset to commit never does: commits have their own order.
@@ -101,6 +104,7 @@ export class Puller<T = unknown> {
    * @param signal ends the unpacking: nobody wants the messages any more
    * @param now the time, by the monotonic clock
    * @param count how many messages are asked for
+   * @param mayBeHeld whether the broker may hold the request
    * @throws {NetworkError} `MALFORMED_FRAME` if the answer leads to a place that the queue does not have
    */
   async pull(
@@ -111,9 +115,14 @@ export class Puller<T = unknown> {
     signal?: AbortSignal,
     now: number = performance.now(),
     count: number = this.batchSize,
+    mayBeHeld = true,
   ): Promise<PullAnswer<T>> {
-    const { queueId } = queue;
-    const header = this.#templateFor(queue.topic, selector).with({ queueId, queueOffset: offset, maxMsgNums: count });
+    const header = this.#templateFor(queue.topic, selector).with({
+      queueId: queue.queueId,
+      queueOffset: offset,
+      maxMsgNums: count,
+      sysFlag: mayBeHeld ? HELD : NOT_HELD,
+    });
     const answer = await this.#brokers.pull(queue, brokerId, header, this.timeout, now);
     const { nextBeginOffset: nextOffset, maxOffset, suggestWhichBrokerId } = answer.header;
     requirePlace(nextOffset, Math.max(offset, maxOffset + 1)); // an operator may set the position behind the end
@@ -148,14 +157,13 @@ export class Puller<T = unknown> {
     const template = new FieldsTemplate(pullMessage.header, {
       consumerGroup: this.#group,
       topic,
-      sysFlag: PullSysFlag.SUSPEND | PullSysFlag.SUBSCRIPTION,
       commitOffset: 0,
       suspendTimeoutMillis: this.#options.pullHold,
       subscription: selector.expression,
       subVersion: 0,
       expressionType: selector.type,
       maxMsgBytes: this.#options.pullBatchBytes,
-    }, ["queueId", "queueOffset", "maxMsgNums"]);
+    }, ["queueId", "queueOffset", "maxMsgNums", "sysFlag"]);
     this.#templates.set(topic, { selector, template });
     return template;
   }

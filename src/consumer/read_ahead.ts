@@ -11,10 +11,14 @@ const LARGE_ANSWER = 64 * 1024;
 
 /** Where answers come from. */
 export interface PullSource<T = unknown> {
+  /** For how many messages there is room that was taken for the last pull. */
+  readonly asked: number;
   /** Makes one pull, at a time by the monotonic clock; an answer with a rest is asked for that before the next. */
   pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>>;
-  /** Whether it pays to have another pull leave before the next is answered, and both answers fit. */
+  /** Whether it pays to have another pull leave before the next is answered, and both fit; takes room for it. */
   mayPullAhead(): boolean;
+  /** Gives back the room that was taken for an answer of so many messages. */
+  answered(asked: number): void;
 }
 
 /**
@@ -27,7 +31,8 @@ export interface PullSource<T = unknown> {
  */
 export class ReadAhead<T = unknown> {
   #source: PullSource<T>;
-  #ahead: { readonly offset: number; readonly answer: Promise<PullAnswer<T>> } | undefined;
+  #ahead: { readonly offset: number; readonly asked: number; readonly answer: Promise<PullAnswer<T>> } | undefined;
+  #asked = 0;
   /** How many offsets the last answer covered, and whether the one before covered as many. */
   #stride = 0;
   #isSteady = false;
@@ -39,14 +44,28 @@ export class ReadAhead<T = unknown> {
     this.#source = source;
   }
 
+  /** For how many messages there is room that was taken for the last answer given. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  /** Whether the pull from `offset` on has left. */
+  has(offset: number): boolean {
+    return this.#ahead?.offset === offset;
+  }
+
   /** The answer to a pull from `offset` on, which leaves now or has left before. */
   pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>> {
-    const answer = this.#ahead?.offset === offset ? this.#ahead.answer : this.#source.pull(offset, brokerId, now);
+    const ahead = this.has(offset) ? this.#ahead : undefined;
+    if (ahead === undefined) this.#drop();
     this.#ahead = undefined;
+    const answer = ahead?.answer ?? this.#source.pull(offset, brokerId, now);
+    this.#asked = ahead?.asked ?? this.#source.asked;
     const next = offset + this.#stride;
     if (this.#isSteady && next + this.#stride <= this.#end && this.#source.mayPullAhead()) {
-      this.#ahead = { offset: next, answer: this.#source.pull(next, brokerId, now) };
-      this.#ahead.answer.catch(() => {}); // whoever asks for it is told
+      const answer = this.#source.pull(next, brokerId, now);
+      answer.catch(() => {}); // whoever asks for it is told
+      this.#ahead = { offset: next, asked: this.#source.asked, answer };
     }
     return answer;
   }
@@ -61,8 +80,12 @@ export class ReadAhead<T = unknown> {
 
   /** Forgets what is on its way, and what was learned. */
   reset(): void {
-    this.#ahead = undefined;
+    this.#drop();
     this.#isSteady = false;
     this.#stride = 0;
+  }
+  #drop(): void {
+    if (this.#ahead !== undefined) this.#source.answered(this.#ahead.asked);
+    this.#ahead = undefined;
   }
 }

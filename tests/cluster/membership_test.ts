@@ -161,13 +161,32 @@ Deno.test("start() beats at an interval until stop(), whatever fails", async () 
   assertEquals(broker.asked.length, 0);
   time.tick(1);
   assertEquals(broker.asked.length, 1);
-  time.tick(90_000);
-  assertEquals(broker.asked.length, 4);
+  for (let beats = 2; beats <= 4; beats++) {
+    await time.tickAsync(30_000);
+    assertEquals(broker.asked.length, beats);
+  }
   membership.stop();
   time.tick(300_000);
   assertEquals(broker.asked.length, 4);
   await time.runMicrotasks();
   assertEquals(unheard.reasons, []);
+});
+
+Deno.test("heartbeats that are asked for while one is on its way share the next, and tell what is so then", async () => {
+  const broker = new FakeBroker("a:1");
+  const membership = membershipOf(broker);
+  membership.addConsumer("billing", billing);
+  const beats = [membership.beat()];
+  membership.addConsumer("shipping", billing);
+  for (let i = 0; i < 100; i++) beats.push(membership.beat());
+  assertEquals(await Promise.all(beats), Array(101).fill(true));
+  assertEquals(broker.asked.map(({ body }) => (body as { consumerDataSet: unknown[] }).consumerDataSet.length), [1, 2]);
+  await membership.beat();
+  await membership.introduce();
+  assertEquals(broker.asked.length, 3);
+  membership.forget("a:1");
+  await membership.introduce();
+  assertEquals(broker.asked.length, 4);
 });
 
 Deno.test("removeConsumer() leaves the group at all brokers, once", async () => {

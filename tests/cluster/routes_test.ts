@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertStrictEqual
 import { FakeTime } from "@std/testing/time";
 import { readRoute, Routes, type TopicRoute } from "../../src/cluster/routes.ts";
 import type { BrokerData, QueueData, TopicRouteData } from "../../src/wire/bodies.ts";
-import { turns, Unheard } from "../transport/waiting.ts";
+import { Unheard } from "../transport/waiting.ts";
 
 function brokerData(brokerName: string, brokerAddrs: Record<number, string>): BrokerData {
   return { cluster: "c", brokerName, brokerAddrs };
@@ -173,40 +173,35 @@ Deno.test("refresh() keeps the route when no name server knows the topic any mor
   assertEquals(ids((await bench.routes.refresh("orders"))!.readQueues).length, 4);
 });
 
-Deno.test("refreshAll() asks for every topic in use, and tells which failed", async () => {
+/** Lets a table that refreshes every 30 s run for some intervals; answers come in between. */
+async function pass(time: FakeTime, intervals: number): Promise<void> {
+  for (let second = 0; second < 30 * intervals; second++) await time.tickAsync(1_000);
+}
+
+Deno.test("start() refreshes every topic that somebody holds at an interval until stop(), and tells which failed", async () => {
   using unheard = new Unheard();
+  using time = new FakeTime();
   const bench = new Bench({ a: simple(1), b: simple(1), c: simple(1) });
+  bench.routes.hold(["a", "b", "c", "unknown"]);
   for (const topic of ["a", "b", "c", "unknown"]) await bench.routes.get(topic);
   const error = new RangeError("no answer");
   bench.answers.set("b", error).set("c", simple(2));
   bench.asked.length = 0;
-  await bench.routes.refreshAll();
+  bench.routes.start(30_000);
+  await pass(time, 1);
   assertEquals(bench.asked.sort(), ["a", "b", "c"]);
   assertEquals([bench.failed, bench.changed.map(({ topic }) => topic)], [[["b", error]], ["c"]]);
-  await turns();
-  assertEquals(unheard.reasons, []);
-});
-
-Deno.test("start() refreshes at an interval until stop()", async () => {
-  using time = new FakeTime();
-  const bench = new Bench({ orders: simple(1) });
-  bench.routes.start(30_000);
-  await bench.routes.get("orders");
-  time.tick(29_999);
-  assertEquals(bench.asked.length, 1);
-  for (let i = 2; i < 5; i++) {
-    time.tick(30_000);
-    assertEquals(bench.asked.length, i);
-    await time.runMicrotasks();
-  }
+  await pass(time, 20);
+  assertEquals(bench.asked.length, 3 * 21);
   bench.routes.stop();
-  time.tick(300_000);
-  assertEquals(bench.asked.length, 4);
+  await pass(time, 1);
+  assertEquals([bench.asked.length, unheard.reasons], [3 * 21, []]);
 });
 
 Deno.test("start() does not ask again while an answer is outstanding", async () => {
   using time = new FakeTime();
   const bench = new Bench({ orders: simple(1) });
+  bench.routes.hold(["orders"]);
   await bench.routes.get("orders");
   let open!: () => void;
   bench.gate = new Promise((resolve) => open = resolve);
@@ -217,6 +212,46 @@ Deno.test("start() does not ask again while an answer is outstanding", async () 
   await time.runMicrotasks();
   time.tick(30_000);
   assertEquals(bench.asked.length, 3);
+  bench.routes.stop();
+});
+
+Deno.test("start() spreads the refreshes of many topics over the interval", async () => {
+  using time = new FakeTime();
+  const topics = Array.from({ length: 300 }, (_, i) => `orders-${i}`);
+  const bench = new Bench(Object.fromEntries(topics.map((topic) => [topic, simple(1)])));
+  bench.routes.hold(topics);
+  for (const topic of topics) await bench.routes.get(topic);
+  bench.routes.start(30_000);
+  let most = 0;
+  for (let second = 0; second < 60; second++) {
+    bench.asked.length = 0;
+    await time.tickAsync(1_000);
+    most = Math.max(most, bench.asked.length);
+  }
+  assertEquals(most, 10);
+  bench.routes.stop();
+});
+
+Deno.test("a route that nobody holds or asks for is refreshed once more, then kept for a while, then forgotten", async () => {
+  using time = new FakeTime();
+  const bench = new Bench({ orders: simple(1, "h:1") });
+  const letGo = [bench.routes.hold(["orders"]), bench.routes.hold(["orders"])];
+  await bench.routes.get("orders");
+  bench.routes.start(30_000);
+  await pass(time, 20);
+  letGo[0]!();
+  letGo[0]!(); // once is enough
+  await pass(time, 20);
+  assertEquals(bench.asked.length, 41);
+  letGo[1]!();
+  await pass(time, 8);
+  assertEquals([bench.asked.length, bench.routes.brokers().size], [42, 1]);
+  bench.routes.known("orders"); // somebody wants it after all
+  await pass(time, 1);
+  assertEquals(bench.asked.length, 43);
+  await pass(time, 11);
+  assertEquals([bench.asked.length, bench.routes.brokers().size], [44, 0]);
+  assertEquals((await bench.routes.get("orders"))?.readQueues.length, 1);
   bench.routes.stop();
 });
 
@@ -236,9 +271,9 @@ Deno.test("brokers() believes the newest route, not that of a topic that is gone
     const bench = new Bench({ orders: simple(1, "old:1"), gone: simple(1, "old:1") });
     for (const topic of order) await bench.routes.get(topic);
     bench.answers.set("orders", simple(1, "new:1")).set("gone", undefined);
-    await bench.routes.refreshAll();
+    for (const topic of order) await bench.routes.refresh(topic);
     assertEquals(bench.routes.brokers().get("a"), new Map([[0, "new:1"]]));
-    await bench.routes.refreshAll();
+    for (const topic of order) await bench.routes.refresh(topic);
     assertEquals(bench.routes.brokers().get("a"), new Map([[0, "new:1"]]));
   }
 });

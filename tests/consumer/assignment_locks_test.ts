@@ -177,7 +177,7 @@ class Member {
 
   #puller(): Puller {
     const pull = (queue: MessageQueue, _selector: unknown, from: number) => this.#pull(queue, from);
-    return { pull } as unknown as Puller;
+    return { pull, batchSize: 32 } as unknown as Puller;
   }
 
   #pull(queue: MessageQueue, from: number): Promise<PullAnswer> {

@@ -5,6 +5,7 @@ import type { PullAnswer } from "../../src/consumer/puller.ts";
 import { ProcessQueue } from "../../src/consumer/process_queue.ts";
 import { NetworkError, ResponseError } from "../../src/errors.ts";
 import { fakeMessage, settleMicrotasks } from "./fakes.ts";
+import { pullContext } from "./pull_context.ts";
 
 /** A broker that answers when the test says so. */
 class ManualBroker {
@@ -44,20 +45,7 @@ class ManualBroker {
 function start(some: Partial<PullLoopContext> = {}): { broker: ManualBroker; loop: PullLoop; process: ProcessQueue } {
   const broker = new ManualBroker();
   const process = new ProcessQueue(0);
-  const loop = new PullLoop({
-    process,
-    interval: 0,
-    timeout: 30_000,
-    pull: broker.pull,
-    mayPull: () => true,
-    mayPullAhead: () => false,
-    onMessages: () => {},
-    onBroken: () => {},
-    onMoved: () => 0,
-    onError: () => undefined,
-    onStandstill: () => {},
-    ...some,
-  });
+  const loop = new PullLoop(pullContext(process, { pull: broker.pull, ...some }));
   loop.start();
   return { broker, loop, process };
 }

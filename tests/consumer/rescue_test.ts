@@ -10,6 +10,7 @@ import { NetworkError } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";
 import type { BrokenRecord } from "../../src/wire/record.ts";
 import { fakeMessage, queue, settleMicrotasks } from "./fakes.ts";
+import { pullContext } from "./pull_context.ts";
 
 function broken(queueOffset: number | undefined, commitLogOffset: number | undefined, at = 0): BrokenRecord {
   const error = new NetworkError("Cannot read it", "", "MALFORMED_FRAME");
@@ -27,19 +28,7 @@ class Bench {
   constructor(sendsBack = true) {
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
-    const loop = new PullLoop({
-      process: this.process,
-      interval: 0,
-      timeout: 30_000,
-      pull: () => new Promise<never>(() => {}),
-      mayPull: () => true,
-      mayPullAhead: () => false,
-      onMessages: () => {},
-      onBroken: () => {},
-      onMoved: () => 0,
-      onError: () => undefined,
-      onStandstill: () => {},
-    });
+    const loop = new PullLoop(pullContext(this.process));
     this.owned.open(this.process, loop);
     this.rescue = new Rescue({
       group: "billing",

@@ -13,6 +13,7 @@ import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { routeOver, ScriptedNameServer } from "../cluster/scripted_cluster.ts";
 import { ScriptedServer } from "../transport/scripted_server.ts";
 import { fakeMessage, settleMicrotasks } from "./fakes.ts";
+import { pullContext } from "./pull_context.ts";
 
 function answer(some: Partial<PullAnswer>): PullAnswer {
   const where = { bytes: 0, nextOffset: 0, maxOffset: 100, brokerId: 0, remark: "", receivedAt: 0 };
@@ -23,19 +24,12 @@ function answer(some: Partial<PullAnswer>): PullAnswer {
 function loopOver(always: PullAnswer, interval = 0) {
   const told = { pulls: 0, standstills: 0 };
   const process = new ProcessQueue(5);
-  const loop = new PullLoop({
-    process,
+  const loop = new PullLoop(pullContext(process, {
     interval,
-    timeout: 30_000,
     pull: () => Promise.resolve(always).finally(() => told.pulls++),
-    mayPull: () => true,
     mayPullAhead: () => true,
-    onMessages: () => {},
-    onBroken: () => {},
-    onMoved: () => 0,
-    onError: () => undefined,
     onStandstill: () => void told.standstills++,
-  });
+  }));
   return { told, loop, process };
 }
 
@@ -72,19 +66,7 @@ Deno.test("a loop that waits by its interval is not overdue, one that waits for 
   await settleMicrotasks();
   assertEquals([loop.waitsFor, loop.isOverdue(performance.now() + 59_000, 5_000)], ["interval", false]);
   loop.stop();
-  const silent = new PullLoop({
-    process: new ProcessQueue(0),
-    interval: 0,
-    timeout: 30_000,
-    pull: () => new Promise<never>(() => {}),
-    mayPull: () => true,
-    mayPullAhead: () => false,
-    onMessages: () => {},
-    onBroken: () => {},
-    onMoved: () => 0,
-    onError: () => undefined,
-    onStandstill: () => {},
-  });
+  const silent = new PullLoop(pullContext(new ProcessQueue(0)));
   silent.start();
   assertEquals([silent.waitsFor, silent.isOverdue(performance.now() + 36_000, 5_000)], ["answer", true]);
   silent.stop();

@@ -5,28 +5,20 @@ import { PullLoop } from "../../src/consumer/pull_loop.ts";
 import { Watchdog } from "../../src/consumer/watchdog.ts";
 import { EventHub } from "../../src/events.ts";
 import { queue } from "./fakes.ts";
+import { pullContext } from "./pull_context.ts";
 
 /** A queue whose pulls are never answered. */
 function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: boolean) => void } {
   let pulls = 0;
   let room = true;
   const process = new ProcessQueue(0);
-  const loop = new PullLoop({
-    process,
-    interval: 0,
-    timeout: 30_000,
+  const loop = new PullLoop(pullContext(process, {
     pull: () => {
       pulls++;
       return new Promise<never>(() => {});
     },
     mayPull: () => room,
-    mayPullAhead: () => false,
-    onMessages: () => {},
-    onBroken: () => {},
-    onMoved: () => 0,
-    onError: () => undefined,
-    onStandstill: () => {},
-  });
+  }));
   const owned = new OwnedQueue(queue, false);
   owned.open(process, loop);
   return { owned, pulls: () => pulls, room: (yes) => room = yes };

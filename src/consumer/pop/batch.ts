@@ -50,6 +50,12 @@ export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   extend(ms: number): Promise<void>;
 }
 
+/** What has given messages out, and hears when they are settled. */
+export interface PopHolder {
+  /** So many messages are settled. */
+  settled(count: number): void;
+}
+
 /** The rules of popped batches. */
 export interface PopRules<T> extends SettlementRules<T, PoppedBatch<T>> {
   /** Lets the invisible time end at another time. */
@@ -63,6 +69,8 @@ export class PoppedBatch<T = unknown> extends HandedOut<T> implements PopBatch<T
   protected readonly rules: SettlementRules<T, PoppedBatch<T>>;
   /** When the invisible time ends, by the monotonic clock. */
   deadline: number;
+  /** What gave its messages out. */
+  holder: PopHolder | undefined;
   #extend: (batch: PoppedBatch<T>, ms: number) => Promise<void>;
 
   private constructor(

@@ -13,6 +13,7 @@ import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { Tracer } from "../../telemetry/tracer.ts";
 import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
+import { BufferBudget } from "../buffer_budget.ts";
 import type { BatchesOptions, RunOptions } from "../consumer.ts";
 import { Dispatcher } from "../dispatcher.ts";
 import { GroupSubscriptions } from "../group_subscriptions.ts";
@@ -27,6 +28,7 @@ import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "./options.ts";
 import { PopPlaces } from "./places.ts";
 import { checkPopCall, popOnce } from "./pop_call.ts";
+import { PopRoom } from "./pop_room.ts";
 import { PopReceiver } from "./receiver.ts";
 import { PopRescue } from "./rescue.ts";
 import { PopReturns } from "./returns.ts";
@@ -51,6 +53,8 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   #options: CheckedPopOptions;
   #subscriptions: GroupSubscriptions;
   #observer: Observer<T>;
+  #budget: BufferBudget;
+  #room: PopRoom;
   #settlement: PopSettlement<T>;
   #returns: PopReturns;
   #rescue: PopRescue;
@@ -78,7 +82,6 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       events: this.#events,
       client,
       sendBack,
-      onEased: () => this.#sources.wake(),
       observer: this.#observer,
     });
     const { group } = options;
@@ -91,12 +94,17 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       statistics: this.#observer.statistics,
       selector: (topic) => this.#subscriptions.selector(topic),
     });
+    const { batchSize, maxBufferedMessages } = options;
+    const messages = Math.max(maxBufferedMessages, batchSize);
+    this.#budget = new BufferBudget({ messages, bytes: Infinity, batch: batchSize, batchBytes: Infinity });
+    this.#room = new PopRoom(this.#budget);
     this.#dispatcher = new Dispatcher(options.batchSize, (source, max, topic) => this.#cut(source, max, topic));
     this.#sources = new PopSources<T>({
       options,
       receiver: this.#receiver,
       events: this.#events,
-      mayPop: () => this.#mayPop(),
+      budget: this.#budget,
+      mayPop: () => this.#isLooping && !this.#isPaused,
       giveBack: (broker, deliveries) => this.#returns.add(broker, deliveries),
       onMessages: (source, receivedAt) => this.#dispatcher.arrived(source, receivedAt),
     });
@@ -162,16 +170,19 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     const call = checkPopCall(options, this.#options.batchSize);
     const giveBack = (place: PopPlace, late: readonly Delivery<T>[]) => this.#returns.add(place.broker, late);
     const places = this.#places.places(call.topic);
-    const context = { receiver: this.#receiver, places, closing: this.closing, giveBack };
+    const context = { receiver: this.#receiver, room: this.#room, places, closing: this.closing, giveBack };
     const popped = await popOnce(context, call).catch((error) => {
       this.#checkOpen("pop");
       throw error;
     });
-    if (this.#closed !== undefined && popped !== undefined) giveBack(popped.place, popped.deliveries);
+    if (this.#closed !== undefined && popped !== undefined) {
+      this.#room.settled(popped.deliveries.length);
+      giveBack(popped.place, popped.deliveries);
+    }
     this.#checkOpen("pop");
     const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
     const { deliveries = [], receivedAt = performance.now() } = popped ?? {};
-    return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime);
+    return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime, this.#room);
   }
 
   pause(): void {
@@ -205,6 +216,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#dispatcher.close();
     this.#sources.stop();
     this.#membership?.unlisten();
+    this.#subscriptions.stop();
     const stopped = this.#places.stop();
     const parts = [this.#settlement, this.#returns, this.#rescue];
     await atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout);
@@ -252,18 +264,12 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     return this.#dispatcher;
   }
 
-  #mayPop(): boolean {
-    if (!this.#isLooping || this.#isPaused) return false;
-    const { maxBufferedMessages, batchSize } = this.#options;
-    return this.#sources.count + this.#settlement.inHandCount + batchSize <= Math.max(maxBufferedMessages, batchSize);
-  }
-
   #cut(source: PopSource<T>, max: number, topic: string | undefined): PoppedBatch<T> | undefined {
     if (this.#isPaused || (topic !== undefined && topic !== source.place.topic)) return undefined;
     const taken = source.take(max);
     return taken === undefined
       ? undefined
-      : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline);
+      : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline, source);
   }
 
   #makeSubscriptions(brokers: BrokerClient): GroupSubscriptions {

@@ -59,7 +59,7 @@ export interface PopConsumerOptions {
    */
   pullHold?: number;
   /**
-   * How many messages are received and not settled before pops stop, 1 to 65 535. Never less than one pop.
+   * How many messages are asked for, or received and not settled, 1 to 65 535. Never less than one pop.
    *
    * @default {1_000}
    */

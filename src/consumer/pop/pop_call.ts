@@ -11,6 +11,7 @@ import { delay, waitFor } from "../../waiting.ts";
 import type { PopOptions } from "./consumer.ts";
 import type { Delivery } from "./delivery.ts";
 import { FRUITLESS_INTERVAL } from "./pace.ts";
+import type { PopRoom } from "./pop_room.ts";
 import type { PopReceiver, Received } from "./receiver.ts";
 
 /** How long one broker holds a request that others might answer sooner, in milliseconds. */
@@ -44,6 +45,8 @@ export function checkPopCall(options: PopOptions, batchSize: number): PopCall {
 export interface PopCallContext<T> {
   /** Pops. */
   readonly receiver: Pick<PopReceiver<T>, "pop">;
+  /** Where room for messages is taken. */
+  readonly room: Pick<PopRoom, "take" | "answered">;
   /** Where there may be messages. */
   readonly places: readonly PopPlace[];
   /** Aborts when the consumer closes. */
@@ -54,17 +57,39 @@ export interface PopCallContext<T> {
 
 /**
  * Asks one place after the other, in random order: of what two answered at once, only one could be delivered.
- * Resolves to what the first brings that has something; to undefined if nothing came within `wait`.
+ * Resolves to what the first brings that has something; to undefined if nothing came within `wait`, or there was no
+ * room for a message.
  *
  * @throws {MessagePullError} if no broker could be asked; the reason of `signal` or `closing` when it aborts
  */
 export async function popOnce<T>(
+  context: PopCallContext<T>,
+  call: PopCall,
+): Promise<PopCallAnswer<T> | undefined> {
+  const { room, closing } = context;
+  const { max, wait, signal } = call;
+  const end = performance.now() + wait;
+  const whileWanted: WhileWanted = (work) => waitFor(waitFor(work, { signal }), { signal: closing });
+  const asked = await room.take(max, wait, signal === undefined ? closing : AbortSignal.any([closing, signal]));
+  if (asked === 0) return undefined;
+  let answer: PopCallAnswer<T> | undefined;
+  try {
+    answer = await popFirst(context, { ...call, max: asked }, end, whileWanted);
+    return answer;
+  } finally {
+    room.answered(asked, answer?.deliveries.length ?? 0);
+  }
+}
+
+type WhileWanted = <V>(work: Promise<V>) => Promise<V>;
+
+async function popFirst<T>(
   { receiver, places, closing, giveBack }: PopCallContext<T>,
   { max, wait, signal }: PopCall,
+  end: number,
+  whileWanted: WhileWanted,
 ): Promise<PopCallAnswer<T> | undefined> {
-  const whileWanted = <V>(work: Promise<V>) => waitFor(waitFor(work, { signal }), { signal: closing });
   const checkWanted = () => [closing, signal].forEach((each) => each?.throwIfAborted());
-  const end = performance.now() + wait;
   const order = places.map((place) => ({ place, at: Math.random() })).sort((a, b) => a.at - b.at);
   for (let round = 0;; round++) {
     const started = performance.now();
@@ -93,7 +118,7 @@ export async function popOnce<T>(
   }
 }
 
-async function pause(ms: number, whileWanted: (work: Promise<void>) => Promise<void>): Promise<void> {
+async function pause(ms: number, whileWanted: WhileWanted): Promise<void> {
   const enough = new AbortController();
   await whileWanted(delay(ms, { signal: enough.signal })).finally(() => enough.abort());
 }

@@ -12,7 +12,7 @@ import type { Message } from "../../message.ts";
 import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
 import type { Outcome, RetryOptions, SettlementObserver } from "../handed_out.ts";
-import { PoppedBatch, type PopRules } from "./batch.ts";
+import { type PopHolder, PoppedBatch, type PopRules } from "./batch.ts";
 import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";
 
@@ -37,8 +37,6 @@ export interface PopSettlementContext<T = unknown> {
   readonly client: Pick<PopClient, "ack" | "changeInvisibleTime">;
   /** Sends a message to the dead letter queue, by its place in the broker's commit log. */
   readonly sendBack: (message: Message<T>, options: SendBackOptions) => Promise<void>;
-  /** Hears that there is room for more. */
-  readonly onEased: () => void;
   /** Hears of what is handed out, and of what becomes of it. */
   readonly observer: SettlementObserver<T>;
 }
@@ -77,9 +75,15 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     return this.#retriedTotal;
   }
 
-  /** Makes a batch of messages whose invisible time ends at `deadline`. */
-  handOut(topic: string, deliveries: readonly Delivery<T>[], deadline: number): PoppedBatch<T> {
+  /** Makes a batch of messages whose invisible time ends at `deadline`; `holder` hears when they are settled. */
+  handOut(
+    topic: string,
+    deliveries: readonly Delivery<T>[],
+    deadline: number,
+    holder?: PopHolder,
+  ): PoppedBatch<T> {
     const batch = PoppedBatch.popped<T>(topic, deliveries, deadline, this);
+    batch.holder = holder;
     if (batch.length === 0) return batch;
     this.#inHand.add(batch);
     this.#inHandCount += batch.length;
@@ -249,7 +253,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     if (batch.place < 0) return; // its time was over
     this.#inHandCount -= count;
     if (batch.isClaimed) this.#inHand.delete(batch);
-    this.#context.onEased();
+    batch.holder?.settled(count);
     if (this.#inHandCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
   }
 

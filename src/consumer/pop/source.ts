@@ -7,21 +7,29 @@
 import type { PopPlace } from "../../cluster/pop_client.ts";
 import { delay } from "../../waiting.ts";
 import type { Shelf } from "../dispatcher.ts";
-import { delayAfter } from "../pull_pace.ts";
+import type { BudgetAccount, BufferBudget } from "../buffer_budget.ts";
+import { delayAfter, IDLE_DELAY } from "../pull_pace.ts";
 import type { Delivery } from "./delivery.ts";
 import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";
 
+/** Where brokers may hold no pop, there are so many milliseconds for each source between two looks of one. */
+const TURN = 5;
 /** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
 const FULL_DELAY = 1_000;
 
 /** What a {@linkcode PopSource} works with. */
 export interface PopSourceContext<T = unknown> {
-  /** Makes one pop; the signal aborts when its messages are not wanted any more. */
-  readonly pop: (signal: AbortSignal) => Promise<Received<T>>;
-  /** Whether one more answer fits, and nothing is paused. */
+  /**
+   * Makes one pop of at most `max` messages, which the broker holds only if it may; the signal aborts when they are not
+   * wanted any more.
+   */
+  readonly pop: (max: number, mayBeHeld: boolean, signal: AbortSignal) => Promise<Received<T>>;
+  /** Whether loops ask, and nothing is paused. */
   readonly mayPop: () => boolean;
-  /** How many messages are as good as one answer: with fewer at hand the next pop leaves. */
+  /** Where room for messages is taken. */
+  readonly budget: BufferBudget;
+  /** The most messages of one answer: with fewer at hand the next pop leaves. */
   readonly ahead: number;
   /** How long nobody else gets what is popped, in milliseconds. */
   readonly invisibleTime: number;
@@ -53,6 +61,11 @@ export class PopSource<T = unknown> implements Shelf {
   #context: PopSourceContext<T>;
   #ready: Popped<T>[] = [];
   #count = 0;
+  /** Messages that are handed out and not settled. */
+  #inHand = 0;
+  #account: BudgetAccount;
+  /** Whether the last answer brought nothing. */
+  #isAtEnd = false;
   #state: "stopped" | "popping" | "blocked" | "waiting" = "blocked";
   /** Whether an error or a stall has been told of. */
   #isTroubled = false;
@@ -64,6 +77,7 @@ export class PopSource<T = unknown> implements Shelf {
   constructor(place: PopPlace, context: PopSourceContext<T>) {
     this.place = place;
     this.#context = context;
+    this.#account = context.budget.open(() => this.wake());
   }
 
   /** Messages at hand that no loop has asked for. */
@@ -92,6 +106,8 @@ export class PopSource<T = unknown> implements Shelf {
     this.#state = "stopped";
     this.#stop.abort();
     this.#count = 0;
+    this.#hold();
+    this.#account.close();
     this.#context.giveBack(this.#ready.splice(0).flatMap(({ deliveries }) => deliveries));
   }
 
@@ -101,9 +117,21 @@ export class PopSource<T = unknown> implements Shelf {
     const first = this.#ready[0];
     const deliveries = first?.deliveries.splice(0, max) ?? [];
     this.#count -= deliveries.length;
+    this.#inHand += deliveries.length;
     if (first?.deliveries.length === 0) this.#ready.shift();
     this.wake(); // also if there was nothing but what has expired
     return first === undefined ? undefined : { deliveries, deadline: first.deadline };
+  }
+
+  /** Messages that it has given out are settled. */
+  settled(count: number): void {
+    this.#inHand -= count;
+    this.#hold();
+    this.wake();
+  }
+
+  #hold(): void {
+    this.#account.hold(this.#count + this.#inHand, 0);
   }
 
   #dropExpired(): void {
@@ -112,32 +140,57 @@ export class PopSource<T = unknown> implements Shelf {
     while (this.#ready[0] !== undefined && this.#ready[0].deadline <= now) {
       expired += this.#ready.shift()!.deliveries.length;
     }
+    if (expired === 0) return;
     this.#count -= expired;
-    if (expired > 0) this.#context.onExpired(expired);
+    this.#hold();
+    this.#context.onExpired(expired);
   }
 
   #step(): void {
     if (this.#state === "stopped") return;
-    if (this.#count >= this.#context.ahead || !this.#context.mayPop()) {
+    const asked = this.#count < this.#context.ahead && this.#context.mayPop() ? this.#ask() : 0;
+    if (asked === 0) {
       this.#state = "blocked";
       return;
     }
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    this.#context.pop(this.#stop.signal).then(
-      (answer) => this.#take(answer, started),
-      (error) => this.#fail(error, started),
+    this.#context.pop(asked, this.#mayBeHeld, this.#stop.signal).then(
+      (answer) => {
+        this.#account.answered(asked);
+        this.#take(answer, started);
+      },
+      (error) => {
+        this.#account.answered(asked);
+        this.#fail(error, started);
+      },
     );
+  }
+
+  /** Takes room for a pop; the source is woken in its turn if there is none. */
+  #ask(): number {
+    const { budget, ahead } = this.#context;
+    return this.#account.ask(budget.isScarce && this.#isAtEnd ? Math.min(ahead, budget.own || 1) : ahead);
+  }
+
+  /** What a broker holds takes room from others for as long: where there is little, no more than is kept for it. */
+  get #mayBeHeld(): boolean {
+    const { budget } = this.#context;
+    return !budget.isScarce || (this.#isAtEnd && budget.own > 0);
   }
 
   #take({ kind, deliveries, progress, receivedAt }: Received<T>, started: number): void {
     if (this.#state === "stopped") return this.#context.giveBack(deliveries);
+    const wasHeld = this.#mayBeHeld;
+    this.#isAtEnd = !progress;
     if (deliveries.length > 0) {
       this.#ready.push({ deliveries: [...deliveries], deadline: receivedAt + this.#context.invisibleTime });
       this.#count += deliveries.length;
+      this.#hold();
     }
-    this.#stepIn(this.#pauseAfter(kind, progress, receivedAt - started));
+    if (progress || wasHeld) this.#stepIn(this.#pauseAfter(kind, progress, receivedAt - started));
+    else this.#stepIn(this.#mayBeHeld ? 0 : Math.max(IDLE_DELAY, this.#context.budget.askers * TURN));
     if (deliveries.length > 0) this.#context.onMessages(this, receivedAt);
   }
 

@@ -7,6 +7,7 @@
 import { placeKey, type PopPlace } from "../../cluster/pop_client.ts";
 import { MessagePullError } from "../../errors.ts";
 import type { EventHub, StatusEventType, StatusLevel } from "../../events.ts";
+import type { BufferBudget } from "../buffer_budget.ts";
 import type { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import type { PopReceiver } from "./receiver.ts";
@@ -20,7 +21,9 @@ export interface PopSourcesContext<T = unknown> {
   readonly receiver: Pick<PopReceiver<T>, "pop">;
   /** Gets what goes wrong at a place, and its end. */
   readonly events: EventHub;
-  /** Whether one more answer fits, and nothing is paused. */
+  /** Where room for messages is taken. */
+  readonly budget: BufferBudget;
+  /** Whether loops ask, and nothing is paused. */
   readonly mayPop: () => boolean;
   /** Gets messages of a broker that no loop is going to ask for. */
   readonly giveBack: (broker: string, deliveries: readonly Delivery<T>[]) => void;
@@ -79,14 +82,15 @@ export class PopSources<T = unknown> implements Iterable<PopSource<T>> {
 
   #makeSource(place: PopPlace): PopSource<T> {
     const { topic, broker } = place;
-    const { options, receiver, events, mayPop, giveBack, onMessages } = this.#context;
+    const { options, receiver, events, budget, mayPop, giveBack, onMessages } = this.#context;
     const { group, batchSize, pullHold, invisibleTime } = options;
     const emit = (level: StatusLevel, type: StatusEventType, text: string, error?: unknown) =>
       events.emit(level, type, text, { group, topic, broker, error });
     const what = `topic "${topic}" at broker "${broker}"`;
     return new PopSource<T>(place, {
-      pop: (signal) => receiver.pop(place, batchSize, pullHold, signal),
+      pop: (max, mayBeHeld, signal) => receiver.pop(place, max, mayBeHeld ? pullHold : 0, signal),
       mayPop,
+      budget,
       ahead: batchSize,
       invisibleTime,
       giveBack: (deliveries) => giveBack(broker, deliveries),

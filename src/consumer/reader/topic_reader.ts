@@ -52,6 +52,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
   /** The moment at which it was opened, which `"latest"` means. */
   #start: GroupStart;
   #unwatch: () => void = () => {};
+  #letGo: () => void;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -61,6 +62,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
     this.topic = topic;
     this.#cluster = cluster;
     this.#options = options;
+    this.#letGo = cluster.routes.hold([topic]);
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
     // The pulls make the group known: there is nobody to introduce.
     const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
@@ -174,6 +176,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
   async #close(): Promise<void> {
     this.#closing.abort();
     this.#unwatch();
+    this.#letGo();
     this.#assignment.stop();
     this.#dispatcher.close();
     this.#watchdog.stop();

@@ -51,7 +51,6 @@ class Bench {
         assertEquals([delayLevel, group, maxReconsumeTimes], [-1, "billing", 0]);
         return this.#ask(`bury ${message.queueOffset}`, []);
       },
-      onEased: () => this.eased++,
       observer: {
         handedOut: ({ length }) => this.outcomes.push(`handed out ${length}`),
         ended: (_batch, outcome: Outcome, messages) => this.outcomes.push(`${outcome} ${offsetsOf(messages)}`),
@@ -62,7 +61,9 @@ class Bench {
   /** A batch of messages, each of which came back so often. */
   batch(...times: number[]): PoppedBatch {
     const deliveries = times.map((reconsumeTimes, offset) => delivery(offset, reconsumeTimes));
-    return this.settlement.handOut("orders", deliveries, performance.now() + INVISIBLE);
+    return this.settlement.handOut("orders", deliveries, performance.now() + INVISIBLE, {
+      settled: () => this.eased++,
+    });
   }
 
   async pass(ms: number): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { BufferBudget } from "../../../src/consumer/buffer_budget.ts";
 import { Dispatcher } from "../../../src/consumer/dispatcher.ts";
 import type { Received } from "../../../src/consumer/pop/receiver.ts";
 import { PopSource } from "../../../src/consumer/pop/source.ts";
@@ -27,6 +28,7 @@ class Bench {
           this.#answers.push((answer) => answer instanceof Error ? reject(answer) : resolve(answer));
         }),
       mayPop: () => this.room,
+      budget: new BufferBudget({ messages: 1_000, batch: ahead, bytes: Infinity, batchBytes: Infinity }),
       ahead,
       invisibleTime: INVISIBLE,
       giveBack: (deliveries) => {

@@ -1,0 +1,257 @@
+/**
+ * How much a consumer may hold in all: one budget for every queue, topic and broker that it asks.
+ *
+ * @module
+ */
+
+/** What a {@linkcode BufferBudget} may give. */
+export interface BudgetLimits {
+  /** The most messages that are asked for or held. */
+  readonly messages: number;
+  /** How many bytes may be held before nobody asks for more; Infinity if they are not counted. */
+  readonly bytes: number;
+  /** The most messages that one request asks for. */
+  readonly batch: number;
+  /** The most bytes that one answer is to bring. */
+  readonly batchBytes: number;
+}
+
+/** How large a message is taken to be before any has come, in bytes. */
+const FIRST_SIZE = 1_024;
+/** The part of a new answer in the average size of messages. */
+const NEW_PART = 1 / 8;
+/** What is kept back of the bytes for those who hold nothing. */
+const KEPT_PART = 1 / 4;
+
+/**
+ * Room for messages, taken before they are asked for and given back when they are settled.
+ *
+ * Half of it is divided evenly: that much is kept for each asker, whatever others hold, so that none can starve it. The
+ * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn.
+ */
+export class BufferBudget {
+  #limits: BudgetLimits;
+  #askers: BudgetAccount[] = [];
+  /** What is kept for each asker. */
+  #own = 0;
+  /** What an asker should get at least, if it asks for more than it: smaller answers are not worth their requests. */
+  #least = 0;
+  /** What askers hold or have asked for beyond their own. */
+  #common = 0;
+  #heldBytes = 0;
+  #askedBytes = 0;
+  #averageSize = FIRST_SIZE;
+  #first: BudgetAccount | undefined;
+  #last: BudgetAccount | undefined;
+  /** Whose turn it is of those who were in line. */
+  #inTurn: BudgetAccount | undefined;
+
+  /** Makes a budget of which nothing is taken. */
+  constructor(limits: BudgetLimits) {
+    this.#limits = limits;
+    this.#divide();
+  }
+
+  /** How many messages are kept for each asker: 0 with more than two askers for each message of the total. */
+  get own(): number {
+    return this.#own;
+  }
+
+  /** How many ask. */
+  get askers(): number {
+    return this.#askers.length;
+  }
+
+  /** Whether not everybody can have a whole request held open. */
+  get isScarce(): boolean {
+    return this.#own < this.#limits.batch;
+  }
+
+  /** Takes an asker in; `wake` is called in its turn when it has found no room before. */
+  open(wake: () => void): BudgetAccount {
+    const account = new BudgetAccount(this, wake);
+    account.place = this.#askers.push(account) - 1;
+    this.#divide();
+    return account;
+  }
+
+  /** Takes room for a request of at most `want` messages; 0 if there is too little, and the asker waits in line. */
+  take(account: BudgetAccount, want: number): number {
+    const count = this.#roomOf(account, want);
+    if (count === 0) {
+      account.want = want;
+      this.#lineUp(account);
+      return 0;
+    }
+    if (account === this.#first) this.#leaveLine();
+    this.#change(account, count);
+    account.asked += count;
+    this.#expect(account);
+    return count;
+  }
+
+  /** Ends a request of `count` messages: what it brought is told by {@linkcode BudgetAccount.hold}, at once. */
+  end(account: BudgetAccount, count: number): void {
+    this.#change(account, -count);
+    account.asked -= count;
+    this.#expect(account);
+    if (this.#first !== undefined) queueMicrotask(() => this.#serve());
+  }
+
+  /** Notes what an asker holds. */
+  hold(account: BudgetAccount, count: number, bytes: number): void {
+    const [more, moreBytes] = [count - account.held, bytes - account.heldBytes];
+    if (more > 0 && moreBytes > 0) this.#averageSize += (moreBytes / more - this.#averageSize) * NEW_PART;
+    this.#change(account, more);
+    account.held = count;
+    account.heldBytes = bytes;
+    this.#heldBytes += moreBytes;
+    if (this.#first !== undefined) this.#serve();
+  }
+
+  /** Lets an asker go that holds nothing and has asked for nothing. */
+  close(account: BudgetAccount): void {
+    const last = this.#askers.pop()!;
+    if (last !== account) {
+      this.#askers[account.place] = last;
+      last.place = account.place;
+    }
+    account.place = -1;
+    this.#divide();
+    if (this.#first !== undefined) this.#serve();
+  }
+
+  #divide(): void {
+    const { messages, batch } = this.#limits;
+    const askers = Math.max(1, this.#askers.length);
+    this.#least = Math.max(1, Math.min(batch, Math.floor(messages / askers)));
+    const own = Math.min(batch, Math.floor(messages / 2 / askers));
+    if (own === this.#own) return;
+    this.#own = own;
+    this.#common = 0;
+    for (const { used } of this.#askers) this.#common += Math.max(0, used - own);
+  }
+
+  /** What is common beside what is kept for each. */
+  get #commonSize(): number {
+    return this.#limits.messages - this.#own * this.#askers.length;
+  }
+
+  /** How many messages an asker may ask for now, at most `want`; 0 if it has to wait. */
+  #roomOf(account: BudgetAccount, want: number): number {
+    const own = Math.max(0, this.#own - account.used);
+    const isInTurn = (this.#first ?? account) === account || this.#inTurn === account;
+    const common = isInTurn ? Math.max(0, this.#commonSize - this.#common) : 0;
+    const count = this.#fitting(Math.min(want, own + common));
+    if (count >= Math.min(want, this.#least)) return count;
+    if (account.used > 0 || this.#heldBytes >= this.#limits.bytes) return 0;
+    return Math.max(count, Math.min(want, own));
+  }
+
+  /** How many of `count` messages fit by their bytes, which nobody knows before they are here. */
+  #fitting(count: number): number {
+    const { bytes, batchBytes } = this.#limits;
+    const taken = this.#heldBytes + this.#askedBytes;
+    if (taken === 0 || bytes === Infinity) return count;
+    const kept = this.#askers.length === 1 ? 0 : Math.min(bytes * KEPT_PART, this.#askers.length * batchBytes);
+    const room = bytes - kept - taken;
+    if (room >= Math.min(batchBytes, count * this.#averageSize)) return count;
+    return Math.max(0, Math.floor(room / this.#averageSize));
+  }
+
+  #change(account: BudgetAccount, count: number): void {
+    const before = Math.max(0, account.used - this.#own);
+    account.used += count;
+    this.#common += Math.max(0, account.used - this.#own) - before;
+  }
+
+  #expect(account: BudgetAccount): void {
+    const bytes = Math.min(this.#limits.batchBytes, account.asked * this.#averageSize);
+    this.#askedBytes += bytes - account.askedBytes;
+    account.askedBytes = bytes;
+  }
+
+  #lineUp(account: BudgetAccount): void {
+    if (account.isInLine) return;
+    account.isInLine = true;
+    if (this.#last === undefined) this.#first = account;
+    else this.#last.next = account;
+    this.#last = account;
+  }
+
+  /** Takes the first out of the line. */
+  #leaveLine(): void {
+    const first = this.#first!;
+    this.#first = first.next;
+    if (this.#first === undefined) this.#last = undefined;
+    first.next = undefined;
+    first.isInLine = false;
+  }
+
+  /** Wakes those in line for whom there is room; who does not take it any more leaves the line. */
+  #serve(): void {
+    if (this.#inTurn !== undefined) return;
+    for (let first = this.#first; first !== undefined; first = this.#first) {
+      if (first.place >= 0 && this.#roomOf(first, first.want) === 0) break;
+      this.#leaveLine();
+      this.#inTurn = first;
+      if (first.place >= 0) first.wake();
+      this.#inTurn = undefined;
+    }
+  }
+}
+
+/** What one asker has of a {@linkcode BufferBudget}: a queue that is pulled, or a place that is popped. */
+export class BudgetAccount {
+  #budget: BufferBudget;
+  #isClosing = false;
+  /** Called in its turn after it has found no room. */
+  readonly wake: () => void;
+  /** Kept by the budget: where it stands among the askers; −1 when it is closed. */
+  place = -1;
+  /** Kept by the budget: whether it waits, for how many messages, and who comes after it. */
+  isInLine = false;
+  want = 0;
+  next: BudgetAccount | undefined;
+  /** Messages that it holds or has asked for, and both for themselves. */
+  used = 0;
+  held = 0;
+  asked = 0;
+  /** The bytes of what it holds, and those that what it has asked for may have. */
+  heldBytes = 0;
+  askedBytes = 0;
+
+  /** Made by {@linkcode BufferBudget.open}. */
+  constructor(budget: BufferBudget, wake: () => void) {
+    this.#budget = budget;
+    this.wake = wake;
+  }
+
+  /** Takes room for a request of at most `want` messages: how many it may ask for, 0 if it has to wait to be woken. */
+  ask(want: number): number {
+    return this.#isClosing ? 0 : this.#budget.take(this, want);
+  }
+
+  /** A request is over for which there was room for `count` messages: what came is told next, by `hold`. */
+  answered(count: number): void {
+    if (count > 0) this.#budget.end(this, count);
+    this.#closeIfEmpty();
+  }
+
+  /** Tells what is held: messages that are received and not settled. */
+  hold(count: number, bytes: number): void {
+    if (count === this.held && bytes === this.heldBytes) return;
+    this.#budget.hold(this, count, bytes);
+    this.#closeIfEmpty();
+  }
+
+  /** It asks for nothing more, and is forgotten as soon as nothing is asked for or held. */
+  close(): void {
+    this.#isClosing = true;
+    this.#closeIfEmpty();
+  }
+
+  #closeIfEmpty(): void {
+    if (this.#isClosing && this.used === 0 && this.place >= 0) this.#budget.close(this);
+  }
+}
