@@ -8,14 +8,19 @@ import { type ClusterScene, publishTo, QUEUES, QUICK } from "./cluster.ts";
 
 const OLD = texts(500, "old");
 
-/** A topic of both brokers; the second one has stored old messages, and is not in its route any more. */
+/**
+ * A topic of both brokers; the second one has stored old messages, and is not in its route any more. They are older than
+ * the error with which a broker's clock is read, which is the time of a request.
+ */
 async function withoutSecond(t: ClusterScene, old: readonly string[] = OLD): Promise<string> {
   const [, b] = t.broker.brokers;
   const topic = await t.topic(QUEUES);
   await b.publish(topic, old);
+  const storedAt = Date.now();
   await b.kill();
   t.finally(() => b.revive().catch(() => {})); // it may be there already
   await waitUntil(async () => !await b.isRouted(topic), { what: `a route of ${topic} without ${b.name}` });
+  await waitUntil(() => Date.now() > storedAt + QUICK.requestTimeout, { what: "a later second" });
   return topic;
 }
 
