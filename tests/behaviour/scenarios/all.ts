@@ -17,6 +17,7 @@ import { scenarios as faults } from "./faults.ts";
 import { scenarios as flow } from "./flow.ts";
 import { scenarios as group } from "./group.ts";
 import { scenarios as hostile } from "./hostile.ts";
+import { scenarios as hostileAnswers } from "./hostile_answers.ts";
 import { scenarios as broadcasting } from "./broadcasting.ts";
 import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
@@ -55,6 +56,7 @@ export const allScenarios: readonly Scenario[] = [
   ...loop,
   ...packed,
   ...hostile,
+  ...hostileAnswers,
   ...producer,
   ...connect,
   ...load,
