@@ -31,6 +31,7 @@ import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
 import { scenarios as sendBack } from "./send_back.ts";
 import { scenarios as start } from "./start.ts";
+import { scenarios as storms } from "./storms.ts";
 import { scenarios as subscriptions } from "./subscriptions.ts";
 import { scenarios as trace } from "./trace.ts";
 
@@ -48,6 +49,7 @@ export const allScenarios: readonly Scenario[] = [
   ...faults,
   ...run,
   ...start,
+  ...storms,
   ...subscriptions,
   ...trace,
   ...flow,
