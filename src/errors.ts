@@ -82,7 +82,10 @@ export class NetworkError extends RocketMQError {
   /** The `host:port` of the other side; empty where there is none. */
   readonly address: string;
 
-  /** Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"`, `"MALFORMED_FRAME"` or `"ANSWER_TOO_LARGE"`. */
+  /**
+   * Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"`, `"MALFORMED_FRAME"`, `"ANSWER_TOO_LARGE"` or
+   * `"WRITE_BACKLOG"`.
+   */
   constructor(message: string, address: string, code: string, options: ErrorOptions = {}) {
     super(message, { ...options, code, retriable: true });
     this.address = address;

@@ -17,7 +17,7 @@ import type {
 import { PullSysFlag, ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
 import type { HeaderOf } from "../wire/fields.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
 import { decodeRecords } from "../wire/record.ts";
 import {
   checkClientConfig,
@@ -39,7 +39,6 @@ import type { Cluster } from "./cluster.ts";
 import type { Answer } from "./endpoint.ts";
 import { firstSince, type StoredAt } from "./store_times.ts";
 
-const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 /** The answers to a pull that are no errors. */
 const PULL_ANSWERS = [
@@ -175,7 +174,7 @@ export class BrokerClient {
       throw error;
     }
     const now = Date.now();
-    const { consumeTimeSpanSet } = parseJson(decoder.decode(body)) as TimeSpanBody;
+    const { consumeTimeSpanSet } = parseBody(body, queryTimeSpan) as TimeSpanBody;
     const clocks = (consumeTimeSpanSet ?? []).map(({ delayTime }) => delayTime - 1).filter((clock) => clock > 0);
     return clocks.length === 0 ? -UNKNOWN_SKEW : Math.min(...clocks) - now;
   }
@@ -183,14 +182,14 @@ export class BrokerClient {
   /** The client ids in a group, as one broker knows them. */
   async members(group: string, broker: string): Promise<readonly string[]> {
     const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
-    const body = parseJson(decoder.decode(answer.body)) as ConsumerListBody;
+    const body = parseBody(answer.body, getConsumerList) as ConsumerListBody;
     return body.consumerIdList ?? [];
   }
 
   /** Who is in a group, and with which subscriptions, as one broker knows it. */
   async connections(group: string, broker: string): Promise<ConsumerConnection> {
     const answer = await this.#cluster.call(broker, getConsumerConnections, { consumerGroup: group });
-    return parseJson(decoder.decode(answer.body)) as ConsumerConnection;
+    return parseBody(answer.body, getConsumerConnections) as ConsumerConnection;
   }
 
   /**
@@ -211,7 +210,7 @@ export class BrokerClient {
   /** Locks queues of one broker for this client, or renews their locks: gives those that are ours now. */
   async lock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<readonly MessageQueue[]> {
     const answer = await this.#cluster.broker(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
-    const body = parseJson(decoder.decode(answer.body)) as LockedQueuesBody;
+    const body = parseBody(answer.body, lockQueues) as LockedQueuesBody;
     return (body.lockOKMQSet ?? []).map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
 

@@ -9,7 +9,7 @@ import type { Reply } from "../transport/connection.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader } from "../wire/fields.ts";
 import type { Command } from "../wire/frame.ts";
-import { type JsonObject, type JsonValue, pairsOf, parseJson } from "../wire/json.ts";
+import { type JsonObject, type JsonValue, pairsOf, parseBody } from "../wire/json.ts";
 import type {
   ConsumeMessageDirectlyResult,
   ConsumerRunningInfo,
@@ -24,7 +24,6 @@ import {
   resetConsumerOffset,
 } from "../wire/requests.ts";
 
-const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** What brokers may want of the consumer of a group. */
@@ -102,7 +101,7 @@ export function answerCommand(request: Command, groups: ReadonlyMap<string, Grou
 
 /** Source: ResetOffsetBody. */
 function readOffsets(body: Uint8Array): [MessageQueue, number][] {
-  const parsed = parseJson(decoder.decode(body)) as JsonObject | null;
+  const parsed = parseBody(body, resetConsumerOffset) as JsonObject | null;
   return pairsOf(parsed?.offsetTable).flatMap(([key, offset]) => {
     const queue = readQueue(key);
     return queue === undefined || !Number.isSafeInteger(offset) ? [] : [[queue, offset as number]];

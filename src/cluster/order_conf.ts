@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MOST_BROKERS, MOST_QUEUES, ShortList, shown } from "./route_limits.ts";
+import { LONGEST_NAME, MOST_BROKERS, MOST_QUEUES, ShortList, shown } from "./route_limits.ts";
 
 /** One entry: how many queues of a broker take messages, from queue 0 on. */
 export interface OrderedBroker {
@@ -28,7 +28,7 @@ export function readOrderConf(text: string, leftOut: ShortList = new ShortList()
     if (entry === "") continue;
     const [broker = "", count = ""] = entry.split(":");
     const queues = /^\+?\d{1,10}$/.test(count) ? Number(count) : NaN;
-    const problem = broker === "" || Number.isNaN(queues)
+    const problem = broker === "" || broker.length > LONGEST_NAME || Number.isNaN(queues)
       ? "it is not of the form broker:number"
       : names.has(broker)
       ? "the broker has an entry already"

@@ -4,19 +4,17 @@
  * @module
  */
 
-import { MessagePullError } from "../errors.ts";
 import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
 import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
-import { type PoppedMessage, receiveBroken, type ReceivedPop, receivePopped } from "../wire/pop_receive.ts";
+import { type PoppedMessage, receiveBroken, receivePopped } from "../wire/pop_receive.ts";
 import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A held pop may be answered late, and needs time on the way. Source: DefaultMQPushConsumerImpl.popMessage. */
 const HOLD_MARGIN = 10_000;
@@ -113,19 +111,16 @@ export class PopClient {
     const { receivedAt } = answer;
     if (answer.code === ResponseCode.POLLING_FULL) return { kind: "full", popped: [], broken: [], receivedAt };
     if (answer.code !== ResponseCode.SUCCESS) return { kind: "empty", popped: [], broken: [], receivedAt };
-    let records = decodeRecords(answer.body, { topic, broker, queueId: -1 });
-    if (records.packed.length > 0) records = await unpackBatches(records, MAX_BODY_SIZE, request.signal);
-    const { messages, broken } = records;
-    let received: ReceivedPop;
-    try {
-      received = receivePopped(messages, answer.header, broker);
-    } catch (cause) { // without receipts nothing can be acknowledged: they are redelivered
-      throw new MessagePullError(place, cause);
-    }
-    const { popped, strange } = received;
+    let read = decodeRecords(answer.body, { topic, broker, queueId: -1 });
+    if (read.packed.length > 0) read = await unpackBatches(read, MAX_BODY_SIZE, request.signal);
+    const { messages, broken } = read;
+    // Without receipts nothing can be acknowledged: they are redelivered.
+    const { popped, strange } = receivePopped(messages, answer.header, broker);
     if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
-    const withReceipt = (record: BrokenRecord) => ({ record, receipt: receiveBroken(record, answer.header, broker) });
-    return { kind: "found", popped, broken: [...broken, ...strange].map(withReceipt), receivedAt };
+    const records = [...broken, ...strange];
+    const receipts = receiveBroken(records, answer.header, broker);
+    const withReceipts = records.map((record, i) => ({ record, receipt: receipts[i] }));
+    return { kind: "found", popped, broken: withReceipts, receivedAt };
   }
 
   /** Acknowledges messages of one broker; resolves when it has answered. */
@@ -152,7 +147,7 @@ export class PopClient {
     };
     const bytes = encoder.encode(JSON.stringify(body));
     const answer = await this.#broker(broker).call(queryAssignment, {}, { body: bytes, ...this.#wait });
-    const { messageQueueAssignments = [] } = parseJson(decoder.decode(answer.body)) as AssignmentBody;
+    const { messageQueueAssignments = [] } = parseBody(answer.body, queryAssignment) as AssignmentBody;
     return messageQueueAssignments;
   }
 

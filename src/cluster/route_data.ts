@@ -7,11 +7,12 @@
 import { NetworkError } from "../errors.ts";
 import { parseAddress } from "../transport/transport.ts";
 import type { BrokerData, QueueData, TopicRouteData } from "../wire/bodies.ts";
-import { parseJson } from "../wire/json.ts";
+import { parseBody } from "../wire/json.ts";
+import { getRoute } from "../wire/requests.ts";
 import { readOrderConf, writeOrderConf } from "./order_conf.ts";
-import { MOST_QUEUES, MOST_REPLICAS, ShortList, shown } from "./route_limits.ts";
+import { LONGEST_ADDRESS, LONGEST_NAME, MOST_QUEUES, MOST_REPLICAS, ShortList, shown } from "./route_limits.ts";
 
-const decoder = new TextDecoder();
+const NAME = `a text of up to ${LONGEST_NAME} characters`;
 
 /** A route as one name server answered it. */
 export interface ParsedRoute {
@@ -27,7 +28,7 @@ export interface ParsedRoute {
  * @throws {NetworkError} `MALFORMED_FRAME` if the body is no route at all
  */
 export function parseRoute(body: Uint8Array): ParsedRoute {
-  const value: unknown = parseJson(decoder.decode(body));
+  const value: unknown = parseBody(body, getRoute);
   if (!isObject(value)) throw malformed("it is no object");
   const leftOut = new ShortList();
   const brokerDatas = readBrokers(listOf(value, "brokerDatas"), leftOut);
@@ -47,7 +48,7 @@ function readBrokers(list: readonly unknown[], leftOut: ShortList): BrokerData[]
   const brokers = new Map<string, BrokerData>();
   for (const [index, value] of list.entries()) {
     const where = `brokerDatas[${index}]`;
-    if (!isObject(value) || typeof value.brokerName !== "string" || !isObject(value.brokerAddrs)) {
+    if (!isObject(value) || !isName(value.brokerName) || !isObject(value.brokerAddrs)) {
       leftOut.add(`${where}: ${brokerProblem(value)}`);
       continue;
     }
@@ -62,7 +63,7 @@ function readBrokers(list: readonly unknown[], leftOut: ShortList): BrokerData[]
 
 function brokerProblem(value: unknown): string {
   if (!isObject(value)) return `it is ${shown(value)}, allowed is an object`;
-  if (typeof value.brokerName !== "string") return `brokerName is ${shown(value.brokerName)}, allowed is a text`;
+  if (!isName(value.brokerName)) return `brokerName is ${shown(value.brokerName)}, allowed is ${NAME}`;
   return `brokerAddrs of broker ${shown(value.brokerName)} is ${shown(value.brokerAddrs)}, allowed is an object`;
 }
 
@@ -71,7 +72,7 @@ function readAddresses(given: Record<string, unknown>, where: string, leftOut: S
   let count = 0;
   for (const [id, address] of Object.entries(given)) {
     if (!/^\d{1,15}$/.test(id)) leftOut.add(`${where}: id ${shown(id)} is not a number from 0 on`);
-    else if (typeof address !== "string" || parseAddress(address) === undefined) {
+    else if (!isAddress(address)) {
       leftOut.add(`${where}: ${id} is ${shown(address)}, allowed is host:port`);
     } else if (count++ < MOST_REPLICAS) addresses[Number(id)] = address;
     else leftOut.add(`${where}: ${id}, a broker has ${MOST_REPLICAS} replicas at most`);
@@ -103,7 +104,7 @@ function isQueueData(value: unknown): value is QueueData {
 function queueProblem(value: unknown): string | undefined {
   if (!isObject(value)) return `it is ${shown(value)}, allowed is an object`;
   const { brokerName, perm } = value;
-  if (typeof brokerName !== "string") return `brokerName is ${shown(brokerName)}, allowed is a text`;
+  if (!isName(brokerName)) return `brokerName is ${shown(brokerName)}, allowed is ${NAME}`;
   const problem = (field: string, allowed: string) =>
     `${field} of broker ${shown(brokerName)} is ${shown(value[field])}, allowed is ${allowed}`;
   if (typeof perm !== "number") return problem("perm", "a number");
@@ -124,6 +125,14 @@ function readOrder(value: unknown, leftOut: ShortList): string | undefined {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LONGEST_NAME;
+}
+
+function isAddress(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LONGEST_ADDRESS && parseAddress(value) !== undefined;
 }
 
 function isCount(value: unknown): boolean {

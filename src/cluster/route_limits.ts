@@ -11,6 +11,13 @@ export const MOST_BROKERS = 1_024;
 /** The most replicas of one broker: each of them gets heartbeats. */
 export const MOST_REPLICAS = 64;
 
+/** The most addresses of one topic, over all brokers; each broker keeps one at least. */
+export const MOST_ADDRESSES = 4_096;
+/** The most characters of a broker's name: each of its queues has it. */
+export const LONGEST_NAME = 255;
+/** The most characters of an address: those of a host's name, and a port. */
+export const LONGEST_ADDRESS = 260;
+
 /** How many things a text names before it only counts them. */
 const MOST_NAMED = 5;
 /** How many characters of a server's value a text shows. */

@@ -7,7 +7,7 @@
 import type { BrokerData, QueueData, TopicRouteData } from "../wire/bodies.ts";
 import { Permission } from "../wire/codes.ts";
 import { readOrderConf } from "./order_conf.ts";
-import { MOST_BROKERS, MOST_QUEUES, ShortList, shown } from "./route_limits.ts";
+import { MOST_ADDRESSES, MOST_BROKERS, MOST_QUEUES, MOST_REPLICAS, ShortList, shown } from "./route_limits.ts";
 
 /** What {@linkcode uniteRoutes} returns. */
 export interface UnitedRoute {
@@ -25,11 +25,12 @@ export interface UnitedRoute {
  */
 export function uniteRoutes(routes: readonly TopicRouteData[]): UnitedRoute {
   const leftOut = new ShortList();
-  const brokerDatas = uniteBrokers(routes);
+  let brokerDatas = uniteBrokers(routes);
   if (brokerDatas.length > MOST_BROKERS) {
     leftOut.add(`${brokerDatas.length - MOST_BROKERS} brokers: a route has ${MOST_BROKERS} at most`);
     brokerDatas.length = MOST_BROKERS;
   }
+  brokerDatas = boundAddresses(brokerDatas, leftOut);
   const names = new Set(brokerDatas.map(({ brokerName }) => brokerName));
   let left = MOST_QUEUES;
   const queueDatas = uniteQueues(routes).filter(({ brokerName, readQueueNums, writeQueueNums }) => {
@@ -86,6 +87,21 @@ function uniteBrokers(routes: readonly TopicRouteData[]): BrokerData[] {
     }
   }
   return [...brokers.values()].sort(byName);
+}
+
+/** Brokers with as many addresses as they and a route may have: those with the smallest ids, the master first. */
+function boundAddresses(brokers: readonly BrokerData[], leftOut: ShortList): BrokerData[] {
+  let left = MOST_ADDRESSES;
+  return brokers.map((broker, i) => {
+    const { brokerName, brokerAddrs } = broker;
+    const addresses = Object.entries(brokerAddrs);
+    const count = Math.min(addresses.length, MOST_REPLICAS, Math.max(1, left - (brokers.length - 1 - i)));
+    left -= count;
+    if (count === addresses.length) return broker;
+    const allowed = `a broker has ${MOST_REPLICAS}, and a route ${MOST_ADDRESSES} at most`;
+    leftOut.add(`${addresses.length - count} replicas of broker ${shown(brokerName)}: ${allowed}`);
+    return { ...broker, brokerAddrs: Object.fromEntries(addresses.slice(0, count)) };
+  });
 }
 
 function uniteQueues(routes: readonly TopicRouteData[]): QueueData[] {

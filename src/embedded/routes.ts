@@ -8,6 +8,7 @@ import type { Connection, Reply, RequestHandler } from "../transport/connection.
 import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader, encodeHeader, type Fields, type HeaderOf, type HeaderText } from "../wire/fields.ts";
 import type { Command } from "../wire/frame.ts";
+import { MAX_QUEUE_LIST_SIZE, parseBody } from "../wire/json.ts";
 import type { RequestSpec } from "../wire/requests.ts";
 
 /** One request, as handlers get it. */
@@ -83,7 +84,6 @@ export function joined(records: readonly Uint8Array[]): Uint8Array {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A body of JSON. */
 export function jsonBody(value: unknown): Uint8Array {
@@ -95,7 +95,7 @@ export function textBody(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** A body of JSON, read; a `SyntaxError`, which becomes code 1, if it is none. */
+/** A body of JSON, read; an error, which becomes code 1, if it is none or too large. */
 export function readJson<T>(body: Uint8Array): T {
-  return JSON.parse(decoder.decode(body)) as T;
+  return parseBody(body, { name: "a request", maxJsonSize: MAX_QUEUE_LIST_SIZE }) as T;
 }

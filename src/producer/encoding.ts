@@ -8,6 +8,7 @@ import { type Problem, ValidationError } from "../errors.ts";
 import { MessageSysFlag, PropertyName } from "../wire/codes.ts";
 import { compress } from "../wire/compression.ts";
 import type { UniqueKeys } from "../wire/message_id.ts";
+import { LARGE_BODY_SIZE, packInBackground } from "../wire/pack.ts";
 import { MAX_PROPERTIES_SIZE, propertyPair } from "../wire/properties.ts";
 import { utf8Length } from "../wire/utf8.ts";
 import { checkMessage, type Complain, complainTo } from "./message_check.ts";
@@ -70,7 +71,8 @@ export class MessageEncoder {
   }
 
   /**
-   * Encodes one message, packing its body if it is large and gets smaller by it.
+   * Encodes one message, packing its body if that is to be packed and gets smaller by it. A body that takes long is
+   * left to {@linkcode MessageEncoder.packLarge}.
    *
    * @throws {ValidationError} naming every problem
    */
@@ -78,7 +80,17 @@ export class MessageEncoder {
     this.#problems.length = 0;
     const encoded = this.#encode(message, extras, this.#problems, this.#complain);
     if (this.#problems.length > 0) throw new ValidationError("send a message", [...this.#problems]);
-    return this.#pack(encoded);
+    return this.#isToBePacked(encoded) && !this.isLarge(encoded) ? packed(encoded, pack(encoded.body)) : encoded;
+  }
+
+  /** Whether a message's body is to be packed, and that takes long. */
+  isLarge(message: EncodedMessage): boolean {
+    return message.body.length > LARGE_BODY_SIZE && this.#isToBePacked(message);
+  }
+
+  /** Packs the body of such a message in the background; rejects with the signal's reason. */
+  async packLarge(message: EncodedMessage, signal: AbortSignal): Promise<EncodedMessage> {
+    return packed(message, await packInBackground(message.body, COMPRESSION_LEVEL, signal));
   }
 
   /** Encodes one message of a batch, without packing; what is of use only if it leaves no problem in the list. */
@@ -104,13 +116,20 @@ export class MessageEncoder {
     return { topic, body, flag, sysFlag: 0, properties: given + own + tag, propertiesSize, messageId };
   }
 
-  #pack(message: EncodedMessage): EncodedMessage {
+  #isToBePacked({ body }: EncodedMessage): boolean {
     const { compressAbove } = this.#options;
-    if (compressAbove === false || message.body.length < compressAbove) return message;
-    const body = compress(message.body, "zlib", COMPRESSION_LEVEL);
-    if (body.length >= message.body.length) return message;
-    return { ...message, body, sysFlag: MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_ZLIB };
+    return compressAbove !== false && body.length >= compressAbove;
   }
+}
+
+function pack(body: Uint8Array): Uint8Array {
+  return compress(body, "zlib", COMPRESSION_LEVEL);
+}
+
+/** The message with its body packed, if that is smaller. */
+function packed(message: EncodedMessage, body: Uint8Array): EncodedMessage {
+  if (body.length >= message.body.length) return message;
+  return { ...message, body, sysFlag: MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_ZLIB };
 }
 
 const NOTHING = { topic: "", body: new Uint8Array(0), flag: 0, sysFlag: 0, properties: "", propertiesSize: 0 };

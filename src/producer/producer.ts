@@ -7,6 +7,7 @@
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { TimeoutError, ValidationError } from "../errors.ts";
+import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "./deadline.ts";
 import { Delivery } from "./delivery.ts";
@@ -14,6 +15,7 @@ import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
 import { Gatherer } from "./gatherer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
+import { Packing } from "./packing.ts";
 import { receiptOf, type SendReceipt } from "./receipt.ts";
 import { producerClosed } from "./send_error.ts";
 import {
@@ -69,13 +71,16 @@ export interface Producer {
    */
   sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]>;
   /**
-   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group. What has a
-   * longer time of its own gets no further attempt. May be called twice.
+   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group, which takes a
+   * second at most. What has a longer time of its own gets no further attempt. May be called twice.
    */
   close(): Promise<void>;
   /** Closes the producer, as {@linkcode Producer.close} does. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** How long `close()` waits for brokers to take note that this member has left, in milliseconds. */
+const LEAVE_TIME = 800;
 
 /**
  * Makes a producer over a cluster's shared connections. No broker has to be reachable for it.
@@ -92,6 +97,7 @@ class ClusterProducer implements Producer {
   /** How a send is made that is told nothing. */
   #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
+  #packing: Packing;
   #delivery: Delivery;
   #batches: BatchSender;
   /** Only with `linger`. */
@@ -105,6 +111,7 @@ class ClusterProducer implements Producer {
     this.#options = options;
     this.#defaults = { timeout: options.sendTimeout };
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
+    this.#packing = new Packing(this.#encoder);
     this.#delivery = new Delivery(cluster, options);
     this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
     if (options.linger > 0) this.#gatherer = new Gatherer(this.#delivery, options);
@@ -116,9 +123,10 @@ class ClusterProducer implements Producer {
     this.#begin("send a message");
     try {
       const checked = this.#check(options);
-      const encoded = this.#encode(message, checked);
       const deadline = new Deadline(checked.timeout, checked.signal);
-      if (this.#gatherer !== undefined) return await this.#gatherer.send(encoded, checked, deadline);
+      let encoded = this.#encode(message, checked);
+      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
+      if (this.#gatherer !== undefined) return await this.#gather(this.#gatherer, encoded, checked, deadline);
       return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
     } finally {
       this.#end();
@@ -129,8 +137,10 @@ class ClusterProducer implements Producer {
     this.#begin("send a message one-way");
     try {
       const checked = this.#check(options);
-      const encoded = this.#encode(message, checked);
-      await this.#delivery.deliverOneway(encoded, checked, new Deadline(checked.timeout, checked.signal));
+      const deadline = new Deadline(checked.timeout, checked.signal);
+      let encoded = this.#encode(message, checked);
+      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
+      await this.#delivery.deliverOneway(encoded, checked, deadline);
     } finally {
       this.#end();
     }
@@ -170,6 +180,17 @@ class ClusterProducer implements Producer {
     return encoded;
   }
 
+  #gather(
+    gatherer: Gatherer,
+    message: EncodedMessage,
+    options: CheckedSendOptions,
+    deadline: Deadline,
+  ): Promise<SendReceipt> {
+    const receipt = gatherer.send(message, options, deadline);
+    if (this.#closing !== undefined) gatherer.flush(); // it was packed meanwhile
+    return receipt;
+  }
+
   #begin(action: string): void {
     if (this.#closing !== undefined) throw producerClosed(action);
     this.#inFlight++;
@@ -188,7 +209,7 @@ class ClusterProducer implements Producer {
       });
     }
     this.#delivery.stop();
-    await this.#cluster.membership.removeProducer(this.#options.group);
+    await atMost(this.#cluster.membership.removeProducer(this.#options.group), LEAVE_TIME);
     this.#cluster.detach(this);
   }
 }

@@ -66,12 +66,13 @@ const MAX_LISTED = 5;
 /** Whether it is certain that an attempt which failed like this has stored nothing. */
 export function isNotStored(error: unknown): boolean {
   if (error instanceof BrokerNotAvailableError) return true;
-  if (error instanceof NetworkError) return error.code === "CONNECT_FAILED";
+  if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
 }
 
-/** Whether a broker has refused a message because it has no room for it now. */
+/** Whether a broker has refused a message because it has no room for it now, or does not read what waits for it. */
 export function isBusy(error: unknown): boolean {
+  if (error instanceof NetworkError) return error.code === "WRITE_BACKLOG";
   if (!(error instanceof ResponseError)) return false;
   const { responseCode, remark } = error;
   return responseCode === ResponseCode.SYSTEM_BUSY || responseCode === ResponseCode.FLOW_CONTROL ||

@@ -6,10 +6,7 @@
 
 import { AnswerTooLargeError, NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
-import type { BinaryFields } from "../wire/binary_fields.ts";
-import type { HeaderText } from "../wire/fields.ts";
 import {
-  type BodyWriter,
   type Command,
   type CommandInit,
   decodeFrame,
@@ -19,67 +16,12 @@ import {
   isResponse,
   MAX_FRAME_SIZE,
 } from "../wire/frame.ts";
+import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type RequestWait, type Wait } from "./call.ts";
 import type { Socket } from "./transport.ts";
 import { WaitTable } from "./wait_table.ts";
 import { WriteQueue } from "./write_queue.ts";
 
-/** A request before it has an opaque. */
-export interface OutgoingRequest {
-  /** The request's name, for errors. */
-  readonly name: string;
-  /** The request's code. */
-  readonly code: number;
-  /** Header fields as text, all of them as JSON, or in binary form. */
-  readonly fields: HeaderText | string | BinaryFields;
-  /** The body. */
-  readonly body?: Uint8Array | BodyWriter | undefined;
-  /** The version that we say to have. @default {PROTOCOL_VERSION} */
-  readonly version?: number | undefined;
-}
-
-/** How long an answer is waited for. */
-export interface RequestWait {
-  /** Milliseconds until the request fails with a `TimeoutError`. */
-  readonly timeout: number;
-  /** Ends the wait early, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A wait for an answer; hears of its end exactly once. */
-export interface Wait {
-  /** The request's name, for errors. */
-  readonly name: string;
-  /** Milliseconds until it fails with a `TimeoutError`. */
-  readonly timeout: number;
-  /** When that is, by the monotonic clock. */
-  readonly deadline: number;
-  /** Hears the answer, whatever its code. */
-  answered(answer: Command): void;
-  /** Hears why there is none. */
-  failed(reason: unknown): void;
-  /** Ends the wait early, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Called when the deadline is over: a wait that still has a use for a late answer sets itself a later deadline, and
-   * returns true. It must not begin or end other waits before it returns.
-   */
-  prolong?(): boolean;
-}
-
-/** A request and who waits for it: what a promise would be for, at a third of the cost. */
-export interface Call extends OutgoingRequest, Wait {}
-
-/** What a request from the other side is answered with. */
-export interface Reply {
-  /** The response code. */
-  readonly code: number;
-  /** Words for the other side. */
-  readonly remark?: string | undefined;
-  /** Header fields as text. */
-  readonly fields?: HeaderText;
-  /** The body. */
-  readonly body?: Uint8Array | undefined;
-}
+export type { Call, OutgoingRequest, Reply, RequestWait, Wait } from "./call.ts";
 
 /** Answers a request from the other side; a rejected promise becomes a SYSTEM_ERROR. */
 export type RequestHandler = (request: Command, connection: Connection) => Reply | Promise<Reply>;
@@ -88,7 +30,10 @@ export type RequestHandler = (request: Command, connection: Connection) => Reply
 export interface ConnectionOptions {
   /** Answers requests from the other side; without it they get REQUEST_CODE_NOT_SUPPORTED. */
   readonly onRequest?: RequestHandler;
-  /** How many bytes may wait for a peer that does not read, before it is cut off. @default {Infinity} */
+  /**
+   * From how many bytes on that the other side has not read requests are refused, and a peer is cut off that has
+   * answers waiting. @default {64 MiB}
+   */
   readonly maxQueuedBytes?: number;
   /**
    * Called when requests have timed out and nothing at all was received since the first of them left, and again with
@@ -99,8 +44,8 @@ export interface ConnectionOptions {
   readonly cutsOversized?: boolean;
 }
 
-/** The wait of those who wait as long as it takes. */
-const ENDLESS: RequestWait = { timeout: Infinity };
+/** From how many bytes on a connection queues nothing more: several of the largest frames. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
 /** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
 const LEAST_SILENCE = 1_000;
@@ -148,7 +93,7 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
-    this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? Infinity, (cause) => this.#lost(cause));
+    this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? MAX_QUEUED_BYTES, (cause) => this.#lost(cause));
     this.#receive();
   }
 
@@ -261,7 +206,7 @@ export class Connection {
       wait?.failed(new AnswerTooLargeError(wait.name, this.address, size, MAX_FRAME_SIZE));
       this.#closeIfDrained();
     } else if (!isOneway(command)) {
-      this.#writes.push(answerTo(command, failure(`it has ${size} bytes, allowed are ${MAX_FRAME_SIZE}`)));
+      this.#answer(answerTo(command, failure(`it has ${size} bytes, allowed are ${MAX_FRAME_SIZE}`)));
     }
   }
 
@@ -269,10 +214,16 @@ export class Connection {
     const reply = await this.#reply(request).catch(failure);
     if (isOneway(request) || this.#closeReason !== undefined) return;
     try {
-      this.#writes.push(answerTo(request, reply));
+      this.#answer(answerTo(request, reply));
     } catch (error) {
-      this.#writes.push(answerTo(request, failure(error)));
+      this.#answer(answerTo(request, failure(error)));
     }
+  }
+
+  /** Queues an answer. A peer that does not read its answers gets none: others wait for their requests, too. */
+  #answer(answer: CommandInit): void {
+    if (this.#writes.isFull) this.#lost(this.#unread);
+    else this.#writes.push(answer);
   }
 
   /** Async, so that what a handler throws is a rejection. */
@@ -287,6 +238,9 @@ export class Connection {
   #send(call: Call, opaque: number, flag: number): boolean {
     const { signal, code, fields, body, version } = call;
     let reason: unknown = signal?.aborted ? signal.reason : undefined;
+    if (this.#writes.isFull) {
+      reason ??= new NetworkError(`Cannot write to ${this.address}: ${this.#unread}`, this.address, "WRITE_BACKLOG");
+    }
     if (reason === undefined && this.#closeReason === undefined) {
       try {
         this.#writes.push({ code, opaque, flag, fields, body, version });
@@ -294,9 +248,13 @@ export class Connection {
         reason = error;
       }
     }
-    reason ??= this.#closeReason; // it may also have been one frame too many for a peer that does not read
+    reason ??= this.#closeReason;
     if (reason !== undefined) call.failed(reason);
     return reason === undefined;
+  }
+
+  get #unread(): string {
+    return `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
   }
 
   #await(opaque: number, wait: Wait): void {
@@ -373,15 +331,6 @@ export class Connection {
 
 /** What those hear who wait for a write: there is no answer. */
 const WRITTEN: Command = decodeFrame(encodeFrame({ code: ResponseCode.SUCCESS, opaque: 0 }));
-
-function callOf(
-  request: OutgoingRequest,
-  { timeout, signal }: RequestWait,
-  answered: Call["answered"],
-  failed: Call["failed"],
-): Call {
-  return { ...request, timeout, deadline: performance.now() + timeout, signal, answered, failed };
-}
 
 function answerTo({ opaque }: Command, reply: Reply): CommandInit {
   return { ...reply, opaque, flag: FrameFlag.RESPONSE };

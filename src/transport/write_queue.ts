@@ -33,18 +33,31 @@ export class WriteQueue {
   #end = 0;
   /** A buffer that has been written and can be filled again. */
   #spare = EMPTY;
-  /** Bytes that wait for the write under way to end. */
-  #queuedBytes = 0;
+  /** Bytes that the system has not taken, those of the write under way included. */
+  #unwritten = 0;
   #running = false;
   #writing = false;
   /** Those who want to hear when all frames that are queued now have been written. */
   #listeners: (() => void)[] = [];
 
-  /** Makes a queue of one socket; `onError` hears of the first failed write, or of more than `maxQueued` bytes. */
+  /** Makes a queue of one socket that is full from `maxQueued` bytes on; `onError` hears of the first failed write. */
   constructor(socket: Socket, maxQueued: number, onError: (cause: unknown) => void) {
     this.#socket = socket;
     this.#maxQueued = maxQueued;
     this.#onError = onError;
+  }
+
+  /**
+   * Whether nothing more should be queued: the other side does not read, or is behind. What comes in one turn is always
+   * taken, as nothing of it could have been written.
+   */
+  get isFull(): boolean {
+    return this.#writing && this.#unwritten > this.#maxQueued;
+  }
+
+  /** How many bytes the system has not taken. */
+  get unwritten(): number {
+    return this.#unwritten;
   }
 
   /**
@@ -81,13 +94,10 @@ export class WriteQueue {
   }
 
   #pushed(bytes: number): void {
-    this.#queuedBytes += bytes;
-    if (!this.#running) {
-      this.#running = true;
-      queueMicrotask(() => this.#run());
-    } else if (this.#writing && this.#queuedBytes > this.#maxQueued) {
-      this.#onError(`the other side does not read: ${this.#queuedBytes} bytes wait for it`);
-    }
+    this.#unwritten += bytes;
+    if (this.#running) return;
+    this.#running = true;
+    queueMicrotask(() => this.#run());
   }
 
   /** Makes the open buffer one that takes so many bytes more. */
@@ -119,10 +129,12 @@ export class WriteQueue {
       this.#open = this.#spare;
       this.#spare = EMPTY;
       this.#listeners = [];
-      this.#queuedBytes = 0;
       this.#writing = true;
       try {
-        for (const chunk of chunks) await this.#socket.write(chunk);
+        for (const chunk of chunks) {
+          await this.#socket.write(chunk);
+          this.#unwritten -= chunk.length;
+        }
       } catch (error) {
         this.#onError(error);
         break;

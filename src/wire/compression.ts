@@ -17,7 +17,7 @@ import { UnsupportedError } from "../errors.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { join } from "./join.ts";
 import { decompressLz4 } from "./lz4.ts";
-import { type PackedKind, tooLargeError, zlibError } from "./unpack_error.ts";
+import { type PackedKind, requireContent, tooLargeError, zlibError } from "./unpack_error.ts";
 import { zstdFrames } from "./zstd.ts";
 
 /** What we pack with: every broker version and every client reads it. */
@@ -68,6 +68,7 @@ function decompressZstd(body: Uint8Array, maxSize: number): Uint8Array {
     const part = unpack("a Zstandard", maxSize, () => zlib.zstdDecompressSync(frame.bytes, { maxOutputLength }));
     size += part.length;
     if (size > maxSize) throw tooLargeError("a Zstandard", maxSize);
+    requireContent("a Zstandard", 1, frame.end, size);
     parts.push(part);
   }
   return parts.length === 1 ? parts[0]! : join(parts);

@@ -18,11 +18,11 @@ import { ValidationError } from "../errors.ts";
 import { FrameFlag, LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
 import { malformedFrame, readWord } from "./frame_reader.ts";
-import { type BodyWriter, type CommandInit, jsonHeader, requireSize } from "./frame_writer.ts";
+import { type BodyWriter, type CommandInit, jsonHeader, MAX_HEADER_SIZE, requireSize } from "./frame_writer.ts";
 import { decodeUtf8, readable, readUtf8 } from "./utf8.ts";
 
 export { FrameReader, type FrameReaderOptions } from "./frame_reader.ts";
-export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE } from "./frame_writer.ts";
+export { type BodyWriter, type CommandInit, MAX_FRAME_SIZE, MAX_HEADER_SIZE } from "./frame_writer.ts";
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -127,6 +127,9 @@ export function decodeFrame(frame: Uint8Array): Command {
   const encoding = frame[4];
   const headerEnd = 8 + (readWord(frame, 4) & 0xffffff);
   if (headerEnd > frame.length) throw malformedFrame(`its header ends at byte ${headerEnd} of ${frame.length}`);
+  if (headerEnd - 8 > MAX_HEADER_SIZE) {
+    throw malformedFrame(`its header has ${headerEnd - 8} bytes, allowed are ${MAX_HEADER_SIZE}`);
+  }
   const body = headerEnd === frame.length ? EMPTY : frame.subarray(headerEnd);
   switch (encoding) {
     case 0:

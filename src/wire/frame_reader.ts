@@ -9,13 +9,14 @@ import { MAX_FRAME_SIZE } from "./frame_writer.ts";
 
 /** Up to this size whole frames that arrive together share a copy: less than one answer of many messages may have. */
 const SHARED_SIZE = 64 * 1024;
-/**
- * A frame takes no more memory than this, in bytes, before more of it than that has arrived. To grow costs a copy, so
- * it is more than brokers send unless they are configured to.
- */
-const FIRST_CAPACITY = 2 * 1024 * 1024;
-/** How much a frame's memory grows by when it is full. */
+/** A frame takes no more memory than this, in bytes, before more has arrived: of it, or of the large one before it. */
+const FIRST_CAPACITY = 64 * 1024;
+/** How much a frame's memory grows by when it is full: each time costs a copy. */
 const GROWTH = 4;
+/** How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow. */
+const TRUST = 2;
+/** But never more than this, in bytes. */
+const MOST_TRUST = 8 * 1024 * 1024;
 /** The length word and the header word. */
 const PREFIX_SIZE = 8;
 /** The most bytes that are kept of a frame that is too large: enough for the header of any answer. */
@@ -45,7 +46,8 @@ export interface FrameReaderOptions {
  *
  * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE} bytes:
  * taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive than that,
- * or its own frame. The memory of a large frame grows as it arrives, and not by what its length word claims.
+ * or its own frame. The memory of a large frame grows as it arrives, from 64 KiB or twice the large frame before it, and
+ * not by what its length word claims.
  */
 export class FrameReader {
   #onFrame: (frame: Uint8Array) => void;
@@ -60,6 +62,8 @@ export class FrameReader {
   #arrived = 0;
   /** What has arrived of it, with room for more; of a frame that is too large its head, and then nothing. */
   #frame: Uint8Array | undefined;
+  /** How much memory a frame may take at once: the peer has sent that much before, and not only claimed to. */
+  #trusted = FIRST_CAPACITY;
 
   /** Makes a reader that hands every whole frame to `onFrame`. */
   constructor(onFrame: (frame: Uint8Array) => void, options: FrameReaderOptions = {}) {
@@ -130,7 +134,7 @@ export class FrameReader {
       throw malformedFrame(`its length word is ${length}, allowed is 4 to ${MAX_FRAME_SIZE - 4}`);
     }
     const size = length + 4;
-    this.#frame = new Uint8Array(isTooLarge ? PREFIX_SIZE : Math.min(size, Math.max(FIRST_CAPACITY, available + 4)));
+    this.#frame = new Uint8Array(isTooLarge ? PREFIX_SIZE : Math.min(size, Math.max(this.#trusted, available + 4)));
     this.#frame.set(this.#prefix);
     this.#arrived = 4;
     this.#size = size;
@@ -141,6 +145,7 @@ export class FrameReader {
     const count = Math.min(this.#size - this.#arrived, bytes.length - at);
     const frame = this.#keep(bytes, at, count, Math.min(this.#size, this.#frame!.length * GROWTH));
     if (this.#arrived === this.#size) {
+      this.#trusted = Math.max(FIRST_CAPACITY, Math.min(TRUST * this.#size, MOST_TRUST));
       this.#end();
       this.#onFrame(frame);
     }

@@ -11,6 +11,8 @@ import type { HeaderText } from "./fields.ts";
 
 /** The largest frame that a peer may send, in bytes, its length word included. Source: NettyDecoder. */
 export const MAX_FRAME_SIZE = 16_777_216;
+/** The largest header, in bytes: six for each byte of properties, as JSON may have, and room. */
+export const MAX_HEADER_SIZE: number = 256 * 1024;
 /** The bytes of a binary header without remark and fields. */
 const BINARY_START = 21;
 

@@ -17,7 +17,7 @@
 
 import type { NetworkError } from "../errors.ts";
 import { join } from "./join.ts";
-import { tooLargeError, unpackError } from "./unpack_error.ts";
+import { requireContent, tooLargeError, unpackError } from "./unpack_error.ts";
 import { XxHash32, xxHash32 } from "./xxhash32.ts";
 
 const MAGIC = 0x184d2204;
@@ -51,8 +51,8 @@ const FRAME_COST = 512;
 const MOST_GROWTH = 255;
 /** A frame of more blocks than this is not looked through for what it may come to. */
 const MOST_BLOCKS = 65_536;
-/** Output beyond this size is not copied when it grows: it gets all the room that it may need. */
-const SMALL_OUTPUT = 1024 * 1024;
+/** From this size on, output grows by eight times instead of two, so that it is seldom copied. */
+const LARGE_OUTPUT = 1024 * 1024;
 
 /**
  * Unpacks frames that follow each other, checksums included.
@@ -113,7 +113,9 @@ class FrameDecoder {
   }
 
   *run(): Generator<number, Uint8Array[], void> {
+    let frames = 0;
     do {
+      requireContent("an LZ4", ++frames, this.#at, this.#before);
       const magic = this.#uint32();
       if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) this.#take(this.#uint32());
       else if (magic === MAGIC) yield* this.#frame();
@@ -161,7 +163,7 @@ class FrameDecoder {
     for (let blocks = 0; at + 4 <= this.#input.length; blocks++) {
       const word = this.#view.getUint32(at, true);
       if (word === 0) break;
-      const size = word & ~PLAIN_BLOCK;
+      const size = Math.min(word & ~PLAIN_BLOCK, this.#input.length - at - 4); // a claim beyond the end is nothing
       at += 4 + size + checksumSize;
       most += (word & PLAIN_BLOCK) !== 0 ? size : Math.min(maxBlock, MOST_GROWTH * size);
       if (blocks === MOST_BLOCKS) most = Infinity;
@@ -169,12 +171,7 @@ class FrameDecoder {
     }
     this.#most = Math.min(most, this.#maxSize - this.#before);
     this.#length = 0;
-    this.#output = new Uint8Array(this.#roomFor(4 * (at - start)));
-  }
-
-  /** How much room to make where `size` bytes are wanted. */
-  #roomFor(size: number): number {
-    return size > SMALL_OUTPUT ? this.#most : Math.min(size, this.#most);
+    this.#output = new Uint8Array(Math.min(4 * (at - start), this.#most));
   }
 
   *#blocks(flags: number, maxBlock: number): Generator<number, void, void> {
@@ -192,6 +189,7 @@ class FrameDecoder {
       this.#limit = Math.min(this.#maxSize - this.#before, blockStart + maxBlock);
       if ((word & PLAIN_BLOCK) !== 0) yield* this.#plain(start, size);
       else yield* this.#packed(start, start + size, (flags & Flag.INDEPENDENT_BLOCKS) === 0 ? 0 : blockStart);
+      requireContent("an LZ4", 1, this.#at, this.#before + this.#length);
       if (this.#isDue(BLOCK_COST)) yield this.#step();
     }
   }
@@ -316,7 +314,8 @@ class FrameDecoder {
       throw malformed("a block is too large");
     }
     if (needed > this.#output.length) {
-      const larger = new Uint8Array(Math.max(needed, this.#roomFor(Math.max(needed, 2 * this.#output.length))));
+      const grown = this.#output.length * (needed > LARGE_OUTPUT ? 8 : 2);
+      const larger = new Uint8Array(Math.max(needed, Math.min(grown, this.#most)));
       larger.set(this.#output.subarray(0, this.#length));
       this.#output = larger;
     }

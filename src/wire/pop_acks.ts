@@ -20,6 +20,8 @@ export interface PopAck {
 
 /** How far an offset may lie behind the start offset of its delivery: each step is a bit of the request. */
 const MAX_DISTANCE = 1 << 20;
+/** The characters of base64 that so many bits need: each of them may become an offset. */
+const LONGEST_BITS = 4 * Math.ceil(((MAX_DISTANCE >> 3) + 1) / 3);
 
 /**
  * Puts acks of one group together: one entry per delivery, in the order of their first messages.
@@ -74,7 +76,7 @@ export function encodeAckBits(startOffset: number, offsets: readonly number[]): 
 /**
  * Reads the offsets that {@linkcode encodeAckBits} wrote, ascending.
  *
- * @throws {ValidationError} if the text is no base64
+ * @throws {ValidationError} if the text is no base64, or has offsets more than 2^20 behind the start offset
  */
 export function decodeAckBits(startOffset: number, bits: string): number[] {
   const offsets: number[] = [];
@@ -88,8 +90,10 @@ export function decodeAckBits(startOffset: number, bits: string): number[] {
 /** The bytes, each a character. */
 function decodeBase64(base64: string): string {
   try {
-    return atob(base64);
+    if (base64.length <= LONGEST_BITS) return atob(base64);
   } catch {
-    throw new ValidationError("decode acks", [{ field: "bits", value: base64, allowed: "base64" }]);
+    // Told below.
   }
+  const allowed = `base64 of up to ${LONGEST_BITS} characters`;
+  throw new ValidationError("decode acks", [{ field: "bits", value: base64, allowed }]);
 }

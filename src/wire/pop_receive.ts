@@ -50,7 +50,13 @@ interface PopInfos {
   readonly answer: HeaderOf<typeof popMessage.answer>;
   readonly broker: string;
   readonly starts: Map<string, number>;
-  readonly offsets: ReadonlyMap<string, readonly number[]>;
+  readonly offsets: ReadonlyMap<string, NamedOffsets>;
+}
+
+/** The offsets that an answer names of one queue: in their order, and to look one up. */
+interface NamedOffsets {
+  readonly inOrder: readonly number[];
+  readonly all: ReadonlySet<number>;
 }
 
 /**
@@ -69,7 +75,10 @@ export function receivePopped(
   broker: string,
 ): ReceivedPop {
   const infos = infosOf(answer, broker);
+  const neighbours = lazily(() => countBy(messages, keyOf));
   const counts = parseOrderCountInfo(answer.orderCountInfo ?? "");
+  const firsts = lazily(() => new Map(messages.toReversed().map((each) => [each.commitLogOffset, each.queueOffset])));
+  const firstOf = ({ commitLogOffset }: StoredMessage) => firsts().get(commitLogOffset)!;
   const seen = new Map<string, number>();
   const popped: PoppedMessage[] = [];
   const strange = new Map<number, BrokenRecord>();
@@ -85,11 +94,13 @@ export function receivePopped(
     const key = popQueueKey(retry, queueId);
     const position = seen.get(key) ?? 0;
     seen.set(key, position + 1);
-    const offset = offsetOf(infos, messages, message, key, position);
+    const offset = offsetOf(infos, neighbours, message, key, position);
     if (offset === undefined) {
-      strange.set(message.commitLogOffset, strangeRecord(messages, message, answer));
+      const { commitLogOffset } = message;
+      if (!strange.has(commitLogOffset)) strange.set(commitLogOffset, strangeRecord(firstOf(message), message, answer));
       continue;
     }
+    if (!infos.starts.has(key)) infos.starts.set(key, offset); // an old broker names no start: it is the first one's
     const count = counts.get(popMessageKey(retry, queueId, queueOffset)) ?? counts.get(key) ?? 0;
     const times = count > 0 ? count : reconsumeTimes;
     popped.push({ message, receipt: receiptOf(infos, retry, queueId, offset), reconsumeTimes: times, firstPopTime });
@@ -103,34 +114,55 @@ export function receivePopped(
 }
 
 /**
- * The receipt of a record of an answer that cannot be read, by what its queue and its offset tell; undefined if that is
- * not certain.
+ * The receipts of records of an answer that cannot be read, by what their queues and offsets tell; undefined where that
+ * is not certain.
  *
  * @param broker the name of the broker that answered
  */
 export function receiveBroken(
-  { queueId, queueOffset }: BrokenRecord,
+  records: readonly BrokenRecord[],
   answer: HeaderOf<typeof popMessage.answer>,
   broker: string,
-): PopReceipt | undefined {
+): (PopReceipt | undefined)[] {
+  if (records.length === 0) return [];
   const infos = infosOf(answer, broker);
-  if (queueOffset === undefined) return undefined;
-  const isNamed = (retry: PopRetry) => infos.offsets.get(popQueueKey(retry, queueId))?.includes(queueOffset);
-  const [retry, ...others] = RETRIES.filter(isNamed);
-  return retry === undefined || others.length > 0 ? undefined : receiptOf(infos, retry, queueId, queueOffset);
+  return records.map(({ queueId, queueOffset }) => {
+    if (queueOffset === undefined) return undefined;
+    const isNamed = (retry: PopRetry) => infos.offsets.get(popQueueKey(retry, queueId))?.all.has(queueOffset);
+    const [retry, ...others] = RETRIES.filter(isNamed);
+    return retry === undefined || others.length > 0 ? undefined : receiptOf(infos, retry, queueId, queueOffset);
+  });
 }
 
 function infosOf(answer: HeaderOf<typeof popMessage.answer>, broker: string): PopInfos {
   const starts = parseStartOffsetInfo(answer.startOffsetInfo ?? "");
-  return { answer, broker, starts, offsets: parseMsgOffsetInfo(answer.msgOffsetInfo ?? "") };
+  const offsets = new Map<string, NamedOffsets>();
+  for (const [key, inOrder] of parseMsgOffsetInfo(answer.msgOffsetInfo ?? "")) {
+    offsets.set(key, { inOrder, all: new Set(inOrder) });
+  }
+  return { answer, broker, starts, offsets };
+}
+
+function keyOf({ storedTopic, storedQueueId }: StoredMessage): string {
+  return popQueueKey(popRetryOf(storedTopic), storedQueueId);
+}
+
+function countBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(keyOf(value), (counts.get(keyOf(value)) ?? 0) + 1);
+  return counts;
+}
+
+/** What a function gives, computed when it is first wanted: an answer that is right wants none of it. */
+function lazily<T>(compute: () => T): () => T {
+  let value: { readonly of: T } | undefined;
+  return () => (value ??= { of: compute() }).of;
 }
 
 function receiptOf({ answer, broker, starts }: PopInfos, retry: PopRetry, queueId: number, offset: number): PopReceipt {
   const { popTime, invisibleTime, reviveQid: reviveQueueId } = answer;
-  const key = popQueueKey(retry, queueId);
-  if (!starts.has(key)) starts.set(key, offset); // an old broker names no start: it is the first one's offset
   return {
-    startOffset: starts.get(key)!,
+    startOffset: starts.get(popQueueKey(retry, queueId)) ?? offset,
     popTime,
     invisibleTime,
     reviveQueueId,
@@ -144,24 +176,21 @@ function receiptOf({ answer, broker, starts }: PopInfos, retry: PopRetry, queueI
 /** The offset that an ack of a message has to name; undefined if that is not certain. */
 function offsetOf(
   { offsets }: PopInfos,
-  messages: readonly StoredMessage[],
+  neighbours: () => ReadonlyMap<string, number>,
   { queueOffset }: StoredMessage,
   key: string,
   position: number,
 ): number | undefined {
   const named = offsets.get(key);
-  if (named?.includes(queueOffset) || offsets.size === 0) return queueOffset;
-  const isNeighbour = ({ storedTopic, storedQueueId }: StoredMessage) =>
-    popQueueKey(popRetryOf(storedTopic), storedQueueId) === key;
-  return named?.length === messages.filter(isNeighbour).length ? named[position] : undefined;
+  if (named?.all.has(queueOffset) || offsets.size === 0) return queueOffset;
+  return named?.inOrder.length === neighbours().get(key) ? named?.inOrder[position] : undefined;
 }
 
 function strangeRecord(
-  messages: readonly StoredMessage[],
+  queueOffset: number,
   { storedQueueId: queueId, commitLogOffset, record: bytes }: StoredMessage,
   { msgOffsetInfo = "" }: HeaderOf<typeof popMessage.answer>,
 ): BrokenRecord {
-  const { queueOffset } = messages.find((message) => message.commitLogOffset === commitLogOffset)!;
   const error = malformedPop(`msgOffsetInfo for offset ${queueOffset} of queue ${queueId}`, msgOffsetInfo);
   return { queueId, queueOffset, commitLogOffset, storeHost: undefined, bytes, error };
 }
@@ -178,7 +207,7 @@ function receiptIn(message: StoredMessage, { answer, offsets }: PopInfos): PopRe
   }
   const named = offsets.get(popQueueKey(receipt.retry, receipt.queueId));
   const isOfThisPop = receipt.popTime === answer.popTime &&
-    (named?.includes(receipt.queueOffset) ?? offsets.size === 0);
+    (named?.all.has(receipt.queueOffset) ?? offsets.size === 0);
   return isOfThisPop ? receipt : undefined;
 }
 

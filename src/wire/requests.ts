@@ -9,6 +9,7 @@
  */
 
 import type { Fields } from "./fields.ts";
+import { MAX_QUEUE_LIST_SIZE } from "./json.ts";
 
 /** One request of the protocol. */
 export interface RequestSpec {
@@ -24,6 +25,8 @@ export interface RequestSpec {
   readonly about: string;
   /** What the bodies hold, if there are any: request, then answer. */
   readonly bodies?: readonly [string, string];
+  /** The most bytes that a body of JSON has. @default {MAX_JSON_SIZE} */
+  readonly maxJsonSize?: number;
 }
 
 /** The header of a send, with the short names that keep it small. Source: SendMessageRequestHeaderV2. */
@@ -211,6 +214,7 @@ export const queryAssignment = {
   header: {},
   answer: {},
   bodies: ["QueryAssignmentBody", "AssignmentBody"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Says how a group gets a topic's messages. Source: SetMessageRequestModeRequestBody. */
@@ -276,6 +280,7 @@ export const queryTimeSpan = {
   header: { topic: "text", group: "text" },
   answer: {},
   bodies: ["none", "TimeSpanBody"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Tells a broker who we are and what we subscribe. Source: HeartbeatRequestHeader, HeartbeatData. */
@@ -363,6 +368,7 @@ export const lockQueues = {
   header: {},
   answer: {},
   bodies: ["LockBatchRequestBody", "LockBatchResponseBody"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Gives locks of queues up. Source: UnlockBatchRequestBody. */
@@ -373,6 +379,7 @@ export const unlockQueues = {
   header: {},
   answer: {},
   bodies: ["UnlockBatchRequestBody", "none"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Asks whether a broker takes a subscription. Source: CheckClientRequestBody. */
@@ -422,6 +429,7 @@ export const resetConsumerOffset = {
   header: { topic: "text", group: "text", timestamp: "long", isForce: "bool" },
   answer: {},
   bodies: ["ResetOffsetBody", "none"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** From a broker, for an operator: how far is this consumer? Source: GetConsumerStatusRequestHeader. */
@@ -432,6 +440,7 @@ export const getConsumerStatus = {
   header: { topic: "text", group: "text" },
   answer: {},
   bodies: ["none", "GetConsumerStatusBody"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Sets a group's offsets, for an operator. Source: ResetOffsetRequestHeader, ResetOffsetBody. */
@@ -459,6 +468,7 @@ export const queryConsumerStatus = {
   header: { topic: "text", group: "text", clientAddr: "text?" },
   answer: {},
   bodies: ["none", "GetConsumerStatusBody"],
+  maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
 /** Asks a consumer about itself, by way of its broker. Source: GetConsumerRunningInfoRequestHeader. */

@@ -2,20 +2,20 @@
  * Unpacks large bodies in the background: in steps, with turns of the event loop between them.
  *
  * Node and Bun unpack zlib and Zstandard in threads of their own; Deno does it where everything else runs, and without
- * letting the event loop turn. So it is a stream everywhere that is read a step at a time. One body is unpacked at a
- * time, so that no turn has the steps of several.
+ * letting the event loop turn. So it is a stream everywhere that is read a step at a time.
  *
  * @module
  */
 
 import { builtin } from "../builtin.ts";
 import { NetworkError } from "../errors.ts";
-import { turn } from "../waiting.ts";
+import { Gate, turn } from "../waiting.ts";
+import { inSteps, STEP_SIZE } from "./background.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { decompress } from "./compression.ts";
 import { joinInSteps } from "./join.ts";
 import { decompressLz4InSteps } from "./lz4.ts";
-import { isTooLarge, tooLargeError, zlibError } from "./unpack_error.ts";
+import { isBodyTooLarge, isTooLarge, requireContent, tooLargeError, unpackError, zlibError } from "./unpack_error.ts";
 import { type ZstdFrame, zstdFrames, zstdFramesInSteps } from "./zstd.ts";
 
 /**
@@ -24,15 +24,14 @@ import { type ZstdFrame, zstdFrames, zstdFramesInSteps } from "./zstd.ts";
  */
 export const LARGE_PACKED_SIZE: number = 4 * 1024;
 
-/** About how many bytes are unpacked between two turns of the event loop. */
-export const UNPACK_STEP: number = 128 * 1024;
-
 /** Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one. */
 const LARGE_UNPACKED_SIZE = 1024 * 1024;
 /** Up to this size a zlib body may well unpack in one step. */
-const ONE_STEP_PACKED_SIZE = UNPACK_STEP / 2;
+const ONE_STEP_PACKED_SIZE = STEP_SIZE / 2;
 /** How many bytes a stream is given at a time: they may unpack to nothing, but not without work. */
 const INPUT_STEP = 64 * 1024;
+/** How many bytes a stream takes before it has to give half of what it takes: what it gives is seen a little later. */
+const STREAM_AHEAD = 256 * 1024;
 
 /** What it costs to step over a Zstandard block, as a number of bytes. */
 const BLOCK_COST = 16;
@@ -58,39 +57,43 @@ export function isLargePacked(body: Uint8Array, sysFlag: number): boolean {
   }
 }
 
-/** The end of what is under way: one body after the other. */
-let last: Promise<unknown> = Promise.resolve();
-/** What was done since the event loop has turned, in bytes. */
-let sinceTurn = 0;
+/**
+ * Bodies are unpacked one after the other among those of about their size; the three lanes take turns. So a small body
+ * never waits for a large one, and what is under way has at most so many bytes together. A body that has more than
+ * its lane allows begins anew in the next one, which has eight times as much: that costs an eighth of its time.
+ *
+ * A queue has one body at a time here, so that within a lane queues take turns too.
+ */
+const lanes: readonly { readonly most: number; readonly gate: Gate }[] = [1, 8, Infinity].map((mib) => ({
+  most: mib * 1024 * 1024,
+  gate: new Gate(1),
+}));
 
 /**
  * Does what {@linkcode decompress} does, with the same result or error, but never blocks the event loop for long.
  *
  * @throws the signal's reason, if it has aborted
  */
-export function unpackInBackground(body: Uint8Array, sysFlag: number, options: UnpackOptions): Promise<Uint8Array> {
-  const unpacked = last.then(() => inTurns(body, sysFlag, options));
-  last = unpacked.catch(() => {});
-  return unpacked;
-}
-
-async function inTurns(body: Uint8Array, sysFlag: number, { maxSize, signal }: UnpackOptions): Promise<Uint8Array> {
-  signal?.throwIfAborted();
-  const steps = unpackSteps(body, sysFlag, maxSize);
-  for (let step = await steps.next();; step = await steps.next()) {
-    if (step.done) return step.value;
-    sinceTurn += step.value;
-    if (sinceTurn < UNPACK_STEP) continue;
-    await turn();
-    sinceTurn = 0;
-    if (signal?.aborted) await steps.return(body); // ends the stream
-    signal?.throwIfAborted();
+export async function unpackInBackground(
+  body: Uint8Array,
+  sysFlag: number,
+  { maxSize, signal }: UnpackOptions,
+): Promise<Uint8Array> {
+  for (const { most, gate } of lanes) {
+    if (most < Math.min(body.length, maxSize)) continue; // it is hardly smaller when it is unpacked
+    const limit = Math.min(most, maxSize);
+    try {
+      return await gate.pass(() => inSteps(unpackSteps(body, sysFlag, limit), signal));
+    } catch (error) {
+      if (limit === maxSize || !isBodyTooLarge(error)) throw error;
+    }
   }
+  throw new RangeError("the last lane has no limit");
 }
 
 /**
  * Unpacks a body in steps; each is done when it is asked for, and yields how many bytes it has unpacked, hashed or
- * copied: never more than two times {@linkcode UNPACK_STEP}.
+ * copied: never more than two times {@linkcode STEP_SIZE}.
  */
 export async function* unpackSteps(
   body: Uint8Array,
@@ -102,8 +105,8 @@ export async function* unpackSteps(
     case MessageSysFlag.COMPRESSION_ZLIB:
       return yield* zlibSteps(body, sysFlag, maxSize);
     case MessageSysFlag.COMPRESSION_LZ4: {
-      const parts = yield* decompressLz4InSteps(body, maxSize, UNPACK_STEP);
-      return yield* joinInSteps(parts, UNPACK_STEP);
+      const parts = yield* decompressLz4InSteps(body, maxSize, STEP_SIZE);
+      return yield* joinInSteps(parts, STEP_SIZE);
     }
     case MessageSysFlag.COMPRESSION_ZSTD:
       if (typeof builtin("node:zlib").createZstdDecompress === "function") return yield* zstdSteps(body, maxSize);
@@ -119,35 +122,36 @@ async function* zlibSteps(
   maxSize: number,
 ): AsyncGenerator<number, Uint8Array, void> {
   if (body.length <= ONE_STEP_PACKED_SIZE) {
-    const whole = ifSmall(() => decompress(body, sysFlag, Math.min(maxSize, UNPACK_STEP)));
-    yield whole?.length ?? UNPACK_STEP;
+    const whole = ifSmall(() => decompress(body, sysFlag, Math.min(maxSize, STEP_SIZE)));
+    yield whole?.length ?? STEP_SIZE;
     if (whole !== undefined) return whole;
-    if (maxSize <= UNPACK_STEP) throw tooLargeError("a zlib", maxSize);
+    if (maxSize <= STEP_SIZE) throw tooLargeError("a zlib", maxSize);
   }
   const parts: Uint8Array[] = [];
   yield* inflateSteps(body, maxSize, parts);
-  return yield* joinInSteps(parts, UNPACK_STEP);
+  return yield* joinInSteps(parts, STEP_SIZE);
 }
 
 async function* zstdSteps(body: Uint8Array, maxSize: number): AsyncGenerator<number, Uint8Array, void> {
-  const scan = zstdFramesInSteps(body, UNPACK_STEP / BLOCK_COST);
+  const scan = zstdFramesInSteps(body, STEP_SIZE / BLOCK_COST);
   let step = scan.next();
   for (; !step.done; step = scan.next()) yield step.value * BLOCK_COST;
   const parts: Uint8Array[] = [];
   let left = maxSize;
   for (const frame of step.value) {
     const size = parts.length;
-    if (frame.mostSize <= UNPACK_STEP) {
-      const part = decompress(frame.bytes, MessageSysFlag.COMPRESSION_ZSTD, UNPACK_STEP);
+    if (frame.mostSize <= STEP_SIZE) {
+      const part = decompress(frame.bytes, MessageSysFlag.COMPRESSION_ZSTD, STEP_SIZE);
       if (part.length > 0) parts.push(part);
-      yield Math.min(part.length + FRAME_COST, UNPACK_STEP);
+      yield Math.min(part.length + FRAME_COST, STEP_SIZE);
     } else {
       yield* zstdFrameSteps(frame, { left, maxSize }, parts);
     }
     for (const part of parts.slice(size)) left -= part.length;
     if (left < 0) throw tooLargeError("a Zstandard", maxSize);
+    requireContent("a Zstandard", 1, frame.end, maxSize - left);
   }
-  return yield* joinInSteps(parts, UNPACK_STEP);
+  return yield* joinInSteps(parts, STEP_SIZE);
 }
 
 /** The result of something, unless it is too large. */
@@ -166,16 +170,18 @@ async function* inflateSteps(
   maxSize: number,
   to: Uint8Array[],
 ): AsyncGenerator<number, void, void> {
-  const options = { chunkSize: UNPACK_STEP, highWaterMark: UNPACK_STEP };
+  const options = { chunkSize: STEP_SIZE, highWaterMark: STEP_SIZE };
   const stream = builtin("node:zlib").createInflate(options);
   let fed = 0;
+  let size = 0;
   const feed = () => {
-    if (stream.destroyed) return;
+    if (stream.destroyed || stream.readableEnded) return;
     if (fed >= input.length) stream.end();
-    else stream.write(input.subarray(fed, fed += INPUT_STEP), (error) => error == null && turn().then(feed));
+    else if (fed > STREAM_AHEAD + 2 * size) {
+      stream.destroy(unpackError("a zlib", `its first ${fed} bytes hold ${size}`));
+    } else stream.write(input.subarray(fed, fed += INPUT_STEP), (error) => error == null && turn().then(feed));
   };
   feed();
-  let size = 0;
   try {
     for await (const part of stream as AsyncIterable<Uint8Array>) {
       size += part.length;
@@ -195,11 +201,11 @@ async function* inflateSteps(
  * go on after its room was full, Deno reports what is broken there to nobody, which ends the program.
  */
 async function* zstdFrameSteps(
-  { bytes, mostSize, cuts }: ZstdFrame,
+  { bytes, end, mostSize, cuts }: ZstdFrame,
   { left, maxSize }: { readonly left: number; readonly maxSize: number },
   to: Uint8Array[],
 ): AsyncGenerator<number, void, void> {
-  const stream = builtin("node:zlib").createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * UNPACK_STEP });
+  const stream = builtin("node:zlib").createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * STEP_SIZE });
   const failed = new Promise<never>((_, reject) => stream.on("error", reject));
   const ended = new Promise<void>((resolve) => stream.on("end", resolve));
   failed.catch(() => {});
@@ -216,6 +222,7 @@ async function* zstdFrameSteps(
       await Promise.race([failed, new Promise<void>((resolve) => stream.write(piece, () => resolve()))]);
       await turn(); // then all that came of it is counted
       if (size > left) throw tooLargeError("a Zstandard", maxSize);
+      requireContent("a Zstandard", 1, end - bytes.length + cut, maxSize - left + size);
       yield size - before;
     }
     stream.end();

@@ -14,9 +14,28 @@ export function unpackError(kind: PackedKind, problem: string, cause?: unknown):
   return new NetworkError(`Cannot unpack ${kind} body: ${problem}`, "", "MALFORMED_FRAME", { cause });
 }
 
+/** The most frames of one body, those to skip included: each costs much beside its bytes, and producers make one. */
+export const MOST_FRAMES = 256;
+/** A body may have so many bytes, and two for each that it unpacks to: no more is looked through. */
+const LEAST_ALLOWED = 4 * 1024;
+
+/** Refuses a body that has too many frames, or holds too little: it takes time and brings nothing. */
+export function requireContent(kind: PackedKind, frames: number, taken: number, unpacked: number): void {
+  if (frames > MOST_FRAMES) throw unpackError(kind, `it has more than ${MOST_FRAMES} frames`);
+  if (taken > LEAST_ALLOWED + 2 * unpacked) throw unpackError(kind, `its first ${taken} bytes hold ${unpacked}`);
+}
+
+class BodyTooLarge extends NetworkError {}
+
 /** The error of a body that unpacks to more than it may. */
 export function tooLargeError(kind: PackedKind, maxSize: number, cause?: unknown): NetworkError {
-  return unpackError(kind, `it has more than ${maxSize} bytes`, cause);
+  const text = `Cannot unpack ${kind} body: it has more than ${maxSize} bytes`;
+  return new BodyTooLarge(text, "", "MALFORMED_FRAME", { cause });
+}
+
+/** Whether a body is refused because it unpacks to more than it may. */
+export function isBodyTooLarge(error: unknown): boolean {
+  return error instanceof BodyTooLarge;
 }
 
 /** What node:zlib has thrown, as ours. */

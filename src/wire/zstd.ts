@@ -20,7 +20,7 @@
  */
 
 import type { NetworkError } from "../errors.ts";
-import { unpackError } from "./unpack_error.ts";
+import { requireContent, unpackError } from "./unpack_error.ts";
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -36,6 +36,8 @@ const MOST_BLOCK = 128 * 1024;
 export interface ZstdFrame {
   /** The whole frame. */
   readonly bytes: Uint8Array;
+  /** Where it ends in the body. */
+  readonly end: number;
   /** The most bytes that its blocks can hold. */
   readonly mostSize: number;
   /** Where it can be cut so that no piece holds more than two blocks' bytes; the last one is its end. */
@@ -45,7 +47,7 @@ export interface ZstdFrame {
 /**
  * Cuts `input` into its frames; those to skip are left out.
  *
- * @throws {NetworkError} `MALFORMED_FRAME` if it is cut off, or is something else
+ * @throws {NetworkError} `MALFORMED_FRAME` if it is cut off, has too many frames, or is something else
  */
 export function zstdFrames(input: Uint8Array): ZstdFrame[] {
   const steps = zstdFramesInSteps(input, Infinity);
@@ -64,6 +66,8 @@ export function* zstdFramesInSteps(input: Uint8Array, blocks: number): Generator
   const frames: ZstdFrame[] = [];
   let at = 0;
   let seen = 0;
+  let count = 0;
+  let mostOfAll = 0;
   /** Steps over `size` bytes of input and tells where they begin. */
   const take = (size: number): number => {
     if (size > input.length - at) throw malformed("it is cut off");
@@ -72,6 +76,7 @@ export function* zstdFramesInSteps(input: Uint8Array, blocks: number): Generator
   };
   do {
     const start = at;
+    requireContent("a Zstandard", ++count, start, mostOfAll);
     const magic = view.getUint32(take(4), true);
     if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) {
       take(view.getUint32(take(4), true));
@@ -96,13 +101,15 @@ export function* zstdFramesInSteps(input: Uint8Array, blocks: number): Generator
       const type = (header >>> 1) & 3;
       take(type === REPEATED_BYTE ? 1 : header >>> 3);
       mostSize += type === PACKED ? MOST_BLOCK : header >>> 3;
+      requireContent("a Zstandard", count, at, mostOfAll + mostSize);
       if (last || mostSize - mostBefore < MOST_BLOCK) continue;
       cuts.push(at - start);
       mostBefore = mostSize;
     }
     take((descriptor & 0x04) === 0 ? 0 : 4);
     cuts.push(at - start);
-    frames.push({ bytes: input.subarray(start, at), mostSize, cuts });
+    mostOfAll += mostSize;
+    frames.push({ bytes: input.subarray(start, at), end: at, mostSize, cuts });
   } while (at < input.length);
   return frames;
 }

@@ -13,7 +13,7 @@ import { Connection, type ConnectionOptions, type OutgoingRequest } from "../../
 import type { Transport } from "../../src/transport/transport.ts";
 import { type Command, encodeFrame } from "../../src/wire/frame.ts";
 import { ScriptedServer } from "./scripted_server.ts";
-import { Changes, isSettled } from "./waiting.ts";
+import { Changes, isSettled, turns } from "./waiting.ts";
 
 /** A timeout that does not pass in a test that succeeds. */
 const LONG = { timeout: 20_000 };
@@ -369,18 +369,38 @@ export function testConnections(runtime: string, transport: Transport): void {
     assertEquals((await wait).code, "CONNECTION_LOST");
   });
 
-  test("a peer that does not read is cut off when more than maxQueuedBytes wait for it", async () => {
+  test("requests to a peer that does not read are refused once maxQueuedBytes wait for it, until it reads", async () => {
     await using server = new ScriptedServer(undefined, { reads: false });
     await using client = await open(server, { maxQueuedBytes: 1_000_000 });
-    const stuck = client.connection.sendOneway({ ...request, body: new Uint8Array(15_000_000) });
-    assertEquals(await isSettled(stuck), false);
-    const sent = [stuck];
-    for (let i = 0; i < 10 && client.connection.isOpen; i++) {
-      sent.push(client.connection.sendOneway({ ...request, body: new Uint8Array(300_000) }));
+    const send = (size: number) => client.connection.sendOneway({ ...request, body: new Uint8Array(size) });
+    const sent = [send(15_000_000), send(0)];
+    assertEquals([await isSettled(sent[0]!), await isSettled(sent[1]!)], [false, false]);
+    for (let i = 0; i < 10; i++) {
+      const error = await assertRejects(() => send(300_000), NetworkError, "the other side does not read");
+      assertEquals([error.code, error.retriable, error.address], ["WRITE_BACKLOG", true, server.address]);
+      await assertRejects(() => client.connection.request(request, LONG), NetworkError, "does not read");
     }
-    const errors = await Promise.all(sent.map((promise) => assertRejects(() => promise, NetworkError)));
-    for (const error of errors) assertStringIncludes(error.message, "the other side does not read");
-    assertEquals((await client.connection.closed).code, "CONNECTION_LOST");
+    assert(client.connection.isOpen);
+    (await server.peer()).read();
+    await Promise.all(sent);
+    await send(300_000);
+    await server.untilRequests(3);
+    assertEquals(server.requests.map(({ body }) => body.length), [15_000_000, 0, 300_000]);
+  });
+
+  test("a peer that does not read its answers is cut off when more than maxQueuedBytes wait for it", async () => {
+    await using server = new ScriptedServer(undefined, { reads: false });
+    const options = { maxQueuedBytes: 1_000_000, onRequest: () => ({ code: 0, body: new Uint8Array(4_000_000) }) };
+    await using client = await open(server, options);
+    const peer = await server.peer();
+    const pending = assertRejects(() => client.connection.request(request, LONG), NetworkError, "does not read");
+    for (let opaque = 1; opaque <= 30; opaque++) {
+      peer.ask({ code: 40, opaque });
+      await turns();
+    }
+    const error = await client.connection.closed;
+    assertEquals(error.code, "CONNECTION_LOST"); // what waits for an answer may have been read
+    assertEquals((await pending).code, "CONNECTION_LOST");
   });
 
   test("a peer that reads is not cut off, however much it gets", async () => {

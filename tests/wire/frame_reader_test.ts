@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { NetworkError } from "../../src/errors.ts";
 import { decodeFrame, encodeBinaryFrame, encodeFrame, FrameReader, MAX_FRAME_SIZE } from "../../src/wire/frame.ts";
+import { countBuffers } from "../hostile/memory.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
 const MIB = 1024 * 1024;
@@ -107,37 +108,54 @@ Deno.test("FrameReader refuses a frame that is too large and has no header, at t
   }
 });
 
-/** How many bytes of buffers were made while something runs. */
+/** How many bytes of buffers are made while something runs. */
 function bytesTaken(run: () => void): number {
-  const real = Uint8Array;
-  let taken = 0;
-  const counting = new Proxy(real, {
-    construct(target, args, of) {
-      if (typeof args[0] === "number") taken += args[0];
-      return Reflect.construct(target, args, of);
-    },
-  });
-  Object.assign(globalThis, { Uint8Array: counting });
+  const memory = countBuffers();
   try {
     run();
   } finally {
-    Object.assign(globalThis, { Uint8Array: real });
+    memory.end();
   }
-  return taken;
+  return memory.end();
 }
 
 Deno.test("FrameReader takes little memory for bytes that a peer only claims to send", () => {
-  for (const claimed of [2 * MIB + 1, MAX_FRAME_SIZE, MAX_FRAME_SIZE + 1, 0x7fffffff]) {
+  for (const claimed of [70_000, 2 * MIB + 1, MAX_FRAME_SIZE, MAX_FRAME_SIZE + 1, 0x7fffffff]) {
     const { reader } = recorded();
     const head = headOf(claimed);
     const taken = bytesTaken(() => reader.push(head));
-    const allowed = claimed > MAX_FRAME_SIZE ? head.length + 8 : 2 * MIB;
+    const allowed = claimed > MAX_FRAME_SIZE ? head.length + 8 : PIECE.length;
     assert(taken <= allowed, `${taken} bytes for a claim of ${claimed}`);
+  }
+  for (const arrived of [PIECE.length, 5 * PIECE.length, 50 * PIECE.length]) {
+    const { reader } = recorded();
+    reader.push(headOf(MAX_FRAME_SIZE));
+    const taken = bytesTaken(() => {
+      for (let at = 0; at < arrived; at += PIECE.length) reader.push(PIECE);
+    });
+    assert(taken <= 6 * arrived, `${taken} bytes where ${arrived} have arrived`);
   }
   const { reader } = recorded();
   const head = headOf(40 * MIB);
   const taken = bytesTaken(() => pushRest(reader, 40 * MIB, (reader.push(head), head)));
   assert(taken <= head.length + 8, `${taken} bytes for a frame that is skipped`);
+});
+
+Deno.test("FrameReader takes the memory of a large frame at once from a peer that has just sent as large a one", () => {
+  const { reader, frames } = recorded();
+  const takenBy = (size: number) => {
+    const head = headOf(size);
+    return bytesTaken(() => {
+      reader.push(head);
+      pushRest(reader, size, head);
+    });
+  };
+  assert(takenBy(MIB) > MIB); // it grew
+  for (const size of [MIB, 2 * MIB, 100_000]) assertEquals(takenBy(size), size);
+  assert(takenBy(MIB) > MIB); // after a smaller one it has to be seen again
+  assertEquals(frames.map(({ length }) => length), [MIB, MIB, 2 * MIB, 100_000, MIB]);
+  takenBy(12 * MIB);
+  assert(bytesTaken(() => reader.push(headOf(12 * MIB))) <= 8 * MIB + 200);
 });
 
 Deno.test("FrameReader gives a frame memory of its own size, however it arrived", () => {

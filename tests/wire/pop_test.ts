@@ -230,7 +230,7 @@ Deno.test("receiveBroken() makes the receipt of a record that cannot be read, if
     error: new NetworkError("broken", "", "MALFORMED_FRAME"),
   };
   const receiptOf = (where: Partial<BrokenRecord>) => {
-    const receipt = receiveBroken({ ...broken, ...where }, answer, "b");
+    const receipt = receiveBroken([{ ...broken, ...where }], answer, "b")[0];
     return receipt && formatPopReceipt(receipt);
   };
   assertEquals(receiptOf({}), "7 1 2 3 0 b 0 7");
@@ -238,6 +238,20 @@ Deno.test("receiveBroken() makes the receipt of a record that cannot be read, if
   assertEquals(receiptOf({ queueOffset: 9 }), undefined, "two topics have it");
   assertEquals(receiptOf({ queueOffset: 8 }), undefined);
   assertEquals(receiptOf({ queueOffset: undefined }), undefined);
+});
+
+Deno.test("receivePopped() and receiveBroken() take linear time, whatever offsets an answer names", () => {
+  const count = 30_000; // each looked for among all of the others would be a thousand million comparisons, or parsing
+  const bytes = join(Array.from({ length: count }, (_, i) => {
+    const fields = { ...plain, topic: "%RETRY%billing_orders", queueId: 1, queueOffset: i, commitLogOffset: i };
+    return encodeRecord(fields);
+  }));
+  const { messages } = decodeRecords(bytes, { topic: "orders", broker: "broker-a", queueId: -1 });
+  const named = Array.from({ length: count }, (_, i) => i + count).join(",");
+  const answer = { popTime: 1, invisibleTime: 2, reviveQid: 3, restNum: 0, msgOffsetInfo: `1 1 ${named},1` };
+  const { popped, strange } = receivePopped(messages, answer, "b");
+  assertEquals([popped.length, strange.length], [1, count - 1]);
+  assertEquals(receiveBroken(strange, answer, "b").filter((receipt) => receipt !== undefined), []);
 });
 
 Deno.test("receivePopped() does without infos, as with brokers that send none", () => {
@@ -290,6 +304,8 @@ Deno.test("decodeAckBits() reads what encodeAckBits() wrote", () => {
     assertEquals(decodeAckBits(start, encodeAckBits(start, offsets)), expected);
   }
   assertThrows(() => decodeAckBits(0, "é"), ValidationError, "Cannot decode acks");
+  assertEquals(decodeAckBits(5, encodeAckBits(5, [5 + 2 ** 20])), [5 + 2 ** 20]);
+  assertThrows(() => decodeAckBits(0, btoa("\xff".repeat(132_000))), ValidationError, "allowed is base64 of up to");
 });
 
 Deno.test("encodeAckBits() refuses offsets that are too far from the start", () => {

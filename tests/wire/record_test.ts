@@ -2,7 +2,6 @@ import * as zlib from "node:zlib";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { NetworkError, UnsupportedError, ValidationError } from "../../src/errors.ts";
 import type { MessageQueue } from "../../src/message.ts";
-import { encodeBatch } from "../../src/wire/batch.ts";
 import { parseHost } from "../../src/wire/host.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
 import { decodeRecords, encodeRecord, StoredMessage, type StoredRecordFields } from "../../src/wire/record.ts";
@@ -312,36 +311,6 @@ function expectBroken(whole: Uint8Array, at: number, size: 1 | 2 | 4, value: num
   assertEquals([messages.length, broken.length], [1, 1], `${value} at ${at}`);
   assertEquals(broken[0]!.queueOffset, at === 20 ? undefined : 41);
   assertEquals(broken[0]!.commitLogOffset, at === 28 ? undefined : 229);
-}
-
-Deno.test("decodeRecords() ends with messages that can be read or a NetworkError, whatever the input", () => {
-  const random = new SeededRandom(12);
-  const batch = record({
-    sysFlag: 0xc0,
-    body: encodeBatch([{ flag: 1, body: encoder.encode("a"), properties: "" }]),
-    properties: encodeProperties([["INNER_BASE", "41"], ["INNER_NUM", "1"]]),
-  });
-  for (let i = 0; i < 4_000; i++) {
-    const bytes = join(record(), batch, record({ topic: "t".repeat(130), bornHost: "[::1]:1" }));
-    for (let n = random.below(4); n >= 0; n--) bytes[random.below(bytes.length)] = random.below(256);
-    try {
-      const { messages, broken } = decodeRecords(bytes, random.pick([queue, retryQueue]));
-      assert(messages.length + broken.length <= 3);
-      for (const message of messages) readAll(message);
-    } catch (error) {
-      if (!(error instanceof NetworkError)) throw error;
-    }
-  }
-});
-
-function readAll(message: StoredMessage): void {
-  const { bytes, ...values } = {
-    bytes: message.storedBody,
-    a: [message.topic, message.storedTopic, message.tags, message.keys, message.messageId, message.offsetMessageId],
-    b: [message.bornAt, message.storedAt, message.bornHost, message.storeHost, message.properties],
-    c: [message.size, message.flag, message.sysFlag, message.reconsumeTimes, message.checksumValid()],
-  };
-  assert(bytes.length <= message.size, JSON.stringify(values));
 }
 
 Deno.test("decodeRecords() takes only one of the two bits for an ordinary message", () => {

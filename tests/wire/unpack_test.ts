@@ -2,15 +2,10 @@ import { clearImmediate, setImmediate } from "node:timers";
 import * as zlib from "node:zlib";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { NetworkError, UnsupportedError } from "../../src/errors.ts";
+import { STEP_SIZE } from "../../src/wire/background.ts";
 import { decompress } from "../../src/wire/compression.ts";
 import { decodeRecords, MAX_BODY_SIZE, type StoredMessage } from "../../src/wire/record.ts";
-import {
-  isLargePacked,
-  LARGE_PACKED_SIZE,
-  UNPACK_STEP,
-  unpackInBackground,
-  unpackSteps,
-} from "../../src/wire/unpack.ts";
+import { isLargePacked, LARGE_PACKED_SIZE, unpackInBackground, unpackSteps } from "../../src/wire/unpack.ts";
 import frames from "./golden/lz4_frames.json" with { type: "json" };
 import { packLz4, words } from "./lz4_frames.ts";
 import { plainRecord } from "./plain_record.ts";
@@ -71,7 +66,7 @@ function join(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 for (const [name, sysFlag, pack] of ways) {
   Deno.test(`unpackInBackground() gives what decompress() gives: ${name}`, async () => {
-    for (const size of [0, 1, 100, UNPACK_STEP - 1, UNPACK_STEP, UNPACK_STEP + 1, 5 * MIB + 7]) {
+    for (const size of [0, 1, 100, STEP_SIZE - 1, STEP_SIZE, STEP_SIZE + 1, 5 * MIB + 7]) {
       for (const body of [words(size), new Uint8Array(size)]) {
         const packed = pack(body);
         const unpacked = await both(packed, sysFlag, size + 1);
@@ -86,7 +81,7 @@ for (const [name, sysFlag, pack] of ways) {
   Deno.test(`unpackInBackground() stops at the cap as decompress() does: ${name}`, async () => {
     for (const body of [words(3 * MIB), new Uint8Array(3 * MIB)]) {
       const packed = pack(body);
-      for (const cap of [1, UNPACK_STEP - 1, UNPACK_STEP, MIB, 3 * MIB - 1]) {
+      for (const cap of [1, STEP_SIZE - 1, STEP_SIZE, MIB, 3 * MIB - 1]) {
         const error = await assertRejects(() => unpackInBackground(packed, sysFlag, { maxSize: cap }), NetworkError);
         assertEquals(error.message, `Cannot unpack ${kindOf(sysFlag)} body: it has more than ${cap} bytes`);
         assertEquals(error.code, "MALFORMED_FRAME");
@@ -126,7 +121,7 @@ for (const [name, sysFlag, pack] of ways) {
     clearInterval(timer);
     clearImmediate(turning);
     assert(equal(unpacked, whole));
-    assert(turns >= whole.length / (4 * UNPACK_STEP), `the event loop has turned ${turns} times`);
+    assert(turns >= whole.length / (4 * STEP_SIZE), `the event loop has turned ${turns} times`);
     assert(fired > 1, `a timer has fired ${fired} times`);
 
     let steps = 0;
@@ -135,8 +130,8 @@ for (const [name, sysFlag, pack] of ways) {
       steps++;
       longest = Math.max(longest, size);
     }
-    assert(longest <= 2 * UNPACK_STEP, `a step has ${longest} bytes`);
-    assert(steps >= whole.length / (2 * UNPACK_STEP), `there are ${steps} steps`);
+    assert(longest <= 2 * STEP_SIZE, `a step has ${longest} bytes`);
+    assert(steps >= whole.length / (2 * STEP_SIZE), `there are ${steps} steps`);
   });
 }
 
@@ -189,16 +184,57 @@ Deno.test({
   },
 });
 
-Deno.test("unpackInBackground() steps over a million empty Zstandard blocks", { ignore: noZstd }, async () => {
-  const packed = new Uint8Array(6 + 3_000_003);
-  packed.set([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58]);
-  packed[packed.length - 3] = 1;
-  let steps = 0;
-  for await (const size of unpackSteps(packed, ZSTD, 1)) {
-    assert(size <= 2 * UNPACK_STEP);
-    steps++;
-  }
-  assert(steps > 100);
+/** Bodies that take time and hold nothing, or next to nothing. */
+const hollow: readonly [name: string, sysFlag: number, body: Uint8Array][] = [
+  ["empty frames", ZSTD, repeated([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0])],
+  ["frames of one byte", ZSTD, repeated([0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 9, 0, 0, 7])],
+  ["frames of a repeated byte", ZSTD, repeated([0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 1, 3, 16, 0, 7])],
+  ["frames to skip", ZSTD, repeated([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0])],
+  ["empty blocks", ZSTD, repeated([0, 0, 0], [0x28, 0xb5, 0x2f, 0xfd, 0, 0x58])],
+  ["packed blocks that are empty", ZSTD, repeated([0x14, 0, 0, 0, 0], [0x28, 0xb5, 0x2f, 0xfd, 0, 0x58], [1, 0, 0])],
+  ["empty frames", LZ4, repeated([...packLz4(new Uint8Array(0))])],
+  ["frames of one byte", LZ4, repeated([...packLz4(new Uint8Array(1))])],
+  ["frames to skip", LZ4, repeated([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0])],
+  ["empty blocks", LZ4, repeated([0, 0, 0, 0x80], [...packLz4(new Uint8Array(0))].slice(0, 7))],
+  ["packed blocks that are empty", LZ4, repeated([1, 0, 0, 0, 0], [...packLz4(new Uint8Array(0))].slice(0, 7))],
+  ["empty blocks", ZLIB, repeated([0, 0, 0, 0xff, 0xff], [0x78, 0x9c])],
+];
+
+/** 900 KB of the same. */
+function repeated(bytes: readonly number[], start: readonly number[] = [], end: readonly number[] = []): Uint8Array {
+  const times = Math.floor(900_000 / bytes.length);
+  return Uint8Array.from([...start, ...Array<readonly number[]>(times).fill(bytes).flat(), ...end]);
+}
+
+for (const [name, sysFlag, body] of hollow) {
+  Deno.test(`unpackInBackground() refuses a large body of ${kindOf(sysFlag)} that holds little: ${name}`, {
+    ignore: sysFlag === ZSTD && noZstd,
+  }, async () => {
+    let work = 0;
+    const error = await assertRejects(async () => {
+      for await (const size of unpackSteps(body, sysFlag, MAX_BODY_SIZE)) work += size;
+    }, NetworkError);
+    assert(/it has more than 256 frames|its first \d+ bytes hold \d+$/.test(error.message), error.message);
+    assert(work <= 4 * MIB, `${work} bytes of work`);
+    await assertRejects(() => unpackInBackground(body, sysFlag, { maxSize: MAX_BODY_SIZE }), NetworkError);
+    if (sysFlag !== ZLIB) assertThrows(() => decompress(body, sysFlag, MAX_BODY_SIZE), NetworkError, "Cannot unpack");
+  });
+}
+
+Deno.test("unpackInBackground() unpacks small bodies while large ones are under way, one of each size at a time", async () => {
+  const pack = (size: number) => zlib.deflateSync(new Uint8Array(size), { level: 1 });
+  const [small, large, huge] = [pack(100_000), pack(4 * MIB), pack(48 * MIB)];
+  const unpack = (body: Uint8Array) => unpackInBackground(body, ZLIB, { maxSize: MAX_BODY_SIZE });
+  let isOver = false;
+  const over = Promise.all([unpack(huge), unpack(huge)]).then(() => isOver = true);
+  const count = async (body: Uint8Array): Promise<number> => {
+    let done = 0;
+    for (; !isOver; done++) await unpack(body);
+    return done;
+  };
+  const [smalls, larges] = await Promise.all([count(small), count(large), over]);
+  assert(smalls >= 100, `${smalls} small bodies`);
+  assert(larges >= 5, `${larges} large bodies`);
 });
 
 Deno.test("unpackInBackground() refuses types that nobody has given a meaning", async () => {

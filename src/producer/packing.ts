@@ -1,0 +1,81 @@
+/**
+ * Large bodies are packed before they are sent, while the program goes on.
+ *
+ * @module
+ */
+
+import { ProducerError, TimeoutError } from "../errors.ts";
+import { queueKey } from "../message.ts";
+import type { Deadline } from "./deadline.ts";
+import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
+import type { Placement } from "./parcel.ts";
+
+/**
+ * Packs the large bodies of one producer. A send with a key or a queue waits while one before it with the same key or
+ * queue is packed: it must not overtake it.
+ */
+export class Packing {
+  #encoder: MessageEncoder;
+  /** The last send that waits here, by key or queue. */
+  #last = new Map<string, Promise<EncodedMessage>>();
+
+  /** Makes one in which nothing waits. */
+  constructor(encoder: MessageEncoder) {
+    this.#encoder = encoder;
+  }
+
+  /** Whether a message is not ready to be sent: its body is to be packed, or one before it is. */
+  isNeeded(message: EncodedMessage, placement: Placement): boolean {
+    if (this.#encoder.isLarge(message)) return true;
+    if (this.#last.size === 0) return false; // nearly always
+    const order = orderOf(message, placement);
+    return order !== undefined && this.#last.has(order);
+  }
+
+  /**
+   * The message as it is sent. Those who share a key or queue go on in the order of their calls, if each waits for
+   * nothing but this.
+   *
+   * @throws {ProducerError} `SEND_TIMEOUT` when the time is over; the signal's reason when it aborts
+   */
+  ready(message: EncodedMessage, placement: Placement, deadline: Deadline): Promise<EncodedMessage> {
+    const order = orderOf(message, placement);
+    if (order === undefined) return this.#pack(message, undefined, deadline);
+    const ready = this.#pack(message, this.#last.get(order), deadline);
+    this.#last.set(order, ready);
+    const forget = () => this.#last.get(order) === ready && this.#last.delete(order);
+    ready.then(forget, forget);
+    return ready;
+  }
+
+  async #pack(
+    message: EncodedMessage,
+    before: Promise<unknown> | undefined,
+    deadline: Deadline,
+  ): Promise<EncodedMessage> {
+    const stop = new AbortController();
+    const pack = async () => {
+      await before?.catch(() => {});
+      return this.#encoder.isLarge(message) ? await this.#encoder.packLarge(message, stop.signal) : message;
+    };
+    try {
+      return await deadline.wait(pack(), "pack a body");
+    } catch (error) {
+      stop.abort(error);
+      throw error instanceof TimeoutError ? tooLate(message, deadline, error) : error;
+    }
+  }
+}
+
+/** What tells the sends whose order counts; undefined if it does not. */
+function orderOf({ topic }: EncodedMessage, { queue, orderingKey }: Placement): string | undefined {
+  if (queue !== undefined) return queueKey(queue);
+  return orderingKey === undefined ? undefined : JSON.stringify([topic, orderingKey]);
+}
+
+function tooLate({ topic }: EncodedMessage, { timeout }: Deadline, cause: TimeoutError): ProducerError {
+  const text =
+    `Cannot send to topic "${topic}" within ${timeout} ms: its body, or one before it, is still being packed; ` +
+    "nothing of it was sent";
+  return new ProducerError(text, { code: "SEND_TIMEOUT", retriable: true, cause });
+}
