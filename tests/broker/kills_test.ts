@@ -18,7 +18,7 @@ import { type Line, Lives, parseLines } from "./lives.ts";
 const KILLS = Number(Deno.env.get("KILLS") ?? 3);
 const QUEUES = 8;
 /** More than a life gets done, so that each of them has work. */
-const PER_KILL = 6_000;
+const PER_KILL = 8_000;
 /** How long the work on a message takes, in milliseconds. */
 const WORK = 20;
 /** Settled messages that come again were settled so short before a kill, in milliseconds; or so, on a busy machine. */
