@@ -27,6 +27,8 @@ const WAVE_INTERVAL = 1_000;
  * changes each 20 s.
  */
 const JAVA_LATEST = 160_000;
+/** How long they may stand while the broker has one entry of it. */
+const JAVA_REBALANCE = 30_000;
 const QUEUES = 8;
 
 /** What Java's users have; the peer is quicker otherwise. */
@@ -142,9 +144,10 @@ async function watch(
       most.ours = Math.max(most.ours, ours);
       most.java = Math.max(most.java, ids.length - ours);
     }
-    const standing = [alone, shared].map((group) => group.standing(waves, LATEST));
+    const standing = [alone.standing(waves, LATEST, alone.ids), shared.standing(waves, LATEST)];
     const when = `${((now - started) / 1_000).toFixed(1)} s after the pause`;
     assertEquals(standing, [[], []], `queues stand ${when}, alone or beside Java; ${JSON.stringify(most)}`);
+    if (most.java === 1) assert(shared.slowest(waves, "java") <= JAVA_REBALANCE, `Java's queues stand ${when}`);
     if (watching) return false;
     const missing = [alone, shared].flatMap((group) => waves.flatMap((wave) => group.missing(wave)));
     return missing.length === 0 || ROUNDS === 1 && most.java > 1; // the proof waits for Java's share as well

@@ -32,16 +32,17 @@ function bodyOf(wave: string, queueId: number): string {
 export class WatchedGroup {
   readonly #consumer: Consumer;
   readonly #topic: string;
-  readonly #ids: readonly number[];
+  /** All queues of the topic. */
+  readonly ids: readonly number[];
   readonly #got = new Map<string, { readonly by: Side; readonly at: number }>();
-  /** Since when each queue is ours. */
-  #ownedSince = new Map<number, number>();
+  /** Since when each queue is to move. */
+  #watchedSince = new Map<number, number>();
   readonly #consuming: Promise<void>;
 
   constructor(consumer: Consumer, topic: string, queues: number) {
     this.#consumer = consumer;
     this.#topic = topic;
-    this.#ids = Array.from({ length: queues }, (_, queueId) => queueId);
+    this.ids = Array.from({ length: queues }, (_, queueId) => queueId);
     this.#consuming = this.#consume();
   }
 
@@ -64,27 +65,27 @@ export class WatchedGroup {
 
   /** The queues whose message of a wave nobody has got. */
   missing({ name }: Wave): number[] {
-    return this.#ids.filter((queueId) => !this.#got.has(bodyOf(name, queueId)));
+    return this.ids.filter((queueId) => !this.#got.has(bodyOf(name, queueId)));
   }
 
   /** The queues whose message of a wave went to one side. */
   gotBy({ name }: Wave, side: Side): number[] {
-    return this.#ids.filter((queueId) => this.#got.get(bodyOf(name, queueId))?.by === side);
+    return this.ids.filter((queueId) => this.#got.get(bodyOf(name, queueId))?.by === side);
   }
 
-  /** The queues that were ours for so long, in milliseconds, while a message waited in them. To be called often. */
-  standing(waves: readonly Wave[], ms: number): number[] {
+  /** The queues of some, ours if not told, that were watched for so long while a message waited. To be called often. */
+  standing(waves: readonly Wave[], ms: number, queues: readonly number[] = this.owned()): number[] {
     const now = performance.now();
-    this.#ownedSince = new Map(this.owned().map((queueId) => [queueId, this.#ownedSince.get(queueId) ?? now]));
+    this.#watchedSince = new Map(queues.map((queueId) => [queueId, this.#watchedSince.get(queueId) ?? now]));
     const standing = (queueId: number, since: number) =>
       waves.some(({ name, sentAt }) => now - Math.max(sentAt, since) > ms && !this.#got.has(bodyOf(name, queueId)));
-    return [...this.#ownedSince].filter(([queueId, since]) => standing(queueId, since)).map(([queueId]) => queueId);
+    return [...this.#watchedSince].filter(([queueId, since]) => standing(queueId, since)).map(([queueId]) => queueId);
   }
 
   /** How long the slowest message took that went to one side, in milliseconds; 0 if it got none. */
   slowest(waves: readonly Wave[], side: Side): number {
     const took = waves.flatMap(({ name, sentAt }) =>
-      this.#ids.map((queueId) => this.#got.get(bodyOf(name, queueId))).map((got) =>
+      this.ids.map((queueId) => this.#got.get(bodyOf(name, queueId))).map((got) =>
         got?.by === side ? got.at - sentAt : 0
       )
     );
