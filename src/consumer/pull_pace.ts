@@ -13,11 +13,12 @@ const ERROR_DELAY = 1_000;
 const FLOW_CONTROL_DELAY = 20;
 /** After a connection failed: the endpoint has a back-off of its own. */
 const NETWORK_DELAY = 20;
-/** Answers without news that come faster than this, in milliseconds, were not held by the broker. */
-const HELD_AT_LEAST = 5;
-/** How many of those in a row are taken as they come. */
+/** How many answers without news in a row are taken as they come that the broker has not held. */
 const FREE_UNHELD = 3;
-/** The wait after more of them, and after any answer that leaves the position where it was, in milliseconds. */
+/**
+ * The wait after more of them, and after any answer that leaves the position where it was, in milliseconds. What takes
+ * longer than this to be answered was held by the broker, or is slow enough.
+ */
 export const IDLE_DELAY = 200;
 
 /** How long to wait after a request that failed, in milliseconds. */
@@ -38,7 +39,7 @@ export class UnheldAnswers {
 
   /** Notes an answer without news that took `ms` milliseconds; gives the pause before the next request. */
   pauseAfter(ms: number): number {
-    this.#count = ms >= HELD_AT_LEAST ? 0 : this.#count + 1;
+    this.#count = ms >= IDLE_DELAY ? 0 : this.#count + 1;
     return this.#count > FREE_UNHELD ? IDLE_DELAY : 0;
   }
 }

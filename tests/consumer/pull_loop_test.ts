@@ -1,10 +1,11 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { PullLoop, type PullLoopContext } from "../../src/consumer/pull_loop.ts";
 import type { PullAnswer } from "../../src/consumer/puller.ts";
 import { ProcessQueue } from "../../src/consumer/process_queue.ts";
 import { NetworkError, ResponseError } from "../../src/errors.ts";
 import { fakeMessage, settleMicrotasks } from "./fakes.ts";
+import { fakeMonotonicClock } from "./pop/fakes.ts";
 import { pullContext } from "./pull_context.ts";
 
 /** A broker that answers when the test says so. */
@@ -18,6 +19,11 @@ class ManualBroker {
     this.brokerIds.push(brokerId);
     return new Promise((resolve, reject) => this.#pending.push({ resolve, reject }));
   };
+
+  /** Whether a pull waits for its answer. */
+  get isAsked(): boolean {
+    return this.#pending.length > 0;
+  }
 
   async answer(answer: Partial<PullAnswer>, at = 0): Promise<void> {
     const whole = {
@@ -152,6 +158,18 @@ Deno.test("PullLoop does not spin on a broker that answers at once that there is
   assertEquals(broker.asked.length, 5);
   await broker.answer({ kind: "empty", nextOffset: 7 });
   assertEquals(broker.asked.at(-1), 7);
+  loop.stop();
+});
+
+Deno.test("PullLoop does not spin on a broker that is not near either, and does not hold pulls", async () => {
+  using time = new FakeTime();
+  using _clock = fakeMonotonicClock();
+  const { broker, loop } = start();
+  for (let ms = 0; ms < 10_000; ms += 40) { // on its way for so long
+    await time.tickAsync(40);
+    if (broker.isAsked) await broker.answer({ kind: "empty", nextOffset: 0 });
+  }
+  assert(broker.asked.length <= 3 + 10 * 5, `${broker.asked.length} pulls in 10 s`);
   loop.stop();
 });
 
