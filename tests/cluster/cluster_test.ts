@@ -316,7 +316,7 @@ Deno.test("an operator's reset reaches the group's listener, whatever else a bro
   const bodies = [
     `{"offsetTable":{${at(0)}:5,${at(1)}:0}}`,
     `{"offsetTable":{}}`,
-    `{"offsetTable":{{"queueId":0}:5,${at(1)}:"7",${at(2)}:8}}`,
+    `{"offsetTable":{{"queueId":0}:5,${at(1)}:"7x",${at(2)}:8}}`,
     `{"offsetTable":[1]}`,
     `[]`,
     ``,
