@@ -8,6 +8,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { inBackground, unheard } from "./owned_work.ts";
 
 /** Lets the event loop turn once: sockets and timers that are due come first. A timer of 0 ms takes 1 ms or 2. */
 export function turn(): Promise<void> {
@@ -76,7 +77,7 @@ export interface WaitForOptions {
 export async function waitFor<T>(work: Promise<T>, options: WaitForOptions): Promise<T> {
   const { ms, late, signal } = options;
   if (signal?.aborted) {
-    work.catch(() => {}); // nobody waits for it
+    inBackground(work, unheard); // nobody waits for it
     throw signal.reason;
   }
   let giveUp!: (reason: unknown) => void;

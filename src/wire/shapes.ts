@@ -8,6 +8,7 @@
  */
 
 import { NetworkError } from "../errors.ts";
+import { excerpt, shown } from "../plain_text.ts";
 import { type JsonBodyOf, parseBody } from "./json.ts";
 
 /** Checks a value; {@linkcode Mismatch} is thrown for one that does not fit. */
@@ -26,8 +27,6 @@ type ObjectOf<M extends Members> =
   & { readonly [K in Exclude<keyof M, Missable<M>>]: TypeOf<M[K]> }
   & { readonly [K in Missable<M>]?: Exclude<TypeOf<M[K]>, undefined> };
 
-/** How many characters of a value an error shows. */
-const MOST_SHOWN = 60;
 /** An integer in quotes. */
 const INTEGER = /^-?\d{1,16}$/;
 
@@ -41,7 +40,7 @@ export class Mismatch extends Error {
 
   /** Notes what was found, and what is allowed there. */
   constructor(found: unknown, allowed: string) {
-    super(`is ${shown(found)}, allowed is ${allowed}`);
+    super(`is ${found === undefined ? "missing" : shown(found)}, allowed is ${allowed}`);
   }
 
   /** Where the value stands: `consumerList[3].name`; empty for the whole body. */
@@ -62,7 +61,7 @@ export function bodyReader<T>(request: JsonBodyOf, shape: Shape<T>): BodyReader<
       return shape(value);
     } catch (error) {
       if (!(error instanceof Mismatch)) throw error;
-      const text = `Cannot read the body of ${request.name}: ${error.place || "it"} ${error.message}`;
+      const text = `Cannot read the body of ${request.name}: ${excerpt(error.place) || "it"} ${error.message}`;
       throw new NetworkError(text, "", "MALFORMED_FRAME");
     }
   };
@@ -201,12 +200,4 @@ function unquoted([key, value]: readonly [string, unknown]): readonly [unknown, 
   } catch {
     return [key, value];
   }
-}
-
-/** A value that did not come from us, as errors show it. */
-function shown(value: unknown): string {
-  if (value === undefined) return "missing";
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  if (typeof value !== "string") return String(value);
-  return JSON.stringify(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value);
 }
