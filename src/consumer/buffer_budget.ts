@@ -20,6 +20,8 @@ export interface BudgetLimits {
 const FIRST_SIZE = 1_024;
 /** The part of a new answer in the average size of messages. */
 const NEW_PART = 1 / 8;
+/** How long who holds nothing waits for a whole request before it takes what is kept for it, in milliseconds. */
+const PATIENCE = 20;
 /** What is kept back of the bytes for those who hold nothing. */
 const KEPT_PART = 1 / 4;
 
@@ -27,11 +29,14 @@ const KEPT_PART = 1 / 4;
  * Room for messages, taken before they are asked for and given back when they are settled.
  *
  * Half of it is divided evenly: that much is kept for each asker, whatever others hold, so that none can starve it. The
- * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn.
+ * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn; if that does not come
+ * soon, it makes do with what is kept for it.
  */
 export class BufferBudget {
   #limits: BudgetLimits;
   #askers: BudgetAccount[] = [];
+  /** How many askers there are to be: what the first of them ask for has to leave room for the last. */
+  #expected = 1;
   /** What is kept for each asker. */
   #own = 0;
   /** What an asker should get at least, if it asks for more than it: smaller answers are not worth their requests. */
@@ -45,6 +50,9 @@ export class BufferBudget {
   #last: BudgetAccount | undefined;
   /** Whose turn it is of those who were in line. */
   #inTurn: BudgetAccount | undefined;
+  /** Who has waited for long enough. */
+  #impatient: BudgetAccount | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Makes a budget of which nothing is taken. */
   constructor(limits: BudgetLimits) {
@@ -67,6 +75,12 @@ export class BufferBudget {
     return this.#own < this.#limits.batch;
   }
 
+  /** Divides between so many askers, also before they are all here. */
+  expect(askers: number): void {
+    this.#expected = askers;
+    this.#divide();
+  }
+
   /** Takes an asker in; `wake` is called in its turn when it has found no room before. */
   open(wake: () => void): BudgetAccount {
     const account = new BudgetAccount(this, wake);
@@ -81,6 +95,7 @@ export class BufferBudget {
     if (count === 0) {
       account.want = want;
       this.#lineUp(account);
+      if (account.used === 0 && this.#own > 0) this.#timer ??= setTimeout(() => this.#relieve(), PATIENCE);
       return 0;
     }
     if (account === this.#first) this.#leaveLine();
@@ -118,12 +133,13 @@ export class BufferBudget {
     }
     account.place = -1;
     this.#divide();
+    if (this.#askers.length === 0) clearTimeout(this.#timer);
     if (this.#first !== undefined) this.#serve();
   }
 
   #divide(): void {
     const { messages, batch } = this.#limits;
-    const askers = Math.max(1, this.#askers.length);
+    const askers = Math.max(1, this.#expected, this.#askers.length);
     this.#least = Math.max(1, Math.min(batch, Math.floor(messages / askers)));
     const own = Math.min(batch, Math.floor(messages / 2 / askers));
     if (own === this.#own) return;
@@ -144,7 +160,7 @@ export class BufferBudget {
     const common = isInTurn ? Math.max(0, this.#commonSize - this.#common) : 0;
     const count = this.#fitting(Math.min(want, own + common));
     if (count >= Math.min(want, this.#least)) return count;
-    if (account.used > 0 || this.#heldBytes >= this.#limits.bytes) return 0;
+    if (account !== this.#impatient || account.used > 0 || this.#heldBytes >= this.#limits.bytes) return 0;
     return Math.max(count, Math.min(want, own));
   }
 
@@ -186,6 +202,16 @@ export class BufferBudget {
     if (this.#first === undefined) this.#last = undefined;
     first.next = undefined;
     first.isInLine = false;
+  }
+
+  /** Wakes those in line who hold nothing, for what is kept for them. */
+  #relieve(): void {
+    this.#timer = undefined;
+    for (let each = this.#first, next = each?.next; each !== undefined; each = next, next = each?.next) {
+      this.#impatient = each;
+      if (each.used === 0 && each.place >= 0) each.wake();
+    }
+    this.#impatient = undefined;
   }
 
   /** Wakes those in line for whom there is room; who does not take it any more leaves the line. */

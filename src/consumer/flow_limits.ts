@@ -60,6 +60,7 @@ export class FlowLimits {
     const { pullBatchSize, pullBatchBytes, maxBufferedPerQueue, maxBufferedBytesPerQueue } = this.#options;
     const { maxBufferedMessages, maxBufferedBytes } = this.#options;
     const parts = this.#queues = Math.max(1, queues);
+    this.budget.expect(parts);
     this.#maxCount = Math.max(
       2 * pullBatchSize,
       Math.min(maxBufferedPerQueue, Math.floor(maxBufferedMessages / parts)),

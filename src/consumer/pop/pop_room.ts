@@ -34,7 +34,7 @@ export class PopRoom implements PopHolder {
   async take(max: number, wait: number, signal: AbortSignal): Promise<number> {
     const account = this.#account ??= this.#budget.open(() => this.#serve());
     signal.throwIfAborted();
-    const count = this.#line.length === 0 ? account.ask(max) : 0;
+    const count = this.#line.length === 0 ? account.ask(max) || this.#askOwn(account, max) : 0;
     return count > 0 || wait === 0 ? count : await this.#wait(max, wait, signal);
   }
 
@@ -50,9 +50,15 @@ export class PopRoom implements PopHolder {
     this.#account?.hold(this.#held, 0);
   }
 
+  /** What is kept for calls is there at once. */
+  #askOwn(account: BudgetAccount, max: number): number {
+    const { own } = this.#budget;
+    return own === 0 ? 0 : account.ask(Math.min(max, own));
+  }
+
   async #wait(max: number, ms: number, signal: AbortSignal): Promise<number> {
     let given = 0;
-    const enough = new Error();
+    const enough = {}; // a reason like no other
     const room = new Promise<void>((resolve) => {
       this.#line.push({
         max,

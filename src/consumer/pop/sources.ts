@@ -56,6 +56,7 @@ export class PopSources<T = unknown> implements Iterable<PopSource<T>> {
   /** Takes places in, and stops the sources of those that are gone. */
   setPlaces(places: readonly PopPlace[]): void {
     const wanted = new Map(places.map((place) => [placeKey(place), place]));
+    this.#context.budget.expect(wanted.size);
     for (const [key, source] of this.#sources) {
       if (wanted.has(key)) continue;
       source.stop();
