@@ -56,11 +56,14 @@ export class Gate {
   }
 }
 
-/** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds. */
+/** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds; rejects as it does. */
 export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
   const enough = new AbortController();
-  await Promise.race([work, delay(ms, { signal: enough.signal }).catch(() => {})]);
-  enough.abort();
+  try {
+    await Promise.race([work, delay(ms, { signal: enough.signal }).catch(() => {})]);
+  } finally {
+    enough.abort();
+  }
 }
 
 /** How {@linkcode waitFor} gives up. */

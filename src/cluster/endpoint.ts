@@ -15,6 +15,7 @@ import type { RequestSpec } from "../wire/requests.ts";
 import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
 import { inBackground, notAPromise, unheard } from "../owned_work.ts";
+import { shown } from "../plain_text.ts";
 
 export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 
@@ -157,7 +158,7 @@ export class Endpoint {
     try {
       target = notAPromise(this.#options.mapAddress(this.address), "mapAddress");
       const parsed = parseAddress(target);
-      if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
+      if (parsed === undefined) throw new TypeError(`${shown(target)} is not of the form host:port`);
       const socket = await abortAfter(
         connectTimeout,
         signal,

@@ -236,8 +236,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     const { rebalancer, assignment, dispatcher, watchdog, groupWatch, subscriptions, settlement, locks } = this.#parts;
     const end = performance.now() + timeout + LEAVE_TIME;
     const left = () => Math.max(0, end - performance.now());
-    const rebalanced = rebalancer.stop();
     const failed = this.#failureOf("a step of closing");
+    const rebalanced = inAnyCase([() => rebalancer.stop()], failed);
     await inAnyCase([
       () => this.#closing.abort(this.#closedError("join")),
       () => assignment.stop(),

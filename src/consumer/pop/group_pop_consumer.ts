@@ -215,11 +215,11 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     const end = performance.now() + timeout;
     const { group } = this;
     const failed = this.#events.failureOf("stalled", `group "${group}": a step of closing`, { group });
-    const stopped = this.#places.stop();
+    const stopped = inAnyCase([() => this.#places.stop()], failed);
     const parts = [this.#settlement, this.#returns, this.#rescue];
     const last = () =>
       Promise.all([
-        inAnyCase([() => stopped], failed),
+        stopped,
         inAnyCase([() => this.#observer.close()], failed),
         inAnyCase([() => this.#membership?.leave()], failed),
       ]);
