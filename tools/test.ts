@@ -1,8 +1,10 @@
 /**
- * What `deno task test` runs: the static checks, then the tests, all of them even if one fails.
+ * What `deno task test` runs: the static checks, then the short part of the tests, all of them even if one fails. `deno
+ * task test:long` runs the rest: every real broker, Java beside us, other runtimes, a million of hostile inputs.
  *
  * ```sh
- * deno task test                              # everything
+ * deno task test                              # the short part
+ * deno task test:long                         # the long part
  * deno task test --only static                # formatting, lint, types, docs, publishing
  * deno task test --only embedded              # the tests that need no server but the embedded broker
  * deno task test --only tests tests/wire      # the tests below a folder
@@ -17,27 +19,31 @@
 
 import { staticSteps } from "./testing/static_steps.ts";
 import type { Step, Tally } from "./testing/step.ts";
-import { type Selection, selectionOf, testRuns, testStep } from "./testing/test_runs.ts";
+import { type Part, type Selection, selectionOf, testRuns, testStep } from "./testing/test_runs.ts";
 
 /** What `--only` may name. */
-const PARTS = ["static", "tests", "embedded"] as const;
+const KINDS = ["static", "tests", "embedded"] as const;
 
-type Part = typeof PARTS[number];
+type Kind = typeof KINDS[number];
 
 // By its name `deno test` takes this file for tests; running them from within would never end.
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
-  const { only, rest } = onlyOf(Deno.args);
-  const { passed, failed } = await runAll(stepsOf(only, selectionOf(rest)));
+  const isLong = Deno.args.includes("--long");
+  const { only, rest } = onlyOf(Deno.args.filter((arg) => arg !== "--long"));
+  const { passed, failed } = await runAll(
+    stepsOf(isLong ? "tests" : only, selectionOf(rest), isLong ? "long" : "short"),
+  );
   if (passed + failed === 0) console.log("\nNothing was run: no test is chosen by these arguments");
   console.log(`\n${passed} passed, ${failed} failed`);
   Deno.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }
 
-function stepsOf(part: Part | undefined, selection: Selection): Step[] {
-  const checks = part === undefined || part === "static" ? staticSteps() : [];
-  const runs = part === "static" ? [] : testRuns(selection).filter(({ name }) => part !== "embedded" || name === part);
+function stepsOf(kind: Kind | undefined, selection: Selection, part: Part): Step[] {
+  const checks = kind === undefined || kind === "static" ? staticSteps() : [];
+  const all = kind === "static" ? [] : testRuns(selection, part);
+  const runs = all.filter(({ name }) => kind !== "embedded" || name === kind);
   return [...checks, ...runs.map(testStep)];
 }
 
@@ -61,15 +67,15 @@ async function runAll(steps: Step[]): Promise<Tally> {
 }
 
 /** Takes `--only PART` or `--only=PART` out of the arguments. */
-function onlyOf(args: readonly string[]): { only: Part | undefined; rest: string[] } {
+function onlyOf(args: readonly string[]): { only: Kind | undefined; rest: string[] } {
   const rest = [...args];
   const at = rest.findIndex((arg) => arg === "--only" || arg.startsWith("--only="));
   if (at < 0) return { only: undefined, rest };
   const [flag = ""] = rest.splice(at, 1);
   const value = flag.includes("=") ? flag.slice("--only=".length) : rest.splice(at, 1)[0];
-  const only = PARTS.find((part) => part === value);
+  const only = KINDS.find((kind) => kind === value);
   if (only === undefined) {
-    throw new TypeError(`Cannot run the part "${value}": it has to be one of ${PARTS.join(", ")}`);
+    throw new TypeError(`Cannot run only "${value}": it has to be one of ${KINDS.join(", ")}`);
   }
   return { only, rest };
 }

@@ -2,7 +2,9 @@
  * The behaviour that users are promised, on the embedded broker and on real ones: the same scenarios on each.
  *
  * One test per broker, which starts it, runs the scenarios as steps, several at a time, and stops it: what is left
- * behind then fails that test. A second one per broker runs those that need a cluster. One broker is chosen by the test's name, scenarios by a part of theirs:
+ * behind then fails that test. A second one per broker runs those that need a cluster. `deno task test` runs those on
+ * embedded brokers and on one real one, `deno task test:long` the others. One broker is chosen by the test's name,
+ * scenarios by a part of theirs:
  *
  * ```sh
  * deno task test --only tests tests/broker/behaviour_test.ts
@@ -23,21 +25,28 @@ import { startRealCluster } from "../behaviour/real_cluster.ts";
 import { allScenarios } from "../behaviour/scenarios/all.ts";
 import { clusterScenarios } from "../behaviour/scenarios/cluster.ts";
 import { runScenarios, type StartedBroker } from "../behaviour/suite.ts";
+import { isLong, isShort } from "../long.ts";
 
 /** Part of the names of the scenarios to run. */
 const wanted = Deno.env.get("BEHAVIOUR") ?? "";
 /** How many scenarios run at a time on one broker. */
 const atATime = Number(Deno.env.get("BEHAVIOUR_AT_A_TIME") ?? 8);
 
+/** The version that the short part of the tests starts. */
+const MOST_USED = "5.3.3";
+
 const scenarios = allScenarios.filter(({ name }) => name.includes(wanted));
 const ofClusters = clusterScenarios.filter(({ name }) => name.includes(wanted));
 if (scenarios.length + ofClusters.length === 0) throw new Error(`Cannot find a scenario with "${wanted}" in its name`);
 
-test("behaviour on embedded", scenarios, startEmbedded);
-test("behaviour of clusters on embedded", ofClusters, startEmbeddedCluster);
+if (!isLong) {
+  test("behaviour on embedded", scenarios, startEmbedded);
+  test("behaviour of clusters on embedded", ofClusters, startEmbeddedCluster);
+}
 for (const version of ROCKETMQ_VERSIONS) {
-  testReal(`behaviour on ${version}`, scenarios, () => startReal(version));
-  testReal(`behaviour of clusters on ${version}`, ofClusters, () => startRealCluster(version));
+  const [one, several] = [() => startReal(version), () => startRealCluster(version)];
+  if (version === MOST_USED ? !isLong : !isShort) testReal(`behaviour on ${version}`, scenarios, one);
+  if (!isShort) testReal(`behaviour of clusters on ${version}`, ofClusters, several);
 }
 
 function test<S extends TestServers>(

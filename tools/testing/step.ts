@@ -20,8 +20,8 @@ export interface Step {
 }
 
 /** Runs the `deno` that runs us, in the root, its output going straight through; true if it exits with 0. */
-export async function deno(args: readonly string[]): Promise<boolean> {
-  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: root, stdin: "null" });
+export async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<boolean> {
+  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: root, stdin: "null", env });
   const { success } = await command.spawn().status;
   return success;
 }

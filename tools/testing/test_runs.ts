@@ -1,6 +1,8 @@
 /**
  * The runs of `deno test`: what needs no other program first, what starts real brokers and other runtimes after it.
  *
+ * There is a short part and a long one, which together are everything.
+ *
  * @module
  */
 
@@ -11,6 +13,15 @@ import { deno, type Step, type Tally } from "./step.ts";
 
 /** Folders whose tests start programs that are not ours, and so may do anything. */
 const OPEN_FOLDERS: readonly string[] = ["tests/broker", "tests/runtimes"];
+
+/** What of them is in the short part. The first divides itself, by what the environment says. */
+const SHORT_OPEN: readonly string[] = [
+  "tests/broker/behaviour_test.ts",
+  "tests/runtimes/offsets_test.ts",
+  "tests/runtimes/package_test.ts",
+];
+/** What else is in the long part, with more of the same. */
+const LONG_CLOSED: readonly string[] = ["tests/hostile"];
 
 /** Where tests are. */
 const TEST_FOLDERS: readonly string[] = ["tests", "tools"];
@@ -34,10 +45,14 @@ export interface Selection {
   flags: string[];
 }
 
-/** One run: its name and the arguments of `deno test`. */
+/** A part of the tests; by paths and names any test may be chosen. */
+export type Part = "short" | "long";
+
+/** One run: its name, the arguments of `deno test`, and its part. */
 export interface TestRun {
   name: "embedded" | "broker";
   args: string[];
+  part: Part | undefined;
 }
 
 /** Sorts arguments: a flag begins with a dash, a path is there, anything else is part of a test's name. */
@@ -55,21 +70,32 @@ export function selectionOf(args: readonly string[]): Selection {
  * Types are a step of their own, so that a file that does not compile takes no other down. Files are listed one by
  * one because `deno test` loses track of what to leave out when it is given two folders.
  */
-export function testRuns(selection: Selection): TestRun[] {
+export function testRuns(selection: Selection, wanted: Part): TestRun[] {
+  const part = selection.paths.length + selection.names.length > 0 ? undefined : wanted;
   const chosen = selection.paths.length > 0 ? selection.paths : TEST_FOLDERS;
   const files = chosen.flatMap((path) => filesBelow(path, "_test.ts"));
   const isOpen = (file: string) => OPEN_FOLDERS.some((folder) => file.startsWith(`${folder}/`));
-  const [open, closed] = [files.filter(isOpen), files.filter((file) => !isOpen(file))];
+  const inPart = files.filter((file) => part === undefined || isOf(part, file, isOpen(file)));
+  const [open, closed] = [inPart.filter(isOpen), inPart.filter((file) => !isOpen(file))];
   const common = ["--no-check", "--no-prompt", "--trace-leaks", ...selection.flags, ...filter(selection.names)];
   const runs: TestRun[] = [];
-  if (closed.length > 0) runs.push({ name: "embedded", args: [...NARROW, ...common, ...closed] });
-  if (open.length > 0) runs.push({ name: "broker", args: ["--allow-all", ...common, ...open] });
+  if (closed.length > 0) runs.push({ name: "embedded", args: ["--parallel", ...NARROW, ...common, ...closed], part });
+  if (open.length > 0) runs.push({ name: "broker", args: ["--allow-all", ...common, ...open], part });
   return runs;
 }
 
+/** Whether a file has tests of a part. */
+function isOf(part: Part, file: string, isOpen: boolean): boolean {
+  if (part === "short") return !isOpen || SHORT_OPEN.includes(file);
+  return isOpen
+    ? file === SHORT_OPEN[0] || !SHORT_OPEN.includes(file)
+    : LONG_CLOSED.some((folder) => file.startsWith(`${folder}/`));
+}
+
 /** A run as a step that counts its tests. */
-export function testStep({ name, args }: TestRun): Step {
-  return { name, run: () => counted((report) => deno(["test", `--junit-path=${report}`, ...args])) };
+export function testStep({ name, args, part }: TestRun): Step {
+  const env = part === undefined ? {} : { LONG: part === "long" ? "1" : "0" };
+  return { name, run: () => counted((report) => deno(["test", `--junit-path=${report}`, ...args], env)) };
 }
 
 async function counted(run: (report: string) => Promise<boolean>): Promise<Tally> {
