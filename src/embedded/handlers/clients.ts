@@ -59,7 +59,7 @@ function checkSubscription(parts: Parts, { expressionType, subString }: Partial<
     return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `There is no ${missing}`);
   }
   const read = parts.expressions.read(subString);
-  return read instanceof SqlError ? refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, read.message) : accept();
+  return read instanceof SqlError ? refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, read.remark) : accept();
 }
 
 /** The answer of a broker whose property filter is off. */
