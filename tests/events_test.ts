@@ -324,7 +324,6 @@ Deno.test("a logger that rejects, throws or returns what only looks like a promi
   const results: (() => unknown)[] = [
     () => Promise.reject(new RangeError("late")),
     () => ({
-      // deno-lint-ignore no-thenable
       then: () => {
         throw new RangeError("then");
       },

@@ -16,7 +16,6 @@ const hostile = {
   "returns a promise": () => Promise.resolve("127.0.0.1:1"),
   "returns nonsense": () => Symbol("nonsense"),
   "returns a thenable": () => ({
-    // deno-lint-ignore no-thenable
     then: () => {
       throw new RangeError("on purpose");
     },
