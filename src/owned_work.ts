@@ -8,7 +8,13 @@ import { RocketMQError } from "./errors.ts";
 
 /** Lets work go on that nobody waits for: if it fails, `failed` is called with the error, and nothing else happens. */
 export function inBackground(work: Promise<unknown>, failed: (error: unknown) => void): void {
-  work.then(undefined, failed).then(undefined, unheard);
+  work.then(undefined, (error) => {
+    try {
+      failed(error);
+    } catch {
+      // Whoever was to hear of it has failed too, and nobody is left.
+    }
+  });
 }
 
 /** Takes a failure that is reported elsewhere, or that changes nothing for anybody. */

@@ -133,8 +133,7 @@ function isName(value: unknown): value is string {
 }
 
 function isAddress(value: unknown): value is string {
-  return typeof value === "string" && value.length <= LONGEST_ADDRESS && isPlain(value) &&
-    parseAddress(value) !== undefined;
+  return typeof value === "string" && value.length <= LONGEST_ADDRESS && parseAddress(value) !== undefined;
 }
 
 function isCount(value: unknown): boolean {
