@@ -4,13 +4,12 @@
  * @module
  */
 
-import { MessagePullError } from "../errors.ts";
 import type { QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
 import { readAssignment } from "../wire/body_readers.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
-import { type PoppedMessage, receiveBroken, type ReceivedPop, receivePopped } from "../wire/pop_receive.ts";
+import { type PoppedMessage, receiveBroken, receivePopped } from "../wire/pop_receive.ts";
 import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
 import type { Cluster } from "./cluster.ts";
@@ -115,13 +114,8 @@ export class PopClient {
     let read = decodeRecords(answer.body, { topic, broker, queueId: -1 });
     if (read.packed.length > 0) read = await unpackBatches(read, MAX_BODY_SIZE, request.signal);
     const { messages, broken } = read;
-    let received: ReceivedPop;
-    try {
-      received = receivePopped(messages, answer.header, broker);
-    } catch (cause) { // without receipts nothing can be acknowledged: they are redelivered
-      throw new MessagePullError(place, cause);
-    }
-    const { popped, strange } = received;
+    // Without receipts nothing can be acknowledged: they are redelivered.
+    const { popped, strange } = receivePopped(messages, answer.header, broker);
     if (messages.some((message) => message.isLargePacked)) await unpackLarge(messages, request.signal);
     const records = [...broken, ...strange];
     const receipts = receiveBroken(records, answer.header, broker);

@@ -23,6 +23,7 @@ import { QueuePulls, type SharedPulls } from "./queue_pulls.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
 import { inBackground, unheard } from "../owned_work.ts";
+import { Resets } from "./resets.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
 const HANDOVER_WAIT = 1_000;
@@ -37,8 +38,6 @@ const BEGINNING = 64;
 const LOCK_INTERVAL = 500;
 /** After an offset could not be read or stored, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
-/** Between two positions of one queue that an operator sets, in milliseconds: of a storm of them the last counts. */
-const RESET_INTERVAL = 200;
 
 /** What an {@linkcode Assignment} works with. */
 export interface AssignmentContext<T = unknown>
@@ -83,13 +82,18 @@ export class Assignment<T = unknown> {
   #gates = new Map<string, Gate>();
   #jumps: Jumps<T>;
   #commits: OffsetCommits<T>;
-  /** The positions that operators have set last, of queues that are on the way to one. */
-  #resets = new Map<string, { offset: number | undefined; readonly done: Promise<void> }>();
+  #resets: Resets<T>;
 
   /** Makes an assignment without queues. */
   constructor(context: AssignmentContext<T>) {
     this.#context = context;
     const onError = (owned: OwnedQueue<T>, error: unknown) => this.#pullFailed(owned, error);
+    this.#resets = new Resets<T>({
+      group: context.options.group,
+      events: context.events,
+      owned: (queue) => this.#owned.get(queueKey(queue)),
+      seek: (queue, offset, reason) => this.seek(queue, offset, reason),
+    });
     this.#jumps = new Jumps<T>({
       group: context.options.group,
       events: context.events,
@@ -220,31 +224,7 @@ export class Assignment<T = unknown> {
 
   /** Follows an operator who has set the position of a queue; nothing happens if it is not ours. */
   reset(queue: MessageQueue, offset: number): Promise<void> {
-    const key = queueKey(queue);
-    const under = this.#resets.get(key);
-    if (under !== undefined) {
-      under.offset = offset;
-      return under.done;
-    }
-    const done = Promise.resolve().then(() => this.#followResets(queue)).finally(() => this.#resets.delete(key));
-    this.#resets.set(key, { offset, done });
-    return done;
-  }
-
-  async #followResets(queue: MessageQueue): Promise<void> {
-    const reset = this.#resets.get(queueKey(queue))!;
-    for (;;) {
-      const owned = this.#owned.get(queueKey(queue));
-      const { offset } = reset;
-      reset.offset = undefined;
-      if (owned === undefined || offset === undefined) return;
-      const { group } = this.#context.options;
-      const from = owned.counts ? owned.process.position : -1;
-      const text = `the position of ${queueKey(queue)} went from ${from} to ${offset}`;
-      this.#context.events.emit("warning", "offsetReset", text, { group, queue, broker: queue.broker, offset });
-      await this.seek(queue, offset, `the queue's position was set to ${offset}`);
-      if (reset.offset !== undefined) await delay(RESET_INTERVAL);
-    }
+    return this.#resets.follow(queue, offset);
   }
 
   /** Pulls topics anew: what the pulls under way skip by an older selector is not skipped. */

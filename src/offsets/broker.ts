@@ -155,6 +155,7 @@ export class BrokerOffsetStore implements OffsetStore {
       await this.#afterFirst(entry.queue, () => this.#store(entry.queue, offset), offset);
     } catch (error) {
       this.#failures++;
+      entry.stored = undefined; // without an answer it may be stored all the same
       throw error;
     }
     entry.stored = offset;

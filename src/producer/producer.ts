@@ -7,6 +7,7 @@
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { TimeoutError, ValidationError } from "../errors.ts";
+import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "./deadline.ts";
 import { Delivery } from "./delivery.ts";
@@ -71,13 +72,16 @@ export interface Producer {
    */
   sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]>;
   /**
-   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group. What has a
-   * longer time of its own gets no further attempt. May be called twice.
+   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group, which takes a
+   * second at most. What has a longer time of its own gets no further attempt. May be called twice.
    */
   close(): Promise<void>;
   /** Closes the producer, as {@linkcode Producer.close} does. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** How long `close()` waits for brokers to take note that this member has left, in milliseconds. */
+const LEAVE_TIME = 800;
 
 /**
  * Makes a producer over a cluster's shared connections. No broker has to be reachable for it.
@@ -204,7 +208,7 @@ class ClusterProducer implements Producer {
       () => this.#gatherer?.flush(),
       () => this.#whenIdle(),
       () => this.#delivery.stop(),
-      () => this.#cluster.membership.removeProducer(group),
+      () => atMost(this.#cluster.membership.removeProducer(group), LEAVE_TIME),
     ], failed);
     this.#cluster.detach(this);
   }

@@ -6,10 +6,7 @@
 
 import { AnswerTooLargeError, NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
-import type { BinaryFields } from "../wire/binary_fields.ts";
-import type { HeaderText } from "../wire/fields.ts";
 import {
-  type BodyWriter,
   type Command,
   type CommandInit,
   decodeFrame,
@@ -19,68 +16,13 @@ import {
   isResponse,
   MAX_FRAME_SIZE,
 } from "../wire/frame.ts";
+import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type RequestWait, type Wait } from "./call.ts";
 import type { Socket } from "./transport.ts";
 import { WaitTable } from "./wait_table.ts";
 import { WriteQueue } from "./write_queue.ts";
 import { inBackground } from "../owned_work.ts";
 
-/** A request before it has an opaque. */
-export interface OutgoingRequest {
-  /** The request's name, for errors. */
-  readonly name: string;
-  /** The request's code. */
-  readonly code: number;
-  /** Header fields as text, all of them as JSON, or in binary form. */
-  readonly fields: HeaderText | string | BinaryFields;
-  /** The body. */
-  readonly body?: Uint8Array | BodyWriter | undefined;
-  /** The version that we say to have. @default {PROTOCOL_VERSION} */
-  readonly version?: number | undefined;
-}
-
-/** How long an answer is waited for. */
-export interface RequestWait {
-  /** Milliseconds until the request fails with a `TimeoutError`. */
-  readonly timeout: number;
-  /** Ends the wait early, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A wait for an answer; hears of its end exactly once. */
-export interface Wait {
-  /** The request's name, for errors. */
-  readonly name: string;
-  /** Milliseconds until it fails with a `TimeoutError`. */
-  readonly timeout: number;
-  /** When that is, by the monotonic clock. */
-  readonly deadline: number;
-  /** Hears the answer, whatever its code. */
-  answered(answer: Command): void;
-  /** Hears why there is none. */
-  failed(reason: unknown): void;
-  /** Ends the wait early, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Called when the deadline is over: a wait that still has a use for a late answer sets itself a later deadline, and
-   * returns true. It must not begin or end other waits before it returns.
-   */
-  prolong?(): boolean;
-}
-
-/** A request and who waits for it: what a promise would be for, at a third of the cost. */
-export interface Call extends OutgoingRequest, Wait {}
-
-/** What a request from the other side is answered with. */
-export interface Reply {
-  /** The response code. */
-  readonly code: number;
-  /** Words for the other side. */
-  readonly remark?: string | undefined;
-  /** Header fields as text. */
-  readonly fields?: HeaderText;
-  /** The body. */
-  readonly body?: Uint8Array | undefined;
-}
+export type { Call, OutgoingRequest, Reply, RequestWait, Wait } from "./call.ts";
 
 /** Answers a request from the other side; a rejected promise becomes a SYSTEM_ERROR. */
 export type RequestHandler = (request: Command, connection: Connection) => Reply | Promise<Reply>;
@@ -105,9 +47,6 @@ export interface ConnectionOptions {
 
 /** From how many bytes on a connection queues nothing more: several of the largest frames. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
-
-/** The wait of those who wait as long as it takes. */
-const ENDLESS: RequestWait = { timeout: Infinity };
 
 /** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
 const LEAST_SILENCE = 1_000;
@@ -288,7 +227,7 @@ export class Connection {
 
   /** Queues an answer. A peer that does not read its answers gets none: others wait for their requests, too. */
   #answer(answer: CommandInit): void {
-    if (this.#writes.isFull) this.#lost(this.#backlog());
+    if (this.#writes.isFull) this.#lost(this.#unread);
     else this.#writes.push(answer);
   }
 
@@ -304,7 +243,9 @@ export class Connection {
   #send(call: Call, opaque: number, flag: number): boolean {
     const { signal, code, fields, body, version } = call;
     let reason: unknown = signal?.aborted ? signal.reason : undefined;
-    if (this.#writes.isFull) reason ??= this.#backlog();
+    if (this.#writes.isFull) {
+      reason ??= new NetworkError(`Cannot write to ${this.address}: ${this.#unread}`, this.address, "WRITE_BACKLOG");
+    }
     if (reason === undefined && this.#closeReason === undefined) {
       try {
         this.#writes.push({ code, opaque, flag, fields, body, version });
@@ -317,9 +258,8 @@ export class Connection {
     return reason === undefined;
   }
 
-  #backlog(): NetworkError {
-    const words = `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
-    return new NetworkError(`Cannot write to ${this.address}: ${words}`, this.address, "WRITE_BACKLOG");
+  get #unread(): string {
+    return `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
   }
 
   #await(opaque: number, wait: Wait): void {
@@ -396,15 +336,6 @@ export class Connection {
 
 /** What those hear who wait for a write: there is no answer. */
 const WRITTEN: Command = decodeFrame(encodeFrame({ code: ResponseCode.SUCCESS, opaque: 0 }));
-
-function callOf(
-  request: OutgoingRequest,
-  { timeout, signal }: RequestWait,
-  answered: Call["answered"],
-  failed: Call["failed"],
-): Call {
-  return { ...request, timeout, deadline: performance.now() + timeout, signal, answered, failed };
-}
 
 function answerTo({ opaque }: Command, reply: Reply): CommandInit {
   return { ...reply, opaque, flag: FrameFlag.RESPONSE };

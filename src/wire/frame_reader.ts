@@ -15,6 +15,8 @@ const FIRST_CAPACITY = 64 * 1024;
 const GROWTH = 4;
 /** How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow. */
 const TRUST = 2;
+/** But never more than this, in bytes. */
+const MOST_TRUST = 8 * 1024 * 1024;
 /** The length word and the header word. */
 const PREFIX_SIZE = 8;
 /** The most bytes that are kept of a frame that is too large: enough for the header of any answer. */
@@ -143,7 +145,7 @@ export class FrameReader {
     const count = Math.min(this.#size - this.#arrived, bytes.length - at);
     const frame = this.#keep(bytes, at, count, Math.min(this.#size, this.#frame!.length * GROWTH));
     if (this.#arrived === this.#size) {
-      this.#trusted = Math.max(FIRST_CAPACITY, TRUST * this.#size);
+      this.#trusted = Math.max(FIRST_CAPACITY, Math.min(TRUST * this.#size, MOST_TRUST));
       this.#end();
       this.#onFrame(frame);
     }

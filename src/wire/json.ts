@@ -41,13 +41,12 @@ export const MAX_QUEUE_LIST_SIZE: number = 4 * 1024 * 1024;
 
 /** Integers up to this many digits are read by hand: they are safe. */
 const SAFE_DIGITS = 15;
-/** Objects take memory up to their largest index, if that is small: those above this are kept as what they are, keys. */
+/** Objects take memory for all places up to their largest index: those with one above this are few. */
 const LARGEST_DENSE_INDEX = 15;
-/** An index that no object keeps memory up to. */
-const SPARSE_INDEX = "4294967294";
+const MOST_SPARSE_OBJECTS = 1_024;
 
 /** Longer integers than this many characters are refused: none of Java's types is so wide, and reading gets slow. */
-const LONGEST_INTEGER = 40;
+const LONGEST_INTEGER = 20;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -106,6 +105,7 @@ class Parser {
   #at = 0;
   #depth = 0;
   #values = 0;
+  #sparseObjects = 0;
 
   // Sticky: they match where `lastIndex` stands or not at all. One set per parser, as `lastIndex` is its state.
   readonly #number = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
@@ -126,7 +126,7 @@ class Parser {
   /** Reads a value and the space around it. */
   #value(): JsonValue {
     if (++this.#depth > MAX_DEPTH) throw this.#malformed(`it is nested more than ${MAX_DEPTH} deep`);
-    if (++this.#values > MAX_VALUES) throw this.#malformed(`it has more than ${MAX_VALUES} values`);
+    this.#requireFew(++this.#values, MAX_VALUES, "values");
     this.#skipSpace();
     const value = this.#bareValue();
     this.#skipSpace();
@@ -202,13 +202,11 @@ class Parser {
       const key = this.#key();
       this.#skipSpace();
       if (!this.#skip(":")) throw this.#unexpected('":"');
-      const value = this.#value();
-      if (isLargeIndex(key) && !isSparse) {
+      if (!isSparse && isLargeIndex(key)) {
         isSparse = true;
-        object[SPARSE_INDEX] ??= null; // from now on the object is a table, whatever is removed
-        if (key !== SPARSE_INDEX) delete object[SPARSE_INDEX];
+        this.#requireFew(++this.#sparseObjects, MOST_SPARSE_OBJECTS, "objects with large numbers as names");
       }
-      object[key] = value;
+      object[key] = this.#value();
     } while (this.#skip(","));
     if (!this.#skip("}")) throw this.#unexpected('"," or "}"');
     return object;
@@ -303,6 +301,10 @@ class Parser {
       if (unit > SPACE || (unit !== SPACE && unit !== 0x0a && unit !== 0x0d && unit !== 0x09)) return;
       this.#at++;
     }
+  }
+
+  #requireFew(count: number, most: number, what: string): void {
+    if (count > most) throw this.#malformed(`it has more than ${most} ${what}`);
   }
 
   #unexpected(wanted: string): NetworkError {

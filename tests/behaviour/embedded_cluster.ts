@@ -27,6 +27,7 @@ export async function startEmbeddedCluster(): Promise<StartedBroker<TestCluster>
       },
       name: broker.brokerName,
       publish: (topic, messages, options) => raw.publish(topic, messages, options),
+      isRouted: (topic) => raw.isRouted(topic),
       consumerList: (group) => raw.consumerList(group),
       committed: (group, queue) => raw.committed(group, queue),
       move: async () => {

@@ -89,6 +89,8 @@ export interface TestMember extends TestServer {
   readonly name: string;
   /** Stores messages, in order, and gives their unique keys. */
   publish(topic: string, messages: Iterable<string | TestMessage>, options?: PublishOptions): Promise<string[]>;
+  /** Whether any name server shows it in a topic's route. */
+  isRouted(topic: string): Promise<boolean>;
   /** The client ids in a group, as often as it names them. */
   consumerList(group: string): Promise<readonly string[]>;
   /** What a group has committed for a queue. */

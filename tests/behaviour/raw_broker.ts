@@ -107,6 +107,11 @@ export class RawBroker {
     return this.#routedQueues(topic);
   }
 
+  /** Whether any name server shows the broker in a topic's route. */
+  async isRouted(topic: string): Promise<boolean> {
+    return (await Promise.all(this.#names.map((names) => this.#queuesAt(names, topic)))).some((queues) => queues > 0);
+  }
+
   /** Waits until the name servers show so many queues of a topic. */
   async untilRouted(topic: string, queues: number, timeout: number = REGISTER_PATIENCE): Promise<void> {
     this.#queues.set(topic, queues);

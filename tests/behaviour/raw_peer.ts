@@ -79,3 +79,19 @@ export class RawPeer {
     return new Connection(socket, this.address);
   }
 }
+
+/** The body of a heartbeat by which a client is a member of a group. */
+export function memberOf(group: string, clientID: string): string {
+  return JSON.stringify({
+    clientID,
+    producerDataSet: [],
+    consumerDataSet: [{
+      groupName: group,
+      consumeType: "CONSUME_PASSIVELY",
+      messageModel: "CLUSTERING",
+      consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
+      subscriptionDataSet: [],
+      unitMode: false,
+    }],
+  });
+}

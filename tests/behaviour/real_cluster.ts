@@ -22,6 +22,7 @@ export async function startRealCluster(version: RocketMQVersion): Promise<Starte
     ...serverOf(server),
     name: server.name,
     publish: (topic, messages, options) => raw.publish(topic, messages, options),
+    isRouted: (topic) => raw.isRouted(topic),
     consumerList: (group) => raw.consumerList(group),
     committed: (group, queue) => raw.committed(group, queue),
   });

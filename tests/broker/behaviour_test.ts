@@ -22,8 +22,7 @@ import { startEmbeddedCluster } from "../behaviour/embedded_cluster.ts";
 import type { Scenario, TestServers } from "../behaviour/harness.ts";
 import { startReal } from "../behaviour/real_broker.ts";
 import { startRealCluster } from "../behaviour/real_cluster.ts";
-import { allScenarios } from "../behaviour/scenarios/all.ts";
-import { clusterScenarios } from "../behaviour/scenarios/cluster.ts";
+import { allScenarios, clusterScenarios } from "../behaviour/scenarios/all.ts";
 import { runScenarios, type StartedBroker } from "../behaviour/suite.ts";
 import { isLong, isShort } from "../long.ts";
 

@@ -62,6 +62,21 @@ Deno.test("BrokerOffsetStore.persist() writes what changed, smaller offsets too,
   assertEquals(store.metrics(), { queues: 1, dirty: 0, reads: 0, writes: 2, failures: 0 });
 });
 
+Deno.test("BrokerOffsetStore writes again what was stored before a write that failed: that one may be stored too", async () => {
+  const keeper = new Keeper();
+  const { store, writes } = keeper;
+  store.update(queue, 0);
+  await store.persist();
+  store.update(queue, 1);
+  keeper.failure = new Error("no answer in time");
+  await assertRejects(() => store.persist(), OffsetError);
+  store.reset(queue, 0);
+  await assertRejects(() => store.persist(), OffsetError);
+  keeper.failure = undefined;
+  await store.persist();
+  assertEquals(writes, [0, 1, 0, 0]);
+});
+
 Deno.test("BrokerOffsetStore has one write of a queue in flight, and the newest offset follows", async () => {
   const keeper = new Keeper();
   const { store, writes } = keeper;

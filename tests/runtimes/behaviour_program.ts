@@ -11,8 +11,7 @@ import process from "node:process";
 import { inspect } from "node:util";
 import { startEmbedded } from "../behaviour/embedded_broker.ts";
 import { startEmbeddedCluster } from "../behaviour/embedded_cluster.ts";
-import { allScenarios } from "../behaviour/scenarios/all.ts";
-import { clusterScenarios } from "../behaviour/scenarios/cluster.ts";
+import { allScenarios, clusterScenarios } from "../behaviour/scenarios/all.ts";
 import { runScenarios } from "../behaviour/suite.ts";
 
 /** What is printed of a scenario. */

@@ -154,6 +154,8 @@ Deno.test("FrameReader takes the memory of a large frame at once from a peer tha
   for (const size of [MIB, 2 * MIB, 100_000]) assertEquals(takenBy(size), size);
   assert(takenBy(MIB) > MIB); // after a smaller one it has to be seen again
   assertEquals(frames.map(({ length }) => length), [MIB, MIB, 2 * MIB, 100_000, MIB]);
+  takenBy(12 * MIB);
+  assert(bytesTaken(() => reader.push(headOf(12 * MIB))) <= 8 * MIB + 200);
 });
 
 Deno.test("FrameReader gives a frame memory of its own size, however it arrived", () => {

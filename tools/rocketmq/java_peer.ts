@@ -34,6 +34,8 @@ export interface RunJavaPeerOptions {
   onLine?: (line: string) => void;
   /** More arguments of `java`: `["-Dtls.enable=true"]`. */
   javaOptions?: string[];
+  /** Kills it when it aborts, so that no goodbye is sent. */
+  signal?: AbortSignal;
 }
 
 /** What a run of {@linkcode runJavaPeer} came to. */
@@ -59,7 +61,7 @@ export async function runJavaPeer(
   args: string[],
   options: RunJavaPeerOptions = {},
 ): Promise<JavaPeerResult> {
-  const { timeout = 60_000, javaOptions = [] } = options;
+  const { timeout = 60_000, javaOptions = [], onLine, signal } = options;
   const release = await fetchRocketMQ(version);
   const folder = await mkdtemp(join(tmpdir(), "denorocket-peer-"));
   const watchdog = startWatchdog(folder);
@@ -69,7 +71,7 @@ export async function runJavaPeer(
     const source = fileURLToPath(new URL("./Peer.java", import.meta.url));
     const flags = [...MEMORY.tools, ...QUICK_REBALANCE, `-Dpeer.deadline=${timeout}`, ...javaOptions];
     const java = [...javaArgs(release, "tools", "."), ...flags, source, ...args];
-    return await run(java, folder, watchdog, timeout + GRACE, options.onLine);
+    return await run(java, folder, watchdog, timeout + GRACE, onLine, signal);
   } finally {
     await watchdog.release();
   }
@@ -81,11 +83,15 @@ function run(
   watchdog: Watchdog,
   timeout: number,
   onLine?: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<JavaPeerResult> {
   return new Promise((resolve, reject) => {
     const child = spawn("java", java, { cwd, stdio: ["ignore", "pipe", "pipe"] });
     const unwatch = child.pid === undefined ? undefined : watchdog.watch(child.pid);
-    const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
+    const kill = () => child.kill("SIGKILL");
+    const timer = setTimeout(kill, timeout);
+    if (signal?.aborted) kill();
+    signal?.addEventListener("abort", kill);
     const lines: string[] = [];
     let partial = "";
     let stderr = "";
@@ -101,6 +107,7 @@ function run(
     child.on("error", reject); // java could not be run at all
     child.on("close", (code) => {
       clearTimeout(timer);
+      signal?.removeEventListener("abort", kill);
       unwatch?.();
       resolve({ code: code ?? -1, lines, stderr });
     });

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse } from "@std/assert";
 import { join } from "@std/path";
 import { filesBelow } from "./files.ts";
 import { tallyOf } from "./junit.ts";
-import { selectionOf, testRuns } from "./test_runs.ts";
+import { type Part, selectionOf, testRuns } from "./test_runs.ts";
 
 /** One of each fate; names and messages that look like the report itself. */
 const TESTS = `
@@ -46,7 +46,7 @@ Deno.test("selectionOf() tells flags, paths and names apart", () => {
 
 Deno.test("testRuns() chooses test files, and gives them no more than they need", () => {
   const paths = ["tools/testing", "tools/std/std_test.ts", "deno.json"];
-  const [embedded, ...others] = testRuns({ paths, names: ["a.b", "c"], flags: ["--fail-fast"] });
+  const [embedded, ...others] = testRuns({ paths, names: ["a.b", "c"], flags: ["--fail-fast"] }, "short");
   const last = [
     "--fail-fast",
     "--filter=/\\x61\\.b|\\x63/",
@@ -59,10 +59,23 @@ Deno.test("testRuns() chooses test files, and gives them no more than they need"
 });
 
 Deno.test("testRuns() gives all permissions to the tests of real brokers", () => {
-  const broker = testRuns({ paths: [], names: [], flags: [] }).find(({ name }) => name === "broker");
+  const folders = ["tests/broker", "tests/runtimes"];
+  const broker = testRuns({ paths: folders, names: [], flags: [] }, "short").find(({ name }) => name === "broker");
   const files = broker?.args.filter((arg) => !arg.startsWith("-")) ?? [];
-  assertEquals(files, [...filesBelow("tests/broker", "_test.ts"), ...filesBelow("tests/runtimes", "_test.ts")]);
+  assertEquals(files, folders.flatMap((folder) => filesBelow(folder, "_test.ts")));
   assert(broker === undefined || broker.args.includes("--allow-all"));
+});
+
+Deno.test("testRuns() divides all tests into a short part and a long one", () => {
+  const filesOf = (part: Part) =>
+    testRuns({ paths: [], names: [], flags: [] }, part).flatMap(({ args }) =>
+      args.filter((arg) => arg.endsWith(".ts"))
+    );
+  const [short, long] = [new Set(filesOf("short")), new Set(filesOf("long"))];
+  const all = ["tests", "tools"].flatMap((folder) => filesBelow(folder, "_test.ts"));
+  assertEquals([...new Set([...short, ...long])].sort(), all.toSorted());
+  assert(short.has("tests/broker/behaviour_test.ts") && long.has("tests/broker/behaviour_test.ts"));
+  assert(!short.has("tests/broker/pause_test.ts"));
 });
 
 async function tallyFor(text: string) {

@@ -8,6 +8,9 @@ import { waitFor } from "../../waiting.ts";
 import type { BudgetAccount, BufferBudget } from "../buffer_budget.ts";
 import type { PopHolder } from "./batch.ts";
 
+/** Ends a wait for room. */
+const TOO_LATE = Symbol("too late");
+
 /** A call that waits for room. */
 interface Caller {
   readonly max: number;
@@ -58,7 +61,6 @@ export class PopRoom implements PopHolder {
 
   async #wait(max: number, ms: number, signal: AbortSignal): Promise<number> {
     let given = 0;
-    const enough = {}; // a reason like no other
     const room = new Promise<void>((resolve) => {
       this.#line.push({
         max,
@@ -70,11 +72,11 @@ export class PopRoom implements PopHolder {
     });
     const [caller] = this.#line.slice(-1);
     try {
-      await waitFor(room, { ms, late: () => enough, signal });
+      await waitFor(room, { ms, late: () => TOO_LATE, signal });
     } catch (error) {
       const at = this.#line.indexOf(caller!);
       if (at >= 0) this.#line.splice(at, 1);
-      if (error === enough) return given;
+      if (error === TOO_LATE) return given;
       this.answered(given, 0);
       throw error;
     }

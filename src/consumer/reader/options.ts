@@ -21,8 +21,9 @@ export interface ReaderOptions {
   /** The topic, 1 to 127 characters of `%|a-zA-Z0-9_-`. */
   topic: string;
   /**
-   * Where every queue begins: at its end, at its beginning, at the first message since a time, at an offset, or at what
-   * `commit()` has stored for the group. Queues that appear later begin at their beginning.
+   * Where every queue begins: at its end when the reader opens, at its beginning, at the first message since a time, at
+   * an offset, or at what `commit()` has stored for the group. Queues that appear later begin at their beginning, with
+   * `"latest"` at the first message stored since the reader has opened.
    *
    * @default {"latest"}
    */

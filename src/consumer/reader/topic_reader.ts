@@ -18,6 +18,7 @@ import type { BatchesOptions, QueueLag, SeekPosition } from "../consumer.ts";
 import { Dispatcher } from "../dispatcher.ts";
 import { Skip } from "../disposal.ts";
 import { FlowLimits } from "../flow_limits.ts";
+import { GroupStart } from "../group_start.ts";
 import { BatchIterator, batchStream } from "../iteration.ts";
 import type { OwnedQueue } from "../owned_queue.ts";
 import { lagOf, resolvePosition } from "../positions.ts";
@@ -47,9 +48,10 @@ export class TopicReader<T = unknown> implements Reader<T> {
   #offsets = new MemoryOffsetStore(); // commit() alone stores anything
   #assignment: Assignment<T>;
   #watchdog: Watchdog;
-  /** The queues that were there when the reader was opened, and when that was: others showed up later. */
+  /** The queues that were there when the reader was opened: others showed up later. */
   #first = new Set<string>();
-  #openedAt = Date.now();
+  /** The moment at which it was opened, which `"latest"` means. */
+  #start: GroupStart;
   #unwatch: () => void = () => {};
   #letGo: () => void;
   #closing = new AbortController();
@@ -77,6 +79,12 @@ export class TopicReader<T = unknown> implements Reader<T> {
       (owned, max, asked) => this.#settlement.handOut(owned, max, asked),
     );
     const puller = new Puller<T>(this.#brokers, consumer);
+    this.#start = new GroupStart({
+      consumeFrom: options.from === "latest" ? "last" : "first",
+      brokers: this.#brokers,
+      queues: () => options.queues ?? cluster.routes.known(topic)?.readQueues ?? [],
+      hasOffset: () => Promise.resolve(false),
+    });
     this.#assignment = this.#makeAssignment(puller);
     this.#watchdog = new Watchdog({
       group: consumer.group,
@@ -111,6 +119,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
         onBrokerBack: () => {},
       });
       await this.#follow();
+      await this.#start.joined(this.#cluster.options.requestTimeout);
     } catch (error) {
       await this.close();
       throw error;
@@ -191,11 +200,13 @@ export class TopicReader<T = unknown> implements Reader<T> {
     if (this.#closed !== undefined) return;
     const wanted = chosen ?? route?.readQueues ?? [];
     if (this.#first.size === 0) this.#first = new Set(wanted.map(queueKey));
+    this.#start.join(topic);
     const held = new Set(this.queues.map(queueKey));
     const keys = new Set(wanted.map(queueKey));
     const gained = wanted.filter((queue) => !held.has(queueKey(queue)));
     const lost = this.queues.filter((queue) => !keys.has(queueKey(queue)));
     if (gained.length + lost.length === 0) return;
+    for (const queue of gained) this.#start.gained(queue);
     const gains = gained.map((queue) => ({ queue, shared: false }));
     await this.#assignment.change(gains, lost, "the queue is in the topic's route no more");
   }
@@ -221,10 +232,8 @@ export class TopicReader<T = unknown> implements Reader<T> {
   /** A number is a place in the queues that were there: one that shows up later is read from its beginning. */
   async #startOffset(queue: MessageQueue): Promise<number> {
     const { from } = this.#options;
+    if (from === "latest") return await this.#start.offsetOf(queue, false);
     const isLater = !this.#first.has(queueKey(queue));
-    if (isLater && from === "latest") {
-      return await this.#brokers.offsetAt(queue, this.#openedAt + await this.#brokers.clockSkew(queue));
-    }
     if (isLater && typeof from === "number") return await this.#brokers.minOffset(queue);
     if (from !== "committed") return await resolvePosition(this.#brokers, queue, from);
     return await this.#committed.read(queue, "store") ?? await this.#brokers.minOffset(queue);

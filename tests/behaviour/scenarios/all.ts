@@ -4,9 +4,12 @@
  * @module
  */
 
-import type { Scenario } from "../harness.ts";
+import type { Scenario, TestCluster } from "../harness.ts";
 import { scenarios as ack } from "./ack.ts";
 import { scenarios as close } from "./close.ts";
+import { scenarios as cluster } from "./cluster.ts";
+import { scenarios as clusterPop } from "./cluster_pop.ts";
+import { scenarios as clusterStart } from "./cluster_start.ts";
 import { scenarios as commands } from "./commands.ts";
 import { scenarios as connect } from "./connect.ts";
 import { scenarios as crash } from "./crash.ts";
@@ -14,6 +17,7 @@ import { scenarios as faults } from "./faults.ts";
 import { scenarios as flow } from "./flow.ts";
 import { scenarios as group } from "./group.ts";
 import { scenarios as hostile } from "./hostile.ts";
+import { scenarios as hostileAnswers } from "./hostile_answers.ts";
 import { scenarios as broadcasting } from "./broadcasting.ts";
 import { scenarios as byKey } from "./by_key.ts";
 import { scenarios as load } from "./load.ts";
@@ -27,6 +31,7 @@ import { scenarios as retry } from "./retry.ts";
 import { scenarios as run } from "./run.ts";
 import { scenarios as sendBack } from "./send_back.ts";
 import { scenarios as start } from "./start.ts";
+import { scenarios as storms } from "./storms.ts";
 import { scenarios as subscriptions } from "./subscriptions.ts";
 import { scenarios as trace } from "./trace.ts";
 
@@ -44,6 +49,7 @@ export const allScenarios: readonly Scenario[] = [
   ...faults,
   ...run,
   ...start,
+  ...storms,
   ...subscriptions,
   ...trace,
   ...flow,
@@ -52,8 +58,12 @@ export const allScenarios: readonly Scenario[] = [
   ...loop,
   ...packed,
   ...hostile,
+  ...hostileAnswers,
   ...producer,
   ...connect,
   ...load,
   ...crash,
 ];
+
+/** Those that need two brokers and two name servers: all run alone. */
+export const clusterScenarios: readonly Scenario<TestCluster>[] = [...cluster, ...clusterStart, ...clusterPop];

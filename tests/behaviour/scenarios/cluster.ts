@@ -1,7 +1,6 @@
 /** Several brokers and name servers, one of which is killed, moved or paused: the others go on, and nothing is lost. */
 
 import { assertEquals } from "@std/assert";
-import type { Consumer } from "../../../mod.ts";
 import {
   type Scenario,
   type Scene,
@@ -12,49 +11,17 @@ import {
   texts,
   waitUntil,
 } from "../harness.ts";
+import { receive } from "../received.ts";
 
-type ClusterScene = Scene<TestCluster>;
+export type ClusterScene = Scene<TestCluster>;
 
 /** The queues of each broker in these scenarios. */
-const QUEUES = 2;
+export const QUEUES = 2;
 /** How long a client takes here to notice that nothing is answered, in milliseconds. */
-const QUICK = { requestTimeout: 1_000, heartbeatInterval: 1_000, routeInterval: 1_000 };
-
-/** What a consumer's loop receives: texts, each as often as it came. */
-interface Received {
-  readonly seen: string[];
-  /** Waits until all of these have come, from now on or before. */
-  until(expected: readonly string[]): Promise<void>;
-}
-
-/** Runs a loop until the scenario ends. */
-function receive(t: ClusterScene, consumer: Consumer): Received {
-  const seen: string[] = [];
-  const stop = new AbortController();
-  const loop = t.background(async () => {
-    for await (const batch of consumer.batches({ signal: stop.signal })) {
-      seen.push(...Array.from(batch, textOf));
-      await batch.ack();
-    }
-  });
-  t.finally(async () => {
-    stop.abort();
-    await loop;
-  });
-  const missing = (expected: readonly string[]) => expected.filter((text) => !seen.includes(text));
-  return {
-    seen,
-    until: async (expected) => {
-      await waitUntil(() => missing(expected).length === 0, {
-        what: () => `the messages ${missing(expected).join(", ")}`,
-        timeout: 30_000,
-      });
-    },
-  };
-}
+export const QUICK = { requestTimeout: 1_000, heartbeatInterval: 1_000, routeInterval: 1_000 };
 
 /** Stores a message in each queue of a broker, each with a text of its own, and gives these. */
-async function publishTo(broker: TestMember, topic: string, what: string): Promise<string[]> {
+export async function publishTo(broker: TestMember, topic: string, what: string): Promise<string[]> {
   const bodies = texts(QUEUES, `${what} ${broker.name} `);
   for (const [queueId, body] of bodies.entries()) await broker.publish(topic, [body], { queueId });
   return bodies;
@@ -71,7 +38,7 @@ async function settled(t: ClusterScene, group: string) {
   return { topic, client, consumer, received };
 }
 
-export const clusterScenarios: readonly Scenario<TestCluster>[] = [
+export const scenarios: readonly Scenario<TestCluster>[] = [
   {
     name: "cluster: a broker that is killed stops no queue of the other, and its own go on when it is back",
     alone: true,

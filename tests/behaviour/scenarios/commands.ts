@@ -7,7 +7,7 @@ import type { Command } from "../../../src/wire/frame.ts";
 import { type JsonObject, pairsOf, parseJson } from "../../../src/wire/json.ts";
 import { consumeMessageDirectly, getConsumerRunningInfo, heartbeat } from "../../../src/wire/requests.ts";
 import { defaultTransport } from "../../../src/transport/default.ts";
-import { RawPeer } from "../raw_peer.ts";
+import { memberOf, RawPeer } from "../raw_peer.ts";
 import { nextBatch, type Scenario, type Scene, take, textOf, texts, waitUntil } from "../harness.ts";
 
 const decoder = new TextDecoder();
@@ -127,21 +127,9 @@ export const scenarios: Scenario[] = [
       const group = t.group();
       const { mq, untilEvent } = await t.client();
       await mq.consumer({ group, topics: topic, rebalanceInterval: 1_000 });
-      const twin = {
-        clientID: mq.clientId,
-        producerDataSet: [],
-        consumerDataSet: [{
-          groupName: group,
-          consumeType: "CONSUME_PASSIVELY",
-          messageModel: "CLUSTERING",
-          consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
-          subscriptionDataSet: [],
-          unitMode: false,
-        }],
-      };
       const other = new RawPeer(await defaultTransport(), t.broker.address);
       t.finally(() => other.close()); // the broker forgets the twin with its connection
-      await other.askWell(heartbeat, {}, JSON.stringify(twin));
+      await other.askWell(heartbeat, {}, memberOf(group, mq.clientId));
       await untilEvent("duplicateClientId", (event) => event.group === group);
     },
   },

@@ -139,6 +139,30 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "packed: huge bodies of one queue do not hold up the bodies of another",
+    async run(t: Scene) {
+      const topic = await t.topic(2);
+      const mq = await t.connect();
+      const producer = await mq.producer({ maxMessageSize: 16_000_000, sendTimeout: 20_000 });
+      const queue = (queueId: number) => ({ topic, broker: t.broker.brokerNames[0]!, queueId });
+      const huge = Array.from(
+        { length: 12 },
+        () => producer.send({ topic, body: new Uint8Array(12 * MIB) }, { queue: queue(0) }),
+      );
+      const small = Array.from(
+        { length: 60 },
+        (_, i) => producer.send({ topic, body: words(12 * KIB, i) }, { queue: queue(1) }),
+      );
+      await Promise.all([...huge, ...small]);
+      const consumer = await mq.consumer({ group: t.group(), topics: topic, consumeFrom: "first" });
+      const messages = await take(consumer, huge.length + small.length, { timeout: 45_000 });
+      const queueIds = messages.map(({ queue }) => queue.queueId);
+      const before = queueIds.slice(0, queueIds.lastIndexOf(1)).filter((queueId) => queueId === 0).length;
+      assert(before <= huge.length / 2, `${before} huge bodies came before the last small one`);
+      assertEquals(messages.filter(({ body }) => body.length === 12 * MIB).length, huge.length);
+    },
+  },
+  {
     name: "packed: a large body that cannot be unpacked tells so when it is read, and holds nothing up",
     async run(t: Scene) {
       const topic = await t.topic(1);

@@ -84,6 +84,16 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "reader: from the latest on, reads all that is sent after it has opened, however soon",
+    async run(t: Scene) {
+      const topic = await t.topic(4);
+      await t.broker.publish(topic, texts(8, "old"));
+      const reader = await open(t, { topic, from: "latest" });
+      await t.broker.publish(topic, texts(8, "new"));
+      assertEquals((await read(reader, 8)).sort(), texts(8, "new"));
+    },
+  },
+  {
     name: "reader: stores nothing by itself; what commit() has stored is where from: committed begins",
     async run(t: Scene) {
       const topic = await t.topic(1);

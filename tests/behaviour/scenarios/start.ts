@@ -2,6 +2,7 @@
 
 import { assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
 import { type Client, type Consumer, InvalidTopicError } from "../../../mod.ts";
+import { byConfig } from "../../../src/consumer/mod.ts";
 import { nextBatch, type Scenario, type Scene, sortedTexts, take, textOf, texts, waitUntil } from "../harness.ts";
 
 /** Waits until the positions of a topic's queues are stored at the broker. */
@@ -203,6 +204,23 @@ export const scenarios: Scenario[] = [
       assertEquals(owned(consumers, topic), [0, 1, 2, 3]);
       stop.abort();
       await Promise.all(loops);
+    },
+  },
+  {
+    name: "a queue that a running group gets, and a new member sees before the others, is read from its beginning",
+    async run(t: Scene) {
+      const topic = await t.topic(1);
+      const group = t.group();
+      const [broker] = t.broker.brokerNames;
+      const member = async (queueId: number) => {
+        const allocation = byConfig([{ topic, broker: broker!, queueId }]);
+        return await (await t.connect({ routeInterval: 60_000 })).consumer({ group, topics: topic, allocation });
+      };
+      await member(0);
+      await untilStored(t, group, topic, [0]);
+      await t.broker.createTopic(topic, 2);
+      await t.broker.publish(topic, texts(20), { queueId: 1 });
+      assertEquals(sortedTexts(await take(await member(1), 20)), texts(20).sort());
     },
   },
   {
