@@ -113,8 +113,11 @@ class RocketMQClient implements Client {
   }
 
   async close(): Promise<void> {
-    await this.#cluster.close();
-    this.#events.close();
+    try {
+      await this.#cluster.close();
+    } finally {
+      this.#events.close();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { excerpt, plain, shown } from "./plain_text.ts";
+
 /** What every error of this package carries besides its message. */
 export interface RocketMQErrorOptions extends ErrorOptions {
   /** A stable, machine-readable name of the situation, in upper snake case. */
@@ -12,7 +14,15 @@ export interface RocketMQErrorOptions extends ErrorOptions {
   retriable?: boolean;
 }
 
-/** The root of all errors that this package throws on purpose. */
+/** How many problems one message names. */
+const MOST_NAMED = 50;
+
+/**
+ * The root of all errors that this package throws on purpose.
+ *
+ * A message is one line of 8 000 characters at most; of a text that somebody else has written, such as a server's remark
+ * or the value of an option, it has 200. Control characters and others that are not to be printed are escaped.
+ */
 export class RocketMQError extends Error {
   /** The class's name, also after bundling. */
   override name = "RocketMQError";
@@ -23,7 +33,7 @@ export class RocketMQError extends Error {
 
   /** Makes an error; `options.cause` keeps the error below it. */
   constructor(message: string, options: RocketMQErrorOptions) {
-    super(message, options);
+    super(plain(message), options);
     this.code = options.code;
     this.retriable = options.retriable ?? false;
   }
@@ -39,15 +49,13 @@ export interface Problem {
   readonly allowed: string;
 }
 
-function show(value: unknown): string {
-  if (typeof value === "string") return `"${value.length > 100 ? `${value.slice(0, 100)}…` : value}"`;
-  if (value instanceof Date) return `Date ${value.getTime()}`;
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
-}
-
+/** Names the first problems; where there are too many, the last words say how many are left. */
 function describe(problems: readonly Problem[]): string {
-  return problems.map((p) => `${p.field} is ${show(p.value)}, allowed is ${p.allowed}`).join("; ");
+  const named = problems.slice(0, MOST_NAMED).map(({ field, value, allowed }) =>
+    `${excerpt(field)} is ${shown(value)}, allowed is ${allowed}`
+  );
+  const left = problems.length - named.length;
+  return named.join("; ") + (left > 0 ? `; and ${left} more` : "");
 }
 
 /** A value given by the caller is not allowed; all problems are named at once. */
@@ -159,12 +167,12 @@ export class ResponseError extends RocketMQError {
   readonly responseCode: number;
   /** The `host:port` that answered. */
   readonly address: string;
-  /** The server's own words, unchanged; empty if it sent none. */
+  /** The server's own words, whole and unchanged, not fit to be printed as they are; empty if it sent none. */
   readonly remark: string;
 
   /** Makes the error from what was asked and what came back. */
   constructor(request: string, responseCode: number, address: string, remark: string, retriable = false) {
-    super(`Cannot complete ${request} on ${address}: server answered ${responseCode} "${remark}"`, {
+    super(`Cannot complete ${request} on ${excerpt(address)}: server answered ${responseCode} "${excerpt(remark)}"`, {
       code: `RESPONSE_${responseCode}`,
       retriable,
     });

@@ -1,10 +1,14 @@
 /**
- * What a client tells about itself while it runs: typed events for `mq.status()`, and log lines where nobody reads.
+ * What a client reports about itself while it runs: typed events for `mq.status()`, and log lines. Both are paced: a
+ * fault that repeats itself ten thousand times a second is bounded work, and its events say how many they stand for.
  *
  * @module
  */
 
 import type { MessageQueue } from "./message.ts";
+import { inBackground, isPromise, unheard } from "./owned_work.ts";
+import { Pace } from "./pace.ts";
+import { plain } from "./plain_text.ts";
 
 /** What happened. */
 export type StatusEventType =
@@ -33,7 +37,7 @@ export type StatusEventType =
   | "broken"
   | "lost";
 
-/** How much an event matters: warnings and errors go to the logger where nobody reads events. */
+/** How much an event matters: warnings and errors go to the logger as well. */
 export type StatusLevel = "info" | "warning" | "error";
 
 /** One event of a client or of one of its consumers. */
@@ -44,8 +48,13 @@ export interface StatusEvent {
   readonly level: StatusLevel;
   /** When, by this process's clock. */
   readonly at: Date;
-  /** The event in words. */
+  /** The event in words: one line, of 2 000 characters at most. What is not to be printed in it is escaped. */
   readonly text: string;
+  /**
+   * How many more events of this type about the same group, broker and queue were left out since the one before: of
+   * more than 10 in a second the last is delivered when the second is over. Missing where none was left out.
+   */
+  readonly repeated?: number;
   /** The consumer or producer group, where one is concerned. */
   readonly group?: string;
   /** The broker's name or address, where one is concerned. */
@@ -60,7 +69,11 @@ export interface StatusEvent {
   readonly error?: unknown;
 }
 
-/** Takes warnings and errors while nobody reads `status()`; `console` fits. */
+/**
+ * Takes warnings and errors, whether or not somebody reads `status()`; `console` fits. Lines of one type about one group
+ * and broker, or topic, come at most once a minute, with the number of those that were left out. What it throws, or
+ * rejects with, is ignored.
+ */
 export interface Logger {
   /** Something is not as it should be, and is being dealt with. */
   warn(text: string, error?: unknown): void;
@@ -70,8 +83,12 @@ export interface Logger {
 
 /** How many events wait for one reader before the oldest are dropped. */
 const READER_CAPACITY = 1_000;
-/** A kind of event is logged at most once in this time, in milliseconds. */
+/** Events of one kind and place are logged at most once in this time, in milliseconds. */
 const LOG_INTERVAL = 60_000;
+/** The most characters of an event's text. */
+const MOST_TEXT = 2_000;
+/** How many events of one kind and place readers get in that time, in milliseconds. */
+const [MOST_EVENTS, EVENT_INTERVAL] = [10, 1_000];
 
 interface Reader {
   readonly events: StatusEvent[];
@@ -80,11 +97,14 @@ interface Reader {
   done: boolean;
 }
 
-/** Hands events to all readers, each at its own pace. */
+/** Delivers events to all readers, each at its own pace, and to the logger. Nothing that these do makes it fail. */
 export class EventHub {
   #readers = new Set<Reader>();
   #logger: Logger | undefined;
-  #lastLogged = new Map<string, number>();
+  #events = new Pace<StatusEvent>(MOST_EVENTS, EVENT_INTERVAL);
+  #lines = new Pace<undefined>(1, LOG_INTERVAL);
+  /** Delivers what was held back. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   /** Makes a hub; `logger: false` silences it. */
@@ -92,19 +112,20 @@ export class EventHub {
     this.#logger = logger === false ? undefined : logger;
   }
 
-  /** Tells everybody. */
+  /** Reports what has happened. */
   emit(level: StatusLevel, type: StatusEventType, text: string, details: Partial<StatusEvent> = {}): void {
     if (this.#closed) return;
-    const event: StatusEvent = { ...details, type, level, text, at: new Date() };
-    for (const reader of this.#readers) {
-      reader.events.push(event);
-      if (reader.events.length > READER_CAPACITY) {
-        reader.events.shift();
-        reader.dropped++;
-      }
-      wake(reader);
-    }
-    if (this.#readers.size === 0 && level !== "info") this.#log(level, event);
+    const event: StatusEvent = { ...details, type, level, text: plain(text, MOST_TEXT), at: new Date() };
+    if (this.#readers.size > 0) this.#deliver(event);
+    if (level !== "info") this.#log(level, event);
+  }
+
+  /** What hears of a failure in work that nobody waits for: it becomes an event that names the work. */
+  failureOf(type: StatusEventType, work: string, details: Partial<StatusEvent> = {}): (error: unknown) => void {
+    return (error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.emit("error", type, `${work} failed: ${reason}`, { ...details, error });
+    };
   }
 
   /** Reads the events from this call on, until the hub closes or the loop is left. */
@@ -113,6 +134,7 @@ export class EventHub {
     if (!this.#closed) this.#readers.add(reader);
     const finish = (): IteratorResult<StatusEvent> => {
       this.#readers.delete(reader);
+      if (this.#readers.size === 0) this.#forgetHeld();
       reader.events.length = reader.dropped = 0;
       reader.done = true;
       wake(reader);
@@ -142,6 +164,8 @@ export class EventHub {
   /** Ends all readers once they have read what is left. */
   close(): void {
     this.#closed = true;
+    this.#deliverHeld(true);
+    this.#forgetHeld();
     for (const reader of this.#readers) {
       reader.done = true;
       wake(reader);
@@ -149,21 +173,58 @@ export class EventHub {
     this.#readers.clear();
   }
 
-  #log(level: "warning" | "error", event: StatusEvent): void {
-    const key = `${event.type} ${event.group ?? ""}`;
-    if (this.#logger === undefined || Math.abs(event.at.getTime() - (this.#lastLogged.get(key) ?? 0)) < LOG_INTERVAL) {
-      return;
+  #deliver(event: StatusEvent): void {
+    const repeated = this.#events.pass(event.type, placeOf(event), event, event.at.getTime());
+    if (repeated === undefined) this.#timer ??= setTimeout(() => this.#deliverHeld(), EVENT_INTERVAL);
+    else this.#push(event, repeated);
+  }
+
+  #deliverHeld(all = false): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const [event, repeated] of this.#events.due(Date.now(), all)) this.#push(event, repeated);
+    if (this.#events.isHolding) this.#timer = setTimeout(() => this.#deliverHeld(), EVENT_INTERVAL);
+  }
+
+  #forgetHeld(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#events.clear();
+  }
+
+  #push(event: StatusEvent, repeated: number): void {
+    const counted = repeated === 0 ? event : { ...event, repeated };
+    for (const reader of this.#readers) {
+      reader.events.push(counted);
+      if (reader.events.length > READER_CAPACITY) {
+        reader.events.shift();
+        reader.dropped++;
+      }
+      wake(reader);
     }
-    this.#lastLogged.set(key, event.at.getTime());
-    const text = `[rocketmq] ${event.type}: ${event.text}`;
-    const details = event.error === undefined ? [] : [event.error];
+  }
+
+  #log(level: "warning" | "error", event: StatusEvent): void {
+    if (this.#logger === undefined) return;
+    const { type, group = "", broker, topic = "", error } = event;
+    const repeated = this.#lines.pass(type, `${group} ${broker ?? topic}`, undefined, event.at.getTime());
+    if (repeated === undefined) return;
+    const more = repeated === 0 ? "" : ` (${repeated} more like it since the last line)`;
+    const text = `[rocketmq] ${type}: ${event.text}${more}`;
+    const details = error === undefined ? [] : [error];
     try {
-      if (level === "error") this.#logger.error(text, ...details);
-      else this.#logger.warn(text, ...details);
+      const logger: { readonly [L in "warn" | "error"]: (text: string, error?: unknown) => unknown } = this.#logger;
+      const logged = level === "error" ? logger.error(text, ...details) : logger.warn(text, ...details);
+      if (isPromise(logged)) inBackground(Promise.resolve(logged), unheard);
     } catch {
       // A logger that fails must not take down what it was to tell of.
     }
   }
+}
+
+/** What an event is about: events of one kind about the same are paced together. */
+function placeOf({ group = "", broker = "", topic = "", queue }: StatusEvent): string {
+  return `${group} ${broker} ${topic} ${queue === undefined ? "" : `${queue.topic} ${queue.broker} ${queue.queueId}`}`;
 }
 
 /** Lets everybody look who waits for an event. */

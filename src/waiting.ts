@@ -8,6 +8,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { inBackground, unheard } from "./owned_work.ts";
 
 /** Lets the event loop turn once: sockets and timers that are due come first. A timer of 0 ms takes 1 ms or 2. */
 export function turn(): Promise<void> {
@@ -55,11 +56,14 @@ export class Gate {
   }
 }
 
-/** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds. */
+/** Waits for work that goes on whether or not it is waited for, at most `ms` milliseconds; rejects as it does. */
 export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
   const enough = new AbortController();
-  await Promise.race([work, delay(ms, { signal: enough.signal }).catch(() => {})]);
-  enough.abort();
+  try {
+    await Promise.race([work, delay(ms, { signal: enough.signal }).catch(() => {})]);
+  } finally {
+    enough.abort();
+  }
 }
 
 /** How {@linkcode waitFor} gives up. */
@@ -76,7 +80,7 @@ export interface WaitForOptions {
 export async function waitFor<T>(work: Promise<T>, options: WaitForOptions): Promise<T> {
   const { ms, late, signal } = options;
   if (signal?.aborted) {
-    work.catch(() => {}); // nobody waits for it
+    inBackground(work, unheard); // nobody waits for it
     throw signal.reason;
   }
   let giveUp!: (reason: unknown) => void;

@@ -17,9 +17,12 @@ class LoggedHub extends EventHub {
   }
 }
 
+/** So many topics are told apart, so that each has few events in the time of a test. */
+const MOST_PLACES = 900;
+
 /** Emits events with the texts `0`, `1`, … */
 function emitMany(hub: EventHub, count: number, from = 0): void {
-  for (let i = from; i < from + count; i++) hub.emit("info", "connected", `${i}`);
+  for (let i = from; i < from + count; i++) hub.emit("info", "connected", `${i}`, { topic: `${i % MOST_PLACES}` });
 }
 
 async function textOf(reader: AsyncIterator<StatusEvent>): Promise<string | undefined> {
@@ -124,20 +127,7 @@ Deno.test("return() ends a reader, also one that waits, and no other", async () 
   assertEquals(await ended.return!(), { done: true, value: undefined });
 });
 
-Deno.test("leaving the loop ends the reader: the logger is used again", async () => {
-  const hub = new LoggedHub();
-  emitMany(hub, 1);
-  const reader = hub.read();
-  hub.emit("warning", "stalled", "read");
-  for await (const event of reader) {
-    assertEquals(event.text, "read");
-    break;
-  }
-  hub.emit("warning", "stalled", "logged");
-  assertEquals(hub.lines, [["warn", "[rocketmq] stalled: logged"]]);
-});
-
-Deno.test("warnings and errors go to the logger where nobody reads, with the error behind them", () => {
+Deno.test("warnings and errors go to the logger, with the error behind them", () => {
   const hub = new LoggedHub();
   const error = new RangeError("why");
   hub.emit("info", "connected", "a");
@@ -146,14 +136,20 @@ Deno.test("warnings and errors go to the logger where nobody reads, with the err
   assertEquals(hub.lines, [["warn", "[rocketmq] stalled: b"], ["error", "[rocketmq] broken: c", error]]);
 });
 
-Deno.test("nothing goes to the logger while somebody reads", async () => {
+Deno.test("the logger goes on whether or not somebody reads, or has stopped reading", async () => {
   const hub = new LoggedHub();
   const reader = hub.read();
   hub.emit("error", "broken", "a");
-  assertEquals([hub.lines, await textOf(reader)], [[], "a"]);
+  assertEquals([hub.lines, await textOf(reader)], [[["error", "[rocketmq] broken: a"]], "a"]);
+  hub.read(); // which nobody ever asks for an event
+  hub.emit("error", "broken", "b", { group: "billing" });
+  await reader.return!();
+  hub.emit("error", "broken", "c", { group: "audit" });
+  assertEquals(hub.lines.length, 3);
+  hub.close();
 });
 
-Deno.test("each kind of event of each group is logged at most once a minute", () => {
+Deno.test("each kind of event of each group is logged at most once a minute, with the count of what was left out", () => {
   using time = new FakeTime();
   const hub = new LoggedHub();
   const emit = (type: StatusEventType, text: string, group?: string) =>
@@ -171,17 +167,8 @@ Deno.test("each kind of event of each group is logged at most once a minute", ()
   time.tick(60_000);
   emit("stalled", "9", "billing");
   const texts = hub.lines.map(([, line]) => `${line}`.split(": ")[1]);
-  assertEquals(texts, ["1", "3", "4", "7", "9"]);
-});
-
-Deno.test("what was read does not count as logged", async () => {
-  using _time = new FakeTime();
-  const hub = new LoggedHub();
-  const reader = hub.read();
-  hub.emit("warning", "stalled", "read");
-  await reader.return!();
-  hub.emit("warning", "stalled", "logged");
-  assertEquals(hub.lines.length, 1);
+  const [two, one] = [2, 1].map((count) => ` (${count} more like it since the last line)`);
+  assertEquals(texts, ["1", "3", "4", `7${two}`, `9${one}`]);
 });
 
 Deno.test("a logger of false silences, console is the default", () => {
@@ -245,4 +232,113 @@ Deno.test("a clock that is set back does not silence the log", () => {
   time.tick(60_000);
   hub.emit("warning", "stalled", "a");
   assert(hub.lines.length >= 2, `${hub.lines.length} lines in 1 minute after the clock was set back by a day`);
+});
+
+/** What a reader has got so far: the texts, and how many events each stands for besides. */
+function countsOf(events: readonly StatusEvent[]): [string, number | undefined][] {
+  return events.map(({ text, repeated }) => [text, repeated]);
+}
+
+/** Reads until the hub closes. */
+function reading(hub: EventHub): { readonly events: StatusEvent[]; readonly ended: Promise<void> } {
+  const events: StatusEvent[] = [];
+  const reader = hub.read();
+  const read = async () => {
+    for await (const event of reader) events.push(event);
+  };
+  return { events, ended: read() };
+}
+
+Deno.test("of more than 10 events of one kind and place in a second the last comes later, with a count", async () => {
+  using time = new FakeTime();
+  const hub = new EventHub(false);
+  const { events, ended } = reading(hub);
+  for (let i = 0; i < 10_000; i++) hub.emit("warning", "stalled", `${i}`, { group: "billing" });
+  hub.emit("warning", "stalled", "another", { group: "audit" });
+  hub.emit("warning", "throttled", "kind", { group: "billing" });
+  await time.tickAsync(999);
+  assertEquals(events.length, 12);
+  await time.tickAsync(1_001);
+  await time.runMicrotasks();
+  assertEquals(countsOf(events.slice(9)), [
+    ["9", undefined],
+    ["another", undefined],
+    ["kind", undefined],
+    ["9999", 9_989],
+  ]);
+  hub.emit("warning", "stalled", "calm", { group: "billing" });
+  await time.tickAsync(10_000);
+  await time.runMicrotasks();
+  assertEquals(countsOf(events.slice(13)), [["calm", undefined]]);
+  hub.close();
+  await ended;
+});
+
+Deno.test("what is held back when the hub closes is delivered, and no timer is left", async () => {
+  const hub = new EventHub(false);
+  const { events, ended } = reading(hub);
+  for (let i = 0; i < 20; i++) hub.emit("info", "rebalanced", `${i}`, { group: "billing" });
+  hub.close();
+  await ended;
+  assertEquals(countsOf(events).at(-1), ["19", 9]);
+  assertEquals(events.length, 11);
+});
+
+Deno.test("faults without end at places without end are bounded: readers, log and memory", async () => {
+  using time = new FakeTime();
+  const hub = new LoggedHub();
+  hub.read(); // which nobody ever asks for an event
+  const { events, ended } = reading(hub);
+  for (let second = 0; second < 5; second++) {
+    for (let i = 0; i < 20_000; i++) {
+      hub.emit("error", "broken", "x".repeat(3_000), { group: "billing", broker: `${second}-${i}`, offset: i });
+    }
+    await time.tickAsync(1_000);
+  }
+  assert(events.length <= 5 * 1_100 * 10, `${events.length} events`);
+  assert(hub.lines.length <= 1_001, `${hub.lines.length} lines of a minute`);
+  assert(events.every(({ text }) => text.length <= 2_001));
+  const stood = events.reduce((sum, { repeated = 0 }) => sum + 1 + repeated, 0);
+  hub.close();
+  await ended;
+  assert(stood + events.length > 5_000);
+});
+
+Deno.test("texts of events and lines of the log are plain, whatever they are made of", async () => {
+  const hub = new LoggedHub();
+  const { events, ended } = reading(hub);
+  hub.emit("error", "broken", "a\u001b[31mb\nc\u202ed\ud800e");
+  hub.close();
+  await ended;
+  const text = "a\\u001b[31mb\\nc\\u202ed\\ud800e";
+  assertEquals([events[0]!.text, hub.lines], [text, [["error", `[rocketmq] broken: ${text}`]]]);
+});
+
+Deno.test("a logger that rejects, throws or returns what only looks like a promise takes nothing down", async () => {
+  const reasons: unknown[] = [];
+  const hear = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reasons.push(event.reason);
+  };
+  addEventListener("unhandledrejection", hear);
+  const results: (() => unknown)[] = [
+    () => Promise.reject(new RangeError("late")),
+    () => ({
+      then: () => {
+        throw new RangeError("then");
+      },
+    }),
+    () => {
+      throw new RangeError("now");
+    },
+  ];
+  for (const result of results) {
+    const hub = new EventHub({ warn: result, error: result });
+    hub.emit("error", "broken", "a");
+    hub.emit("warning", "stalled", "a");
+    hub.close();
+  }
+  await new Promise((resolve) => setTimeout(resolve)); // rejections are reported before the next timer
+  removeEventListener("unhandledrejection", hear);
+  assertEquals(reasons, []);
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type Graph, loadGraph } from "../tools/structure/graph.ts";
 import { cycleProblems, doorProblems, layerProblems, outsideProblems } from "../tools/structure/layers.ts";
+import { promiseProblems } from "../tools/structure/promises.ts";
 import { sourceProblems, textProblems } from "../tools/structure/sources.ts";
 import { filesBelow, root } from "../tools/testing/files.ts";
 
@@ -15,6 +16,68 @@ Deno.test("imports of the package point down, never in a circle, and stay inside
 Deno.test("sources of the package keep to the rules", async () => {
   const problems = files.map(async (file) => sourceProblems(file, await Deno.readTextFile(`${root}/${file}`)));
   assertEquals((await Promise.all(problems)).flat(), []);
+});
+
+Deno.test("every promise of the package is awaited, returned, kept, or given to inBackground()", () => {
+  assertEquals(promiseProblems(root, files), []);
+});
+
+Deno.test("promiseProblems() finds every way to leave a promise to itself, and nothing else", async () => {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  const head = `
+    declare function work(): Promise<number>;
+    declare function hear(end: () => void): void;
+    declare const kept: { one: Promise<number> | undefined };
+    interface Listener { onChange(): void; after?: () => void }
+    interface Patient { onChange(): void | Promise<void> }
+  `;
+  const bad = [
+    "work();",
+    "void work();",
+    "work().catch(() => {});",
+    "kept.one?.then(() => {});",
+    "true && work();",
+    "true ? work() : 0;",
+    "setTimeout(() => work(), 1);",
+    "setInterval(async () => {}, 1);",
+    "queueMicrotask(work);",
+    "[1].forEach(async (n) => { await work(); });",
+    "new AbortController().signal.addEventListener('abort', async () => {});",
+    "hear(() => work());",
+    "hear(async () => {});",
+    "export const listener: Listener = { onChange: () => work() };",
+    "export const listener: Listener = { onChange() {}, after: async () => {} };",
+    "export const listener: Listener = { async onChange() {} };",
+    "export class A implements Listener { async onChange() {} }",
+    "export const end: () => void = async () => {};",
+    "export class A { end: () => void = () => work(); }",
+    "export function end(): () => void { return async () => {}; }",
+  ];
+  const good = [
+    "await work();",
+    "kept.one = work();",
+    "kept.one ??= work();",
+    "export const one = work();",
+    "export const all = Promise.all([1].map(() => work()));",
+    "export const one = work().then(() => work());",
+    "export function one() { return work(); }",
+    "setTimeout(() => { kept.one = work(); }, 1);",
+    "hear(() => {});",
+    "export const listener: Patient = { onChange: async () => {} };",
+  ];
+  try {
+    const write = (name: string, lines: readonly string[]) =>
+      Promise.all(lines.map(async (line, at) => {
+        await Deno.writeTextFile(`${folder}/${name}${at}.ts`, `${head}${line}\nexport {};`);
+        return `${name}${at}.ts`;
+      }));
+    const [badFiles, goodFiles] = [await write("bad", bad), await write("good", good)];
+    const problems = promiseProblems(folder, badFiles);
+    assertEquals(bad.filter((_, at) => !problems.some((problem) => problem.startsWith(`bad${at}.ts:`))), []);
+    assertEquals(promiseProblems(folder, goodFiles), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("no file beside the package has unfinished work or a path of one machine", async () => {
@@ -129,6 +192,8 @@ Deno.test("sourceProblems() finds each rule broken, and no comment or string", (
     "export const a = 1; // TODO: more",
     'export const a = "/home/me/store";',
     "\n".repeat(601) + "export {};",
+    'export const a: unknown = JSON.parse("1");',
+    "export const a = parseBody(body, getRoute);",
   ];
   for (const text of bad) assertEquals(sourceProblems("src/wire/a.ts", text).length, 1, text);
   const good = '// as any, throw new Error("x"), Deno.Kv\nexport const a = "x: any of Deno.Kv /homely/";';

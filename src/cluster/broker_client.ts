@@ -6,18 +6,11 @@
 
 import { NetworkError, ResponseError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
-import type {
-  ConsumerConnection,
-  ConsumerListBody,
-  LockedQueuesBody,
-  QueueName,
-  SubscriptionData,
-  TimeSpanBody,
-} from "../wire/bodies.ts";
+import type { ConsumerConnection, QueueName, SubscriptionData } from "../wire/bodies.ts";
+import { readConnections, readConsumerList, readLocked, readTimeSpans } from "../wire/body_readers.ts";
 import { PullSysFlag, ResponseCode, VERSION_5_0_0 } from "../wire/codes.ts";
 import type { BinaryFields } from "../wire/binary_fields.ts";
 import type { HeaderOf } from "../wire/fields.ts";
-import { parseBody } from "../wire/json.ts";
 import { decodeRecords } from "../wire/record.ts";
 import {
   checkClientConfig,
@@ -174,22 +167,21 @@ export class BrokerClient {
       throw error;
     }
     const now = Date.now();
-    const { consumeTimeSpanSet } = parseBody(body, queryTimeSpan) as TimeSpanBody;
-    const clocks = (consumeTimeSpanSet ?? []).map(({ delayTime }) => delayTime - 1).filter((clock) => clock > 0);
+    const { consumeTimeSpanSet = [] } = readTimeSpans(body);
+    const clocks = consumeTimeSpanSet.map(({ delayTime }) => delayTime - 1).filter((clock) => clock > 0);
     return clocks.length === 0 ? -UNKNOWN_SKEW : Math.min(...clocks) - now;
   }
 
   /** The client ids in a group, as one broker knows them. */
   async members(group: string, broker: string): Promise<readonly string[]> {
     const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
-    const body = parseBody(answer.body, getConsumerList) as ConsumerListBody;
-    return body.consumerIdList ?? [];
+    return readConsumerList(answer.body).consumerIdList ?? [];
   }
 
   /** Who is in a group, and with which subscriptions, as one broker knows it. */
   async connections(group: string, broker: string): Promise<ConsumerConnection> {
     const answer = await this.#cluster.call(broker, getConsumerConnections, { consumerGroup: group });
-    return parseBody(answer.body, getConsumerConnections) as ConsumerConnection;
+    return readConnections(answer.body);
   }
 
   /**
@@ -210,8 +202,8 @@ export class BrokerClient {
   /** Locks queues of one broker for this client, or renews their locks: gives those that are ours now. */
   async lock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<readonly MessageQueue[]> {
     const answer = await this.#cluster.broker(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
-    const body = parseBody(answer.body, lockQueues) as LockedQueuesBody;
-    return (body.lockOKMQSet ?? []).map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
+    const { lockOKMQSet = [] } = readLocked(answer.body);
+    return lockOKMQSet.map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
 
   /** Gives the locks of queues of one broker up. */

@@ -20,6 +20,7 @@ import { Membership } from "./membership.ts";
 import { NameServers } from "./name_servers.ts";
 import { RouteFinder } from "./route_finder.ts";
 import { Routes, type TopicRoute } from "./routes.ts";
+import { inAnyCase, inBackground, unheard } from "../owned_work.ts";
 
 /** Checked options of a {@linkcode Cluster}; all durations are milliseconds. */
 export interface ClusterOptions {
@@ -248,12 +249,17 @@ export class Cluster {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled([...this.#users].map((user) => user.close()));
-    this.#closing.abort();
-    this.routes.stop();
-    this.membership.stop();
-    this.#nameServers.close();
-    for (const endpoint of this.#endpoints.values()) endpoint.close();
+    const failed = this.options.events.failureOf("disconnected", "a step of closing");
+    await inAnyCase([
+      () => Promise.all([...this.#users].map((user) => inAnyCase([() => user.close()], failed))),
+      () => this.#closing.abort(),
+      () => this.routes.stop(),
+      () => this.membership.stop(),
+      () => this.#nameServers.close(),
+      () => {
+        for (const endpoint of this.#endpoints.values()) endpoint.close();
+      },
+    ], failed);
   }
 
   #allBrokers(mastersOnly: boolean): readonly Endpoint[] {
@@ -268,7 +274,12 @@ export class Cluster {
     const name = this.brokerAt(endpoint.address);
     const text = `connected to broker ${name} at ${endpoint.address}${again ? " again" : ""}`;
     this.options.events.emit("info", "connected", text, { broker: endpoint.address });
-    if (again || this.#hasForgotten) this.#comeBack(endpoint, name);
+    if (!again && !this.#hasForgotten) return;
+    const about = { broker: endpoint.address };
+    inBackground(
+      this.#comeBack(endpoint, name),
+      this.options.events.failureOf("disconnected", `registering anew with broker ${name}`, about),
+    );
   }
 
   /** The broker forgot this client with the connection: without a heartbeat others would get our queues. */
@@ -302,7 +313,7 @@ export class Cluster {
     const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
     this.#forgetGone();
-    void this.membership.introduce(); // brokers that are new must know this client
+    inBackground(this.membership.introduce(), unheard); // brokers that are new must know this client
     for (const watcher of this.#watchers) watcher.onRouteChanged(route);
   }
 

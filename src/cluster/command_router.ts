@@ -6,10 +6,10 @@
 
 import type { MessageQueue } from "../message.ts";
 import type { Reply } from "../transport/connection.ts";
+import { readReset } from "../wire/body_readers.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader } from "../wire/fields.ts";
 import type { Command } from "../wire/frame.ts";
-import { type JsonObject, type JsonValue, pairsOf, parseBody } from "../wire/json.ts";
 import type {
   ConsumeMessageDirectlyResult,
   ConsumerRunningInfo,
@@ -101,16 +101,8 @@ export function answerCommand(request: Command, groups: ReadonlyMap<string, Grou
 
 /** Source: ResetOffsetBody. */
 function readOffsets(body: Uint8Array): [MessageQueue, number][] {
-  const parsed = parseBody(body, resetConsumerOffset) as JsonObject | null;
-  return pairsOf(parsed?.offsetTable).flatMap(([key, offset]) => {
-    const queue = readQueue(key);
-    return queue === undefined || !Number.isSafeInteger(offset) ? [] : [[queue, offset as number]];
-  });
-}
-
-function readQueue({ topic, brokerName: broker, queueId }: Record<string, JsonValue>): MessageQueue | undefined {
-  if (typeof topic !== "string" || typeof broker !== "string" || typeof queueId !== "number") return undefined;
-  return { topic, broker, queueId };
+  const { offsetTable } = readReset(body);
+  return offsetTable.map(([{ topic, brokerName: broker, queueId }, offset]) => [{ topic, broker, queueId }, offset]);
 }
 
 function nobody(group: string): Reply {

@@ -14,6 +14,8 @@ import { headerJson, type HeaderOf } from "../wire/fields.ts";
 import type { RequestSpec } from "../wire/requests.ts";
 import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
+import { inBackground, notAPromise, unheard } from "../owned_work.ts";
+import { shown } from "../plain_text.ts";
 
 export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 
@@ -112,7 +114,10 @@ export class Endpoint {
   /** Begins a call, over the connection that is open or the next one. */
   begin(call: OpenCall): void {
     if (this.#connection?.isOpen) call.sendOver(this.#connection, this);
-    else this.#open(left(call.deadline), call.signal).then((opened) => call.sendOver(opened, this), call.failed);
+    else {inBackground(
+        this.#open(left(call.deadline), call.signal).then((opened) => call.sendOver(opened, this)),
+        call.failed,
+      );}
   }
 
   /** Closes the connection and fails what waits on it; later calls fail. */
@@ -128,7 +133,7 @@ export class Endpoint {
     if (this.#connection?.isOpen) return Promise.resolve(this.#connection);
     if (this.#connecting === undefined) {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
-      this.#connecting.catch(() => {}); // all who wait for it may have given up
+      inBackground(this.#connecting, unheard); // all who wait for it may have given up
     }
     const late = () => new TimeoutError(`connect to ${this.address}`, timeout);
     return waitFor(this.#connecting, { ms: timeout, late, signal });
@@ -151,9 +156,9 @@ export class Endpoint {
     const { transport, tls, connectTimeout } = this.#options;
     let target = this.address;
     try {
-      target = this.#options.mapAddress(this.address);
+      target = notAPromise(this.#options.mapAddress(this.address), "mapAddress");
       const parsed = parseAddress(target);
-      if (parsed === undefined) throw new TypeError(`"${target}" is not of the form host:port`);
+      if (parsed === undefined) throw new TypeError(`${shown(target)} is not of the form host:port`);
       const socket = await abortAfter(
         connectTimeout,
         signal,
@@ -166,7 +171,7 @@ export class Endpoint {
         .slice(0, MOST_ADDRESSES);
       const connection: Connection = new Connection(socket, this.address, {
         onRequest: this.#answer,
-        ...(this.#probe === undefined ? {} : { onSilent: (reason) => void this.#probe?.decide(connection, reason) }),
+        ...(this.#probe === undefined ? {} : { onSilent: (reason) => this.#decide(connection, reason) }),
       });
       return connection;
     } catch (cause) {
@@ -183,7 +188,7 @@ export class Endpoint {
     this.#connection = connection;
     this.#connections.add(connection);
     this.#hadConnection = true;
-    connection.closed.then((reason) => {
+    const closed = connection.closed.then((reason) => {
       this.#connections.delete(connection);
       if (connection !== this.#connection) return; // a drained one, whose place another has taken
       // A peer that accepts and hangs up at once must not be called in a tight loop.
@@ -191,8 +196,13 @@ export class Endpoint {
       this.#backOff();
       if (!this.#closing.signal.aborted) this.#options.onDisconnected?.(this, reason);
     });
+    inBackground(closed, unheard);
     this.#options.onConnected?.(this, again);
     return connection;
+  }
+
+  #decide(silent: Connection, reason: RocketMQError): void {
+    if (this.#probe !== undefined) inBackground(this.#probe.decide(silent, reason), () => silent.close(reason));
   }
 
   #backOff(): void {

@@ -6,6 +6,7 @@
 
 import { TimeoutError } from "../errors.ts";
 import { waitFor } from "../waiting.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** The longest wait for a peer before the next one is asked as well, in milliseconds. */
 const LONGEST_HEAD_START = 500;
@@ -33,6 +34,7 @@ export async function firstAnswer<P, T>(
 ): Promise<T> {
   const headStart = Math.min(LONGEST_HEAD_START, timeout / (peers.length + 1));
   let timer: ReturnType<typeof setTimeout> | undefined;
+  const attempt = async (peer: P) => await ask(peer);
   let failure: unknown;
   let isOver = false;
   const answer = new Promise<T>((resolve, reject) => {
@@ -41,7 +43,7 @@ export async function firstAnswer<P, T>(
     const askNext = () => {
       clearTimeout(timer);
       if (isOver || next === peers.length) return;
-      ask(peers[next++]!).then(resolve, (error) => {
+      inBackground(attempt(peers[next++]!).then(resolve), (error) => {
         failure = error;
         if (++failed === peers.length) reject(error);
         else askNext();

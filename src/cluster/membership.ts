@@ -7,6 +7,7 @@
 import type { ConsumerData, HeartbeatData } from "../wire/bodies.ts";
 import { heartbeat, unregisterClient } from "../wire/requests.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 const encoder = new TextEncoder();
 
@@ -38,7 +39,7 @@ export class Membership {
 
   /** Sends a heartbeat every `interval` milliseconds until {@linkcode Membership.stop}. */
   start(interval: number): void {
-    this.#timer = setInterval(() => this.beat(), interval);
+    this.#timer = setInterval(() => inBackground(this.beat(), unheard), interval);
   }
 
   /** Ends the heartbeats. */
@@ -75,8 +76,8 @@ export class Membership {
   }
 
   /** Sends a heartbeat to all brokers; true if at least one has answered. */
-  beat(): Promise<boolean> {
-    return this.#beatAll(this.#options.brokers(this.#consumers.size === 0));
+  async beat(): Promise<boolean> {
+    return await this.#beatAll(this.#options.brokers(this.#consumers.size === 0));
   }
 
   /** Sends a heartbeat to those brokers that have not answered one yet. */
@@ -114,7 +115,7 @@ export class Membership {
     const end = () => {
       if (this.#beats.get(broker) === beat && beat.next === undefined) this.#beats.delete(broker);
     };
-    done.then(end, end);
+    inBackground(done.finally(end), unheard); // who asked hears of a failure
     return done;
   }
 

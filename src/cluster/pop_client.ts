@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { AssignmentBody, QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
+import type { QueryAssignmentBody, QueueAssignment } from "../wire/bodies.ts";
+import { readAssignment } from "../wire/body_readers.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import { parseBody } from "../wire/json.ts";
 import { changedPopReceipt, formatPopReceipt, type PopReceipt, realPopTopic } from "../wire/pop.ts";
 import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
 import { type PoppedMessage, receiveBroken, receivePopped } from "../wire/pop_receive.ts";
@@ -147,8 +147,7 @@ export class PopClient {
     };
     const bytes = encoder.encode(JSON.stringify(body));
     const answer = await this.#broker(broker).call(queryAssignment, {}, { body: bytes, ...this.#wait });
-    const { messageQueueAssignments = [] } = parseBody(answer.body, queryAssignment) as AssignmentBody;
-    return messageQueueAssignments;
+    return readAssignment(answer.body).messageQueueAssignments ?? [];
   }
 
   /** False if the broker does not know this request. */

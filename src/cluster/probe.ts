@@ -6,6 +6,7 @@
 
 import type { RocketMQError } from "../errors.ts";
 import type { Connection, OutgoingRequest } from "../transport/connection.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long a server that hangs is waited for on one probe, in milliseconds. */
 const PROBE_TIMEOUT = 60_000;
@@ -44,7 +45,7 @@ export class Probe {
     if (this.#running) return;
     this.#running = true;
     const over = new AbortController();
-    void silent.closed.then(() => over.abort());
+    inBackground(silent.closed.then(() => over.abort()), unheard);
     const since = performance.now();
     const speaks = () => silent.lastReceived > since || !silent.isOpen;
     try {

@@ -6,6 +6,7 @@
 
 import { TimeoutError } from "../errors.ts";
 import { type AskOptions, moreTelling, type NameServer, type RouteAnswer } from "./name_server.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** How many are asked at a time. */
 const AT_A_TIME = 8;
@@ -60,7 +61,7 @@ export function firstAnswer(
       const server = servers[next++]!;
       underWay++;
       const isDoubtful = !server.answers && servers[next]?.answers === true;
-      server.ask(topic, { timeout: Math.min(patience, left(end)), signal }).then(answered, failed);
+      inBackground(server.ask(topic, { timeout: Math.min(patience, left(end)), signal }).then(answered), failed);
       if (next < servers.length) timer = setTimeout(() => late(server), isDoubtful ? 0 : wait);
     };
     const late = (server: NameServer) => {
@@ -147,8 +148,9 @@ class Round {
   #ask(server: NameServer): void {
     this.#underWay++;
     const timeout = Math.min(this.#patience, left(this.#deadline));
-    server.ask(this.#topic, { timeout, signal: this.#options.signal }).then(
-      (answer) => this.#settled(server, () => this.#answers.push(answer)),
+    const asked = server.ask(this.#topic, { timeout, signal: this.#options.signal });
+    inBackground(
+      asked.then((answer) => this.#settled(server, () => this.#answers.push(answer))),
       (error) => this.#settled(server, () => this.#failures.set(server, error)),
     );
   }

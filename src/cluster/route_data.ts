@@ -11,8 +11,9 @@ import { parseBody } from "../wire/json.ts";
 import { getRoute } from "../wire/requests.ts";
 import { readOrderConf, writeOrderConf } from "./order_conf.ts";
 import { LONGEST_ADDRESS, LONGEST_NAME, MOST_QUEUES, MOST_REPLICAS, ShortList, shown } from "./route_limits.ts";
+import { isPlain } from "../plain_text.ts";
 
-const NAME = `a text of up to ${LONGEST_NAME} characters`;
+const NAME = `a text of up to ${LONGEST_NAME} characters that can be printed`;
 
 /** A route as one name server answered it. */
 export interface ParsedRoute {
@@ -128,7 +129,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function isName(value: unknown): value is string {
-  return typeof value === "string" && value.length <= LONGEST_NAME;
+  return typeof value === "string" && value.length <= LONGEST_NAME && isPlain(value);
 }
 
 function isAddress(value: unknown): value is string {

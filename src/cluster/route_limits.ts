@@ -4,6 +4,8 @@
  * @module
  */
 
+import { shown as shownIn } from "../plain_text.ts";
+
 /** The most queues of one topic, over all brokers: a larger number is a mistake, and would fill the memory. */
 export const MOST_QUEUES = 65_536;
 /** The most brokers of one topic. */
@@ -43,7 +45,5 @@ export class ShortList {
 
 /** A server's value as events and errors show it. */
 export function shown(value: unknown): string {
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  if (typeof value !== "string") return String(value);
-  return JSON.stringify(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value);
+  return shownIn(value, MOST_SHOWN);
 }

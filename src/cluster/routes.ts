@@ -8,6 +8,7 @@ import { compareQueues, type MessageQueue } from "../message.ts";
 import type { TopicRouteData } from "../wire/bodies.ts";
 import { Permission } from "../wire/codes.ts";
 import { readOrderConf } from "./order_conf.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** The route of one topic, ready for use. */
 export interface TopicRoute {
@@ -193,7 +194,7 @@ export class Routes {
     for (const topic of this.#due.splice(0, Math.ceil(this.#known.size / PARTS))) {
       const known = this.#known.get(topic);
       if (known !== undefined && this.#isWanted(topic, known)) {
-        this.#askOnce(topic).catch((error) => this.#stopped || this.#listener.onFailed(topic, error));
+        inBackground(this.#askOnce(topic), (error) => this.#stopped || this.#listener.onFailed(topic, error));
       }
     }
   }

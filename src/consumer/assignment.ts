@@ -22,6 +22,7 @@ import type { PullAnswer } from "./puller.ts";
 import { QueuePulls, type SharedPulls } from "./queue_pulls.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 import { Resets } from "./resets.ts";
 
 /** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
@@ -142,7 +143,7 @@ export class Assignment<T = unknown> {
    */
   async change(gained: readonly Gain[], lost: readonly MessageQueue[], reason: string): Promise<void> {
     const going = lost.map((queue) => this.#letGo(queue, reason));
-    for (const gain of gained) this.#add(gain);
+    for (const gain of gained) this.#addInBackground(gain);
     this.#context.limits.share(this.#owned.size);
     const { group } = this.#context.options;
     const text = `group "${group}": ${gained.length} queues gained, ${lost.length} lost, ${this.#owned.size} owned`;
@@ -202,7 +203,7 @@ export class Assignment<T = unknown> {
         return;
       }
     } catch (error) {
-      void this.#start(owned);
+      inBackground(this.#start(owned), this.#onStartFailed(queue));
       throw error;
     }
     this.#context.offsets.reset(queue, offset);
@@ -265,13 +266,13 @@ export class Assignment<T = unknown> {
     if (owned.state === "starting") return; // before it opens, it is locked again
     const wasOpen = owned.state === "open";
     owned.end(reason);
-    if (wasOpen) this.#add({ queue, shared: false });
+    if (wasOpen) this.#addInBackground({ queue, shared: false });
   }
 
   /** Lets all queues go at once, whatever is in hand. */
   async end(reason: string): Promise<void> {
     const committed = this.commit();
-    committed.catch(() => {}); // it is looked at later, and may fail before
+    inBackground(committed, unheard); // it is looked at later, and may fail before
     const owned = this.owned;
     for (const { owned } of this.#leaving.values()) owned.end(reason);
     for (const each of owned) each.end(reason);
@@ -293,6 +294,15 @@ export class Assignment<T = unknown> {
   }
 
   #progressed = (owned: OwnedQueue<T>): void => this.#commits.moved(owned);
+
+  #addInBackground(gain: Gain): void {
+    inBackground(this.#add(gain), this.#onStartFailed(gain.queue));
+  }
+
+  #onStartFailed(queue: MessageQueue): (error: unknown) => void {
+    const { events, options: { group } } = this.#context;
+    return events.failureOf("stalled", `the start of ${queueKey(queue)}`, { group, queue, broker: queue.broker });
+  }
 
   async #add({ queue, shared }: Gain): Promise<void> {
     const owned = this.#begin(queue);

@@ -5,6 +5,7 @@
  */
 
 import type { OwnedQueue } from "./owned_queue.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long an offset that has moved waits at most while few queues move, in milliseconds. */
 const INTERVAL = 200;
@@ -81,14 +82,14 @@ class BrokerTurns<T> {
     const at = this.#due.indexOf(owned);
     if (at < 0 || this.#room <= 0) return;
     this.#due.splice(at, 1);
-    void this.#commit([owned]);
+    inBackground(this.#commit([owned]), unheard);
   }
 
   #tick(): void {
     this.#timer = undefined;
     this.#room = MOST_COMMITS;
     // A broker that does not answer gets no further requests: what has moved meanwhile goes together.
-    if (!this.#isCommitting) void this.#commitDue();
+    if (!this.#isCommitting) inBackground(this.#commitDue(), unheard);
     if (this.#due.length > 0 || this.#isCommitting) this.#timer = setTimeout(() => this.#tick(), INTERVAL);
   }
 

@@ -9,6 +9,7 @@ import type { Message } from "../message.ts";
 import type { Batch } from "./batch.ts";
 import type { RetryOptions } from "./handed_out.ts";
 import { Settlement } from "./settlement.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** The delay level of a message whose batch was in hand for too long. Source: ConsumeMessageConcurrentlyService. */
 const TIMEOUT_LEVEL = 3;
@@ -30,7 +31,11 @@ export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
     const { disposal, options: { consumeTimeout } } = this.context;
     if (!disposal.sendsBack) return;
     batch.abort(`it was in hand for more than ${consumeTimeout} ms`);
-    this.dispose(batch, batch.claim(), TIMEOUT_LEVEL, "late");
+    const { events, options: { group } } = this.context;
+    inBackground(
+      this.dispose(batch, batch.claim(), TIMEOUT_LEVEL, "late"),
+      events.failureOf("sendBackFailed", "retrying a batch in flight for too long", { group, queue: batch.queue }),
+    );
   }
 }
 

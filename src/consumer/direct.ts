@@ -13,6 +13,7 @@ import type { StoredMessage } from "../wire/stored_message.ts";
 import type { DirectShelf } from "./dispatcher.ts";
 import type { HandedOut, SettlementRules } from "./handed_out.ts";
 import { retryReader, type SubscribedTopics } from "./retry_reader.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long we may take, in milliseconds: brokers wait for 10 s. Source: Broker2Client.callClient. */
 const ANSWER_TIME = 8_000;
@@ -71,7 +72,7 @@ class DirectRules<T> implements SettlementRules<T, HandedOut<T>> {
   }
 
   release(batch: HandedOut<T>): void {
-    this.#settle(batch, { result: "CR_LATER" });
+    inBackground(this.#settle(batch, { result: "CR_LATER" }), unheard);
   }
 
   fail(batch: HandedOut<T>, error: unknown): Promise<void> {

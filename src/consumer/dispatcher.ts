@@ -5,6 +5,7 @@
  */
 
 import { turn } from "../waiting.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long loops work in one turn of the event loop before sockets and timers have theirs, in milliseconds. */
 const LONGEST_RUN = 4;
@@ -167,7 +168,7 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   /** Has a loop go on when it is its turn. */
   #lineUp(goOn: () => void): void {
     this.#line.push(goOn);
-    if (!this.#isLineMoving) this.#moveLine();
+    if (!this.#isLineMoving) inBackground(this.#moveLine(), unheard);
   }
 
   /**

@@ -13,6 +13,7 @@ import type { CheckedConsumerOptions } from "./options_check.ts";
 import { OwnedQueue } from "./owned_queue.ts";
 import type { ConsumerParts } from "./parts.ts";
 import { runningInfo } from "./running_info.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** What {@linkcode groupCommands} works with. */
 export interface GroupCommandsContext<T> {
@@ -33,7 +34,7 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
   return {
     onMembersChanged: () => parts.rebalancer.notice(),
     onReset: (offsets) => {
-      for (const [queue, offset] of offsets) parts.assignment.reset(queue, offset).catch(onFailed);
+      for (const [queue, offset] of offsets) inBackground(parts.assignment.reset(queue, offset), onFailed);
     },
     positions: (topic) => parts.assignment.positions(topic),
     runningInfo: (): RunningInfo => {

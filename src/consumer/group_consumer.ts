@@ -33,6 +33,7 @@ import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_che
 import { ConsumerParts } from "./parts.ts";
 import { lagOf, resolvePosition } from "./positions.ts";
 import type { SubscriptionManager } from "./subscription_manager.ts";
+import { inAnyCase, inBackground } from "../owned_work.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
 const RETRY_TOPIC_DELAY = 1_000;
@@ -115,7 +116,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       await this.close({ timeout: 0 });
       throw error;
     }
-    this.#persistTimer = setInterval(() => this.#persist(), this.#options.persistInterval);
+    const persist = () => inBackground(this.#persist(), (error) => this.#commitFailed(error));
+    this.#persistTimer = setInterval(persist, this.#options.persistInterval);
     this.#parts.watchdog.start();
     this.#parts.groupWatch.start(this.#options.rebalanceInterval);
   }
@@ -129,7 +131,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
         nameServers: this.#cluster.options.nameServers,
         onFailed: (error) => this.#commitFailed(error),
       }),
-      onRouteChanged: (route) => this.#routeChanged(route.topic),
+      onRouteChanged: ({ topic }) =>
+        inBackground(this.#routeChanged(topic), this.#failureOf(`a new route of "${topic}"`)),
       onBrokerBack: (broker) => this.#brokerBack(broker),
     });
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
@@ -230,30 +233,50 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async #close(timeout: number): Promise<void> {
-    this.#closing.abort(this.#closedError("join"));
-    const rebalanced = this.#parts.rebalancer.stop();
-    this.#parts.assignment.stop();
-    this.#parts.dispatcher.close();
-    clearInterval(this.#persistTimer);
-    this.#parts.watchdog.stop();
-    this.#parts.groupWatch.stop();
-    this.#membership?.unlisten();
-    this.#parts.subscriptions.stop();
+    const { rebalancer, assignment, dispatcher, watchdog, groupWatch, subscriptions, settlement, locks } = this.#parts;
     const end = performance.now() + timeout + LEAVE_TIME;
     const left = () => Math.max(0, end - performance.now());
-    await atMost(this.#parts.assignment.whenIdle(), timeout);
-    await atMost(rebalanced, left() / 2);
-    const ended = this.#parts.assignment.end("the consumer was closed").catch((error) => this.#lastCommitFailed(error));
-    await atMost(ended, left() * 3 / 4);
-    this.#parts.settlement.close();
-    this.#parts.locks?.close();
-    const gone = [
-      this.#parts.observer.close(),
-      this.#parts.offsets.close().catch((error) => this.#lastCommitFailed(error)),
-      this.#membership?.leave(),
-    ];
-    await atMost(Promise.all(gone), left());
+    const failed = this.#failureOf("a step of closing");
+    const rebalanced = inAnyCase([() => rebalancer.stop()], failed);
+    await inAnyCase([
+      () => this.#closing.abort(this.#closedError("join")),
+      () => assignment.stop(),
+      () => dispatcher.close(),
+      () => clearInterval(this.#persistTimer),
+      () => watchdog.stop(),
+      () => groupWatch.stop(),
+      () => this.#membership?.unlisten(),
+      () => subscriptions.stop(),
+      () => atMost(assignment.whenIdle(), timeout),
+      () => atMost(rebalanced, left() / 2),
+      () => atMost(this.#endAssignment(), left() * 3 / 4),
+      () => settlement.close(),
+      () => locks?.close(),
+      () => atMost(this.#leave(failed), left()),
+    ], failed);
     this.#cluster.detach(this);
+  }
+
+  async #endAssignment(): Promise<void> {
+    try {
+      await this.#parts.assignment.end("the consumer was closed");
+    } catch (error) {
+      this.#lastCommitFailed(error);
+    }
+  }
+
+  /** All at once, and whatever becomes of the others. */
+  async #leave(failed: (error: unknown) => void): Promise<void> {
+    const { observer, offsets } = this.#parts;
+    await Promise.all([
+      inAnyCase([() => observer.close()], failed),
+      inAnyCase([() => offsets.close()], (error) => this.#lastCommitFailed(error)),
+      inAnyCase([() => this.#membership?.leave()], failed),
+    ]);
+  }
+
+  #failureOf(work: string): (error: unknown) => void {
+    return this.#cluster.options.events.failureOf("stalled", `group "${this.group}": ${work}`, { group: this.group });
   }
 
   async #subscriptionsChanged(topics: readonly string[]): Promise<void> {
@@ -285,7 +308,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #brokerBack(broker: string): void {
     this.#parts.locks?.renew(broker);
-    this.#parts.assignment.rewrite(broker).catch((error) => this.#commitFailed(error));
+    inBackground(this.#parts.assignment.rewrite(broker), (error) => this.#commitFailed(error));
     this.#rebalance();
   }
 
@@ -293,8 +316,11 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   async #persist(): Promise<void> {
     if (this.#persisting) return;
     this.#persisting = true;
-    await this.#parts.assignment.commit().catch((error) => this.#commitFailed(error));
-    this.#persisting = false;
+    try {
+      await this.#parts.assignment.commit();
+    } finally {
+      this.#persisting = false;
+    }
   }
 
   #commitFailed(error: unknown): void {

@@ -7,6 +7,7 @@
 import { type MessageQueue, queueKey } from "../message.ts";
 import { atMost, Gate } from "../waiting.ts";
 import { type ConsumeFrom, type QueuePositions, resolveStartOffset } from "./start_offset.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** How many offsets are read at a time. */
 const READS_AT_A_TIME = 64;
@@ -98,7 +99,7 @@ export class GroupStart {
   #isKnownGroup(topic: string, join: Join): Promise<boolean> {
     if (join.isKnownGroup === undefined) {
       join.isKnownGroup = this.#hasAnyOffset(topic);
-      join.isKnownGroup.catch(() => join.isKnownGroup = undefined);
+      inBackground(join.isKnownGroup, () => join.isKnownGroup = undefined);
     }
     return join.isKnownGroup;
   }

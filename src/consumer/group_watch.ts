@@ -6,6 +6,7 @@
 
 import type { EventHub } from "../events.ts";
 import type { ConsumerConnection, SubscriptionData } from "../wire/bodies.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** What a {@linkcode GroupWatch} works with. */
 export interface GroupWatchContext {
@@ -55,7 +56,9 @@ export class GroupWatch {
 
   /** Looks every `interval` milliseconds until {@linkcode GroupWatch.stop}. */
   start(interval: number): void {
-    this.#timer = setInterval(() => this.#isLooking || this.check(), interval);
+    const { events, group } = this.#context;
+    const failed = events.failureOf("mixedSubscriptions", `looking at the members of group "${group}"`, { group });
+    this.#timer = setInterval(() => this.#isLooking || inBackground(this.check(), failed), interval);
   }
 
   /** Ends the watch. */
@@ -68,8 +71,12 @@ export class GroupWatch {
   async check(): Promise<void> {
     const { brokers, connections } = this.#context;
     this.#isLooking = true;
-    const views = await Promise.all(brokers().map((broker) => connections(broker).catch(() => undefined)));
-    this.#isLooking = false;
+    let views: (ConsumerConnection | undefined)[];
+    try {
+      views = await Promise.all(brokers().map((broker) => connections(broker).catch(() => undefined)));
+    } finally {
+      this.#isLooking = false;
+    }
     const known = views.filter((view) => view !== undefined);
     if (known.length === 0 || this.#isStopped) return;
     this.#tell("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));

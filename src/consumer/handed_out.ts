@@ -63,6 +63,9 @@ export interface SettlementObserver<T = unknown> {
   ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
 }
 
+/** What `ack()` of a pulled batch returns: it is recorded at once, and nobody has to wait. */
+export const SETTLED: Promise<void> = Promise.resolve();
+
 const noReason = "the messages are no longer this member's";
 
 /** A batch in hand: knows which of its messages somebody has settled, and leaves the how to its rules. */

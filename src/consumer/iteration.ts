@@ -8,6 +8,8 @@ import { ConsumerStateError, InvalidConsumeResultError } from "../errors.ts";
 import { OptionsCheck } from "../options.ts";
 import type { BatchesOptions, RunOptions } from "./consumer.ts";
 import type { TakeOptions } from "./dispatcher.ts";
+import { SETTLED } from "./handed_out.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** The end of a loop. */
 const ended = { done: true, value: undefined } as const;
@@ -58,7 +60,7 @@ export class BatchIterator<B extends LoopBatch> implements AsyncIterableIterator
   async next(): Promise<IteratorResult<B, undefined>> {
     if (this.#autoAck) {
       if (this.#asking) throw askedAhead();
-      this.#last?.ack();
+      if (this.#last !== undefined) acknowledge(this.#last);
     }
     this.#last = undefined;
     this.#asking = true;
@@ -90,6 +92,12 @@ export class BatchIterator<B extends LoopBatch> implements AsyncIterableIterator
     this.#given?.removeEventListener("abort", this.#end);
     return ended;
   }
+}
+
+/** Nobody waits for it: if it fails, the batch has failed. */
+function acknowledge(batch: LoopBatch): void {
+  const acked = batch.ack();
+  if (acked !== SETTLED) inBackground(acked, (error) => inBackground(batch.fail(error), unheard));
 }
 
 function askedAhead(): ConsumerStateError {

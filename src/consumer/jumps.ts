@@ -10,6 +10,7 @@ import { type MessageQueue, queueKey } from "../message.ts";
 import { delay } from "../waiting.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
 import type { PullAnswer } from "./puller.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** After a position could not be found out or stored, and between two attempts at a position, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
@@ -38,6 +39,9 @@ export interface JumpsContext<T = unknown> {
   readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
 }
 
+/** Why a position moves. */
+type JumpType = "offsetReset" | "offsetJumped";
+
 /** Follows brokers to other positions; counts that by queue, so that one which is sent to and fro costs little. */
 export class Jumps<T = unknown> {
   #context: JumpsContext<T>;
@@ -56,7 +60,7 @@ export class Jumps<T = unknown> {
     const { process } = owned;
     const { nextOffset: to, remark } = answer;
     if (remark.includes(OFFSET_RESET)) {
-      void this.#jump(owned, () => Promise.resolve(to), "offsetReset");
+      this.#jumpInBackground(owned, () => Promise.resolve(to), "offsetReset");
       return undefined;
     }
     if (to > process.position) {
@@ -66,7 +70,7 @@ export class Jumps<T = unknown> {
       return this.#waitOf(owned.queue);
     }
     if (owned.newestStoredAt === 0 && times < MOVED_PATIENCE) return RETRY_INTERVAL;
-    void this.#jump(owned, () => this.#positionAfterLoss(owned), "offsetJumped");
+    this.#jumpInBackground(owned, () => this.#positionAfterLoss(owned), "offsetJumped");
     return undefined;
   }
 
@@ -98,7 +102,11 @@ export class Jumps<T = unknown> {
     return from === 0 ? brokers.minOffset(owned.queue) : brokers.offsetAt(owned.queue, from);
   }
 
-  async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: "offsetReset" | "offsetJumped"): Promise<void> {
+  #jumpInBackground(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): void {
+    inBackground(this.#jump(owned, to, type), (error) => this.#context.onError(owned, error));
+  }
+
+  async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): Promise<void> {
     const { queue } = owned;
     const from = owned.process.position;
     const pause = (ms: number) => delay(ms, { signal: owned.ended }).catch(() => {});
@@ -116,7 +124,7 @@ export class Jumps<T = unknown> {
     }
   }
 
-  #say(type: "offsetReset" | "offsetJumped", queue: MessageQueue, from: number, to: number): void {
+  #say(type: JumpType, queue: MessageQueue, from: number, to: number): void {
     const text = `the position of ${queueKey(queue)} went from ${from} to ${to}`;
     const { events, group } = this.#context;
     events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });

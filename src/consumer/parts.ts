@@ -34,6 +34,9 @@ import { sendBrokenCopy, sendRetryCopy } from "./retry_copy.ts";
 import { retryReader } from "./retry_reader.ts";
 import type { Settlement } from "./settlement.ts";
 import { Watchdog } from "./watchdog.ts";
+import { inBackground, notAPromise } from "../owned_work.ts";
+import { GuardedOffsetStore } from "../offsets/guarded.ts";
+import { shown } from "../plain_text.ts";
 
 /** What the parts tell the consumer that they belong to. */
 export interface PartsOwner {
@@ -76,7 +79,7 @@ export class ConsumerParts<T = unknown> {
       (topic, count, ms, receivedAt) => this.#statistics.pulled(topic, count, ms, receivedAt),
       retryReader(options.group, this.subscriptions),
     );
-    this.offsets = offsets ?? this.#brokerOffsets();
+    this.offsets = offsets === undefined ? this.#brokerOffsets() : this.#guarded(offsets);
     this.groupStart = this.#makeGroupStart();
     this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
@@ -124,6 +127,12 @@ export class ConsumerParts<T = unknown> {
       },
       onChanged: this.#owner.onSubscriptionsChanged,
     });
+  }
+
+  #guarded(store: OffsetStore): OffsetStore {
+    const { group } = this.#options;
+    const what = `noting an offset in the offsetStore of group "${group}"`;
+    return new GuardedOffsetStore(store, this.#events.failureOf("commitFailed", what, { group }));
   }
 
   #brokerOffsets(): OffsetStore {
@@ -204,7 +213,13 @@ export class ConsumerParts<T = unknown> {
       offer: (owned) => this.dispatcher.offer(owned),
       arrived: (owned, receivedAt) => this.dispatcher.arrived(owned, receivedAt),
       selector: (topic) => this.subscriptions.selector(topic),
-      onBroken: (owned, record) => void rescue.rescue(owned, record),
+      onBroken: (owned, record) => {
+        const about = { group: this.#options.group, queue: owned.queue };
+        inBackground(
+          rescue.rescue(owned, record),
+          this.#events.failureOf("broken", "making a record safe that cannot be read", about),
+        );
+      },
     });
   }
 
@@ -235,7 +250,9 @@ export class ConsumerParts<T = unknown> {
     if (ordering === "orderly") return () => "";
     return (message) => {
       try {
-        return orderingKey(message) ?? "";
+        const key = orderingKey(message) ?? "";
+        if (typeof key === "string") return key;
+        throw new TypeError(`it has returned ${shown(notAPromise(key, "orderingKey"))}, allowed is a text`);
       } catch (error) {
         const { topic, queue, queueOffset: offset } = message;
         const text = `orderingKey failed for a message of ${queueKey(queue)}, which is taken as one without a key`;

@@ -9,6 +9,7 @@ import type { ProcessQueue } from "./process_queue.ts";
 import { delayAfter, IDLE_DELAY, UnheldAnswers } from "./pull_pace.ts";
 import type { PullAnswer } from "./puller.ts";
 import { type PullSource, ReadAhead } from "./read_ahead.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** What a {@linkcode PullLoop} works with. */
 export interface PullLoopContext<T = unknown> extends PullSource<T> {
@@ -130,13 +131,14 @@ export class PullLoop<T = unknown> {
     this.#rest = undefined;
     const answer = rest?.next() ?? this.#ahead.pull(position, this.#brokerId, this.#since);
     const asked = rest?.asked ?? this.#ahead.asked;
-    answer.then(
+    const taken = answer.then(
       (answer) => this.#answered(answer, asked, generation),
       (error) => {
         this.#context.answered(asked);
         if (generation === this.#generation) this.#fail(error);
       },
     );
+    inBackground(taken, (error) => generation === this.#generation && this.#fail(error));
   }
 
   #answered(answer: PullAnswer<T>, asked: number, generation: number): void {

@@ -7,6 +7,7 @@
 import { ResponseError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { QueueLock } from "./owned_queue.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** Locks are renewed after this part of their time. */
 const RENEWAL = 2 / 3;
@@ -99,7 +100,7 @@ export class QueueLocks {
     for (const lock of this.#held.values()) {
       if (lock.queue.broker !== broker) continue;
       lock.renewAt = this.#now() + RETRY_INTERVAL;
-      this.#lane(broker).lock(lock.queue);
+      inBackground(this.#lane(broker).lock(lock.queue), (error) => this.#failed(broker, error));
     }
   }
 

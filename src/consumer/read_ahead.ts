@@ -5,6 +5,7 @@
  */
 
 import type { PullAnswer } from "./puller.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** From this size of answers on, in bytes, reading them takes longer than waiting for the next, and memory counts. */
 const LARGE_ANSWER = 64 * 1024;
@@ -64,7 +65,7 @@ export class ReadAhead<T = unknown> {
     const next = offset + this.#stride;
     if (this.#isSteady && next + this.#stride <= this.#end && this.#source.mayPullAhead()) {
       const answer = this.#source.pull(next, brokerId, now);
-      answer.catch(() => {}); // whoever asks for it is told
+      inBackground(answer, unheard); // whoever asks for it is told
       this.#ahead = { offset: next, asked: this.#source.asked, answer };
     }
     return answer;

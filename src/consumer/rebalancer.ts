@@ -13,6 +13,7 @@ import { ConsumerStartError, RebalanceError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { AllocationStrategy } from "./allocate.ts";
 import { RepeatedWork } from "./repeated_work.ts";
+import { inBackground, notAPromise, unheard } from "../owned_work.ts";
 
 /** After a run that could not be completed, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
@@ -76,7 +77,7 @@ export class Rebalancer {
   /** Topics that did not exist at the last look. */
   #missing = new Set<string>();
   #incompleteRuns = new Map<string, number>();
-  #runs = new RepeatedWork(() => this.#balanceAll());
+  #runs = new RepeatedWork(() => this.#balanceAll(), unheard); // it takes its failures as answers
   /** Why the last run was not complete. */
   #failure: Incomplete | undefined = { reason: "no run was complete yet" };
 
@@ -153,7 +154,7 @@ export class Rebalancer {
     const owned = byTopic(this.#context.owned());
     topics.forEach((topic, at) => this.#shareTopic(topic, routes[at]!, members, owned.get(topic) ?? [], shares));
     // Not awaited: a dead broker would hold up the others.
-    if (shares.failure !== undefined) void this.#context.cluster.membership.beat();
+    if (shares.failure !== undefined) inBackground(this.#context.cluster.membership.beat(), unheard);
   }
 
   #shareTopic(
@@ -220,7 +221,7 @@ export class Rebalancer {
     try {
       for (const [index, member] of members.entries()) {
         if (member !== clientId) continue;
-        const share = allocation.allocate({ group, clientId, queues, members, index });
+        const share = notAPromise(allocation.allocate({ group, clientId, queues, members, index }), allocation.name);
         if (!areOf(route, share)) {
           return {
             reason: `the allocation strategy "${allocation.name}" returned no list of queues of the topic, each once`,

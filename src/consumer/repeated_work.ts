@@ -4,12 +4,17 @@
  * @module
  */
 
+import { inBackground } from "../owned_work.ts";
+
 /** Between the beginnings of two runs that notices cause, in milliseconds: a storm of them costs five runs a second. */
 const NOTICE_INTERVAL = 200;
+/** After a run that has failed, in milliseconds. */
+const AFTER_FAILURE = 1_000;
 
 /** Runs work on a timer, soon after a notice, and at once on request. */
 export class RepeatedWork {
   #work: () => Promise<number>;
+  #failed: (error: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires, by the monotonic clock. */
   #due = Infinity;
@@ -21,9 +26,13 @@ export class RepeatedWork {
   #isNoticed = false;
   #stopped = false;
 
-  /** `work` returns the milliseconds after which it is due again, unless requested before; it must not reject. */
-  constructor(work: () => Promise<number>) {
+  /**
+   * `work` returns the milliseconds after which it is due again, unless requested before; `failed` is called if it
+   * rejects, and the next run follows all the same.
+   */
+  constructor(work: () => Promise<number>, failed: (error: unknown) => void) {
     this.#work = work;
+    this.#failed = failed;
   }
 
   /** Whether there are no more runs: one that is under way should have no effect. */
@@ -67,9 +76,14 @@ export class RepeatedWork {
   async #runOnce(): Promise<void> {
     this.#startedAt = performance.now();
     this.#isNoticed = false;
-    const nextIn = await this.#work();
+    const nextIn = await this.#work().catch((error) => this.#afterFailure(error));
     this.#running = undefined;
     this.#schedule(this.#isNoticed ? Math.min(nextIn, this.#sinceLastRun()) : nextIn);
+  }
+
+  #afterFailure(error: unknown): number {
+    this.#failed(error);
+    return AFTER_FAILURE;
   }
 
   #schedule(ms: number): void {
@@ -77,6 +91,6 @@ export class RepeatedWork {
     if (this.#stopped || this.#next !== undefined || due >= this.#due) return;
     clearTimeout(this.#timer);
     this.#due = due;
-    this.#timer = setTimeout(() => this.run(), ms);
+    this.#timer = setTimeout(() => inBackground(this.run(), this.#failed), ms);
   }
 }

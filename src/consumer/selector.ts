@@ -8,6 +8,7 @@ import { InvalidSelectorError } from "../errors.ts";
 import type { Message } from "../message.ts";
 import type { SubscriptionData } from "../wire/bodies.ts";
 import { javaHashCode } from "../wire/codes.ts";
+import { shown } from "../plain_text.ts";
 
 /** Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text. */
 export interface TagSelector {
@@ -82,7 +83,9 @@ export function parseSelector(value: string | Selector): Selector {
   if (expression === "*" || expression === "") return everything;
   if (looksLikeSql(expression)) {
     throw new InvalidSelectorError(
-      `Cannot use "${value}" as a tag expression: it looks like SQL; for that give sql("…"), else "*", one tag, or tags ` +
+      `Cannot use ${
+        shown(value)
+      } as a tag expression: it looks like SQL; for that give sql("…"), else "*", one tag, or tags ` +
         `joined by "||"`,
       value,
     );
@@ -91,7 +94,7 @@ export function parseSelector(value: string | Selector): Selector {
   if (tags.includes("*")) return everything;
   if (tags.length === 0) {
     throw new InvalidSelectorError(
-      `Cannot use "${value}" as a tag expression: it names no tag; "*" selects all`,
+      `Cannot use ${shown(value)} as a tag expression: it names no tag; "*" selects all`,
       value,
     );
   }

@@ -10,12 +10,16 @@ import type { Message } from "../message.ts";
 import { PlacedList } from "../placed_list.ts";
 import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
-import type { Outcome, RetryOptions, SettlementObserver, SettlementRules } from "./handed_out.ts";
+import {
+  type Outcome,
+  type RetryOptions,
+  SETTLED,
+  type SettlementObserver,
+  type SettlementRules,
+} from "./handed_out.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { LocalRests } from "./local_rests.ts";
 import type { OwnedQueue } from "./owned_queue.ts";
-
-const done: Promise<void> = Promise.resolve();
 
 /** What a {@linkcode Settlement} needs. */
 export interface SettlementContext<T = unknown> {
@@ -81,7 +85,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     } else {
       this.acknowledge(batch, message === undefined ? batch.claim() : this.claimAcked(batch, message));
     }
-    return done;
+    return SETTLED;
   }
 
   /** A handler has failed: an event tells why, and what nobody has settled comes again. */

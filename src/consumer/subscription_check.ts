@@ -21,6 +21,7 @@ import {
 import { delay } from "../waiting.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
+import { excerpt, shown } from "../plain_text.ts";
 
 /**
  * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers tell name
@@ -101,10 +102,12 @@ export function isUnanswered(error: unknown): boolean {
 
 function refused(topic: string, selector: SqlSelector, cause: ResponseError): Error {
   if (cause.responseCode === ResponseCode.SYSTEM_ERROR) {
-    const text = `Cannot filter topic "${topic}" by SQL: ${cause.remark}; the broker needs enablePropertyFilter=true`;
+    const text = `Cannot filter topic "${topic}" by SQL: ${
+      excerpt(cause.remark)
+    }; the broker needs enablePropertyFilter=true`;
     return new UnsupportedError(text, { cause });
   }
-  const text = `Cannot filter topic "${topic}" by "${selector.expression}": ${cause.remark}`;
+  const text = `Cannot filter topic "${topic}" by ${shown(selector.expression)}: ${excerpt(cause.remark)}`;
   return new InvalidSelectorError(text, selector.expression, { cause });
 }
 

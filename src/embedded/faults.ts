@@ -5,6 +5,7 @@
  */
 
 import { ValidationError } from "../errors.ts";
+import { notAPromise } from "../owned_work.ts";
 import type { Connection, Reply, RequestHandler } from "../transport/connection.ts";
 import type { Command } from "../wire/frame.ts";
 import { requests } from "../wire/requests.ts";
@@ -109,7 +110,7 @@ class OrderedFault implements Fault {
 
   /** Whether it happens to this request; counts it then. */
   takes(request: Command): boolean {
-    if (this.#left <= 0 || request.code !== this.code || !this.#match(request)) return false;
+    if (this.#left <= 0 || request.code !== this.code || !notAPromise(this.#match(request), "match")) return false;
     this.#left--;
     this.hits++;
     for (const waiter of this.#waiting) if (waiter.hits <= this.hits) waiter.resolve();

@@ -8,6 +8,7 @@ import type { Connection } from "../transport/connection.ts";
 import type { ConsumerData, SubscriptionData } from "../wire/bodies.ts";
 import { notifyConsumerIdsChanged } from "../wire/requests.ts";
 import type { Job, Timetable } from "./timetable.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long a member stays without a heartbeat, in milliseconds. Source: BrokerConfig.channelExpiredTimeout. */
 const MEMBER_LIFE = 120_000;
@@ -138,7 +139,7 @@ export class Groups implements Job {
     if (group.consumer.messageModel === "BROADCASTING") return;
     const { name, code } = notifyConsumerIdsChanged;
     for (const connection of group.members.keys()) {
-      connection.sendOneway({ name, code, fields: { consumerGroup: group.name } }).catch(() => {}); // it is closing
+      inBackground(connection.sendOneway({ name, code, fields: { consumerGroup: group.name } }), unheard); // it is closing
     }
   }
 }

@@ -9,6 +9,7 @@ import { encodeHeader, type HeaderOf } from "../wire/fields.ts";
 import { resetConsumerOffset } from "../wire/requests.ts";
 import { isV5, type Parts } from "./parts.ts";
 import { textBody } from "./routes.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** Sets a group's offset of a queue: 5.x tells the next pull of it, 4.9 all members at once. */
 export function resetOffset(
@@ -31,7 +32,7 @@ export function pushReset(parts: Parts, header: HeaderOf<typeof resetConsumerOff
   const fields = encodeHeader(resetConsumerOffset.header, header);
   const members = [...parts.groups.get(header.group)?.members.values() ?? []];
   for (const { connection } of members) {
-    connection.sendOneway({ name, code, fields, body }).catch(() => {}); // it is closing
+    inBackground(connection.sendOneway({ name, code, fields, body }), unheard); // it is closing
   }
   return members.length;
 }

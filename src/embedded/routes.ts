@@ -8,7 +8,6 @@ import type { Connection, Reply, RequestHandler } from "../transport/connection.
 import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader, encodeHeader, type Fields, type HeaderOf, type HeaderText } from "../wire/fields.ts";
 import type { Command } from "../wire/frame.ts";
-import { MAX_QUEUE_LIST_SIZE, parseBody } from "../wire/json.ts";
 import type { RequestSpec } from "../wire/requests.ts";
 
 /** One request, as handlers get it. */
@@ -93,9 +92,4 @@ export function jsonBody(value: unknown): Uint8Array {
 /** A body of text. */
 export function textBody(text: string): Uint8Array {
   return encoder.encode(text);
-}
-
-/** A body of JSON, read; an error, which becomes code 1, if it is none or too large. */
-export function readJson<T>(body: Uint8Array): T {
-  return parseBody(body, { name: "a request", maxJsonSize: MAX_QUEUE_LIST_SIZE }) as T;
 }

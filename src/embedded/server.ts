@@ -9,6 +9,7 @@ import { Connection, type RequestHandler } from "../transport/connection.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { formatAddress, type Listener, type Socket, type Transport } from "../transport/transport.ts";
 import { Silence } from "./silence.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How many bytes may wait for a client that does not read, before it is cut off. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
@@ -149,11 +150,12 @@ export class Server {
     });
     this.#connections.add(connection);
     this.#silence?.arrived();
-    connection.closed.then(() => {
+    const closed = connection.closed.then(() => {
       this.#connections.delete(connection);
       if (this.#silence === undefined) this.#events.onClosed(connection);
       else this.#silence.take(connection);
     });
+    inBackground(closed, unheard);
   }
 
   /** A socket that a pause of the server keeps from being read and written. */

@@ -54,35 +54,46 @@ export function parseOffsets(subject: LeaseSubject, text: string): QueueOffset[]
   const problems: Problem[] = [];
   const add = (field: string, value: unknown, allowed: string) => problems.push({ field, value, allowed });
   const { version, group, instance, offsets } = file;
+  const entries: readonly unknown[] | undefined = Array.isArray(offsets) ? offsets : undefined;
   if (version !== VERSION) add("version", version, `${VERSION}`);
-  else if (!Array.isArray(offsets)) add("offsets", offsets, "an array of offsets");
+  else if (entries === undefined) add("offsets", offsets, "an array of offsets");
   if (group !== subject.group) add("group", group, `"${subject.group}"`);
   if (instance !== subject.instance) add("instance", instance, `"${subject.instance}"`);
-  const read = problems.length === 0 ? readEntries(offsets as unknown[], add) : [];
+  const read = problems.length === 0 && entries !== undefined ? readEntries(entries, add) : [];
   if (problems.length > 0) throw new ValidationError("read the offsets", problems.slice(0, MAX_PROBLEMS));
   return read;
 }
 
-function readEntries(entries: unknown[], add: (field: string, value: unknown, allowed: string) => void): QueueOffset[] {
+function readEntries(
+  entries: readonly unknown[],
+  add: (field: string, value: unknown, allowed: string) => void,
+): QueueOffset[] {
   const keys = new Set<string>();
-  return entries.map((entry, at) => {
-    const { topic, broker, queueId, offset } = (entry ?? {}) as Record<string, unknown>;
+  return entries.flatMap((entry, at) => {
+    const { topic, broker, queueId, offset } = isObject(entry) ? entry : {};
     const field = `offsets.${at}`;
-    if (typeof topic !== "string" || topic === "") add(`${field}.topic`, topic, "a topic");
-    if (typeof broker !== "string" || broker === "") add(`${field}.broker`, broker, "the name of a broker");
+    const isTopic = typeof topic === "string" && topic !== "";
+    const isBroker = typeof broker === "string" && broker !== "";
+    if (!isTopic) add(`${field}.topic`, topic, "a topic");
+    if (!isBroker) add(`${field}.broker`, broker, "the name of a broker");
     if (!isOffset(queueId)) add(`${field}.queueId`, queueId, "an integer from 0");
     if (!isOffset(offset)) add(`${field}.offset`, offset, "an integer from 0");
-    const read = { topic, broker, queueId } as QueueOffset["queue"];
-    if (keys.has(queueKey(read))) add(field, queueKey(read), "one entry for each queue");
-    keys.add(queueKey(read));
-    return { queue: read, offset: offset as number };
+    if (!isTopic || !isBroker || !isOffset(queueId) || !isOffset(offset)) return [];
+    const queue = { topic, broker, queueId };
+    if (keys.has(queueKey(queue))) add(field, queueKey(queue), "one entry for each queue");
+    keys.add(queueKey(queue));
+    return [{ queue, offset }];
   });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? value as Record<string, unknown> : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

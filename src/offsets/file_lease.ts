@@ -11,10 +11,13 @@
  */
 
 import { OffsetFetchError } from "../errors.ts";
+import { integer, object } from "../wire/shapes.ts";
 import { type LeasePlace, newOwner, type SeenLease } from "./lease.ts";
 
 /** The inner folder's name when nobody has the lease. */
 const FREE = "free";
+/** What a record says of a lease's life, in milliseconds. */
+const leaseRecord = object({ timeout: integer(0) });
 
 /** What is used of `node:fs/promises`, which is loaded by whoever needs files. */
 export interface FileSystem {
@@ -136,8 +139,7 @@ export async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
 /** How long a lease lives by what its record says; a record that is just being written says nothing. */
 function timeoutIn(text: string): number {
   try {
-    const { timeout } = JSON.parse(text) as { timeout?: unknown };
-    return typeof timeout === "number" ? timeout : 0;
+    return leaseRecord(JSON.parse(text)).timeout;
   } catch {
     return 0;
   }

@@ -24,6 +24,7 @@ import { Lease, taken } from "./lease.ts";
 import { LocalOffsetStore, type OffsetBackend } from "./local.ts";
 import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } from "./options.ts";
 import { isOffset, type QueueOffset, type StoredOffset } from "./table.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** The version of the values that are written. */
 const VERSION = 1;
@@ -117,7 +118,7 @@ class KvBackend implements OffsetBackend {
     try {
       for (const batch of this.#batches(changes)) {
         [before, writing] = [writing, this.#writeBatch(batch)];
-        writing.catch(() => {}); // it is awaited later, and may fail before
+        inBackground(writing, unheard); // it is awaited later, and may fail before
         if (before !== undefined) yield await before;
       }
       if (writing !== undefined) yield await writing;
@@ -127,10 +128,13 @@ class KvBackend implements OffsetBackend {
   }
 
   async close(): Promise<void> {
-    await this.#lease?.release();
-    this.#lease = undefined;
-    if (this.#options.kv === undefined) this.#kv?.close();
-    this.#kv = undefined;
+    try {
+      await this.#lease?.release();
+    } finally {
+      this.#lease = undefined;
+      if (this.#options.kv === undefined) this.#kv?.close();
+      this.#kv = undefined;
+    }
   }
 
   async #load(kv: KvLike): Promise<StoredOffset[]> {

@@ -101,5 +101,5 @@ export class KvLease implements LeasePlace {
 
 function isLease(value: unknown): value is LeaseRecord {
   const { version, owner, timeout } = (value ?? {}) as Partial<LeaseRecord>;
-  return version === VERSION && typeof owner === "string" && typeof timeout === "number";
+  return version === VERSION && typeof owner === "string" && Number.isFinite(timeout);
 }

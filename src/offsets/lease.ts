@@ -6,6 +6,7 @@
 
 import { OffsetError } from "../errors.ts";
 import { delay } from "../waiting.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How long a lease lives that is not renewed, unless something else is said, in milliseconds. */
 export const LEASE_TIMEOUT = 3_000;
@@ -82,7 +83,7 @@ export class Lease {
       isTaken = await this.#place.take(free);
       if (!isTaken && free !== undefined) throw inUse(this.#subject); // somebody who waited as well was quicker
     }
-    this.#timer = setInterval(() => this.#renewing ??= this.#renew(), this.#timeout / RENEWALS);
+    this.#timer = setInterval(() => inBackground(this.#renewing ??= this.#renew(), unheard), this.#timeout / RENEWALS);
   }
 
   /** Gives it up. */

@@ -30,6 +30,7 @@ import {
   producerClosed,
   sendFailed,
 } from "./send_error.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** The pause before something that has just failed is tried again, in milliseconds; it doubles up to the longest. */
 const FIRST_PAUSE = 20;
@@ -175,7 +176,7 @@ export class Delivery {
     else if (isOfTheBroker(error)) this.#health.failed(queue.broker);
     if (attempt !== sending.latest) return; // others have followed it since it was overdue
     const maybeStored = call !== undefined && call.hasLeft && !isNotStored(error);
-    this.#tryAgain(sending, { queue, error, maybeStored });
+    this.#goOn(sending, { queue, error, maybeStored });
   }
 
   #overdue<T>(sending: Sending<T>, attempt: Attempt): void {
@@ -183,7 +184,11 @@ export class Delivery {
     const { queue, startedAt, deadline } = attempt;
     this.#health.failed(queue.broker);
     const error = new TimeoutError(`send to broker "${queue.broker}"`, Math.round(deadline - startedAt));
-    this.#tryAgain(sending, { queue, error, maybeStored: true });
+    this.#goOn(sending, { queue, error, maybeStored: true });
+  }
+
+  #goOn<T>(sending: Sending<T>, last: FailedAttempt): void {
+    inBackground(this.#tryAgain(sending, last), (error) => sending.reject(error));
   }
 
   async #tryAgain<T>(sending: Sending<T>, last: FailedAttempt): Promise<void> {
@@ -237,9 +242,8 @@ export class Delivery {
   #hand = (sending: Sending<void>, attempt: Attempt): void => {
     const pace = this.#paceOf(attempt.queue.broker);
     if (!pace.isFull) return this.#handNow(sending, attempt, pace);
-    pace.room(sending.deadline)
-      .then(() => this.#handNow(sending, attempt, pace))
-      .catch((error) => this.#failed(sending, attempt, error));
+    const handed = pace.room(sending.deadline).then(() => this.#handNow(sending, attempt, pace));
+    inBackground(handed, (error) => this.#failed(sending, attempt, error));
   };
 
   #handNow(sending: Sending<void>, attempt: Attempt, pace: OnewayPace): void {

@@ -17,6 +17,7 @@ import { Lane, type LaneOptions } from "./lane.ts";
 import { queueOfKey } from "./queue_selection.ts";
 import { receiptOf, receiptsOf, type SendReceipt } from "./receipt.ts";
 import type { CheckedSendOptions } from "./send_options.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** Refusals that may be due to the company: of one message, of all together, or of a queue that a key has left. */
 const REFUSED_AS_BATCH: ReadonlySet<number> = new Set([ResponseCode.MESSAGE_ILLEGAL, ResponseCode.INVALID_PARAMETER]);
@@ -84,7 +85,10 @@ export class Gatherer {
     else {
       const sends = [send];
       this.#unrouted.set(topic, sends);
-      this.#route(topic, sends);
+      inBackground(this.#route(topic, sends), (error) => {
+        this.#unrouted.delete(topic);
+        for (const each of sends) each.reject(ownCopy(error));
+      });
     }
   }
 

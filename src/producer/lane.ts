@@ -6,6 +6,7 @@
 
 import { entrySize, recordSize } from "./batch_plan.ts";
 import type { GatheredSend } from "./gathered_send.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /**
  * How many turns of the microtask queue a lane lets pass before it sends what has come while nothing was under way.
@@ -82,7 +83,10 @@ export class Lane {
     let first = 0;
     while (first < waiting.length) {
       const end = this.#endOfRequest(waiting, first);
-      this.#send(waiting.slice(first, end));
+      const sends = waiting.slice(first, end);
+      inBackground(this.#send(sends), (error) => {
+        for (const send of sends) send.reject(error);
+      });
       first = end;
       if (!this.#inOrder) continue;
       this.#waiting = waiting.slice(first);
@@ -92,15 +96,22 @@ export class Lane {
 
   async #send(sends: readonly GatheredSend[]): Promise<void> {
     this.#underWay++;
-    await this.#owner.deliver(sends);
-    this.#underWay--;
+    try {
+      await this.#owner.deliver(sends);
+    } finally {
+      this.#underWay--;
+    }
     if (this.#underWay === 0) this.#wake();
   }
 
   /** Sends what is there a few turns later. */
-  async #wake(): Promise<void> {
+  #wake(): void {
     if (this.#isAwake) return;
     this.#isAwake = true;
+    inBackground(this.#flushSoon(), unheard);
+  }
+
+  async #flushSoon(): Promise<void> {
     for (let turn = 0; turn < TURNS; turn++) await undefined;
     this.#isAwake = false;
     this.flush();

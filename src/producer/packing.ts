@@ -9,6 +9,7 @@ import { queueKey } from "../message.ts";
 import type { Deadline } from "./deadline.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
 import type { Placement } from "./parcel.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /**
  * Packs the large bodies of one producer. A send with a key or a queue waits while one before it with the same key or
@@ -44,7 +45,7 @@ export class Packing {
     const ready = this.#pack(message, this.#last.get(order), deadline);
     this.#last.set(order, ready);
     const forget = () => this.#last.get(order) === ready && this.#last.delete(order);
-    ready.then(forget, forget);
+    inBackground(ready.finally(forget), unheard); // who waits for it hears of a failure
     return ready;
   }
 

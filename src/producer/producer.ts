@@ -25,6 +25,7 @@ import {
   type SendBatchOptions,
   type SendOptions,
 } from "./send_options.ts";
+import { inAnyCase } from "../owned_work.ts";
 
 /** Sends messages. */
 export interface Producer {
@@ -201,16 +202,23 @@ class ClusterProducer implements Producer {
   }
 
   async #close(): Promise<void> {
-    this.#gatherer?.flush();
-    if (this.#inFlight > 0) {
-      const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
-      await new Deadline(this.#options.sendTimeout).wait(idle, "close a producer").catch((error) => {
-        if (!(error instanceof TimeoutError)) throw error;
-      });
-    }
-    this.#delivery.stop();
-    await atMost(this.#cluster.membership.removeProducer(this.#options.group), LEAVE_TIME);
+    const { group } = this.#options;
+    const failed = this.#cluster.options.events.failureOf("stalled", "a step of closing a producer", { group });
+    await inAnyCase([
+      () => this.#gatherer?.flush(),
+      () => this.#whenIdle(),
+      () => this.#delivery.stop(),
+      () => atMost(this.#cluster.membership.removeProducer(group), LEAVE_TIME),
+    ], failed);
     this.#cluster.detach(this);
+  }
+
+  async #whenIdle(): Promise<void> {
+    if (this.#inFlight === 0) return;
+    const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
+    await new Deadline(this.#options.sendTimeout).wait(idle, "close a producer").catch((error) => {
+      if (!(error instanceof TimeoutError)) throw error;
+    });
   }
 }
 

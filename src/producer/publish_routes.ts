@@ -10,6 +10,7 @@ import { BrokerNotAvailableError, NetworkError, ProducerError, ResponseError } f
 import type { MessageQueue } from "../message.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import type { Deadline } from "./deadline.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** How many queues a broker is asked to make for a new topic. Source: DefaultMQProducer. */
 export const NEW_TOPIC_QUEUES = 4;
@@ -84,7 +85,7 @@ export class PublishRoutes {
       (error instanceof ResponseError && STALE_ROUTE_CODES.has(error.responseCode));
     if (!stale) return;
     this.#expected.delete(topic);
-    this.#routes.refresh(topic).catch(() => {}); // the next refresh by time tells of a name server that is away
+    inBackground(this.#routes.refresh(topic), unheard); // the next refresh by time tells of a name server that is away
   }
 }
 

@@ -20,6 +20,7 @@ import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type Requ
 import type { Socket } from "./transport.ts";
 import { WaitTable } from "./wait_table.ts";
 import { WriteQueue } from "./write_queue.ts";
+import { inBackground } from "../owned_work.ts";
 
 export type { Call, OutgoingRequest, Reply, RequestWait, Wait } from "./call.ts";
 
@@ -94,7 +95,7 @@ export class Connection {
     this.#options = options;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? MAX_QUEUED_BYTES, (cause) => this.#lost(cause));
-    this.#receive();
+    inBackground(this.#receive(), (error) => this.#lost(error));
   }
 
   /** Whether new requests should be sent over it. */
@@ -145,8 +146,12 @@ export class Connection {
     this.#closeReason = reason ??
       new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST");
     clearTimeout(this.#timer);
-    this.#socket.close();
     this.#writes.clear();
+    try {
+      this.#socket.close();
+    } catch {
+      // A transport of the user's own may throw: those who wait must hear all the same.
+    }
     for (const wait of this.#waits.takeAll(() => true)) wait.failed(this.#closeReason);
     this.#resolveClosed(this.#closeReason);
   }
@@ -186,7 +191,7 @@ export class Connection {
     if (this.#closeReason !== undefined) return;
     const command = decodeFrame(frame);
     if (!isResponse(command)) {
-      this.#serve(command);
+      inBackground(this.#serve(command), (error) => this.#lost(error));
       return;
     }
     if (command.code === ResponseCode.GO_AWAY) this.#isDraining = true;

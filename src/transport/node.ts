@@ -8,6 +8,7 @@ import * as net from "node:net";
 import process from "node:process";
 import * as tls from "node:tls";
 import { type ConnectSocketOptions, formatAddress, type Listener, type Socket, type Transport } from "./transport.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** The transport of Node and Bun: `node:net` and `node:tls`. */
 export const nodeTransport: Transport = {
@@ -80,7 +81,7 @@ class NodeSocket implements Socket {
     this.#closed = new Promise((resolve, reject) => {
       socket.once("close", () => failure === undefined ? resolve() : reject(failure));
     });
-    this.#closed.catch(() => {}); // receive() is where it is heard
+    inBackground(this.#closed, unheard); // receive() is where it is heard
   }
 
   receive(onBytes: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
@@ -94,13 +95,13 @@ class NodeSocket implements Socket {
           const taken = onBytes(bytes as Uint8Array);
           if (taken === undefined) return;
           this.#socket.pause();
-          taken.then(() => void this.#socket.resume(), fail);
+          inBackground(taken.then(() => void this.#socket.resume()), fail);
         } catch (error) {
           fail(error);
         }
       });
       this.#socket.once("end", resolve);
-      this.#closed.then(resolve, reject);
+      inBackground(this.#closed.then(resolve), reject);
     });
   }
 

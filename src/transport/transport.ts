@@ -6,6 +6,8 @@
  * @module
  */
 
+import { isPlain } from "../plain_text.ts";
+
 /** How a connection is encrypted. */
 export interface TlsOptions {
   /** Certificates, in PEM, of the authorities that may have signed the server's. @default the system's */
@@ -75,7 +77,7 @@ export function parseAddress(address: string): HostPort | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+  return host === undefined || port < 1 || port > 65_535 || !isPlain(host) ? undefined : { host, port };
 }
 
 /** Puts an address together. */

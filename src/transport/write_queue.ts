@@ -6,6 +6,7 @@
 
 import { FrameWriter, type WritableCommand } from "../wire/frame_writer.ts";
 import type { Socket } from "./transport.ts";
+import { inBackground } from "../owned_work.ts";
 
 /** How many bytes are put together for one write. */
 const WRITE_SIZE = 256 * 1024;
@@ -97,7 +98,7 @@ export class WriteQueue {
     this.#unwritten += bytes;
     if (this.#running) return;
     this.#running = true;
-    queueMicrotask(() => this.#run());
+    queueMicrotask(() => inBackground(this.#run(), this.#onError));
   }
 
   /** Makes the open buffer one that takes so many bytes more. */

@@ -90,7 +90,13 @@ export function parseBody(body: Uint8Array, { name, maxJsonSize = MAX_JSON_SIZE 
  * The pairs of a map whose keys are objects, as {@linkcode parseJson} read it; none if the map was empty or missing.
  */
 export function pairsOf(map: JsonValue | undefined): [key: JsonObject, value: JsonValue][] {
-  return Array.isArray(map) ? map as [JsonObject, JsonValue][] : [];
+  return Array.isArray(map) ? map.filter(isPair) : [];
+}
+
+function isPair(value: JsonValue): value is [JsonObject, JsonValue] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [key] = value;
+  return typeof key === "object" && key !== null && !Array.isArray(key);
 }
 
 class Parser {

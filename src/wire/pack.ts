@@ -8,6 +8,7 @@ import { builtin } from "../builtin.ts";
 import { Gate } from "../waiting.ts";
 import { inSteps, STEP_SIZE } from "./background.ts";
 import { joinInSteps } from "./join.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /** Bodies of more bytes take too long to be packed in one turn of the event loop: this is 1 or 2 ms of work. */
 export const LARGE_BODY_SIZE: number = 64 * 1024;
@@ -36,7 +37,7 @@ async function* deflateSteps(body: Uint8Array, level: number): AsyncGenerator<nu
   });
   const failed = new Promise<never>((_, reject) => stream.on("error", reject));
   const ended = new Promise<void>((resolve) => stream.on("end", resolve));
-  failed.catch(() => {});
+  inBackground(failed, unheard);
   try {
     for (let at = 0; at < body.length; at += INPUT_STEP) {
       const piece = body.subarray(at, at + INPUT_STEP);

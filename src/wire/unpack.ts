@@ -17,6 +17,7 @@ import { joinInSteps } from "./join.ts";
 import { decompressLz4InSteps } from "./lz4.ts";
 import { isBodyTooLarge, isTooLarge, requireContent, tooLargeError, unpackError, zlibError } from "./unpack_error.ts";
 import { type ZstdFrame, zstdFrames, zstdFramesInSteps } from "./zstd.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 
 /**
  * Packed bodies of this size or more are unpacked in the background, in bytes. Of zlib, which can grow by 1 032 times,
@@ -208,7 +209,7 @@ async function* zstdFrameSteps(
   const stream = builtin("node:zlib").createZstdDecompress({ chunkSize: Math.min(mostSize, left) + 3 * STEP_SIZE });
   const failed = new Promise<never>((_, reject) => stream.on("error", reject));
   const ended = new Promise<void>((resolve) => stream.on("end", resolve));
-  failed.catch(() => {});
+  inBackground(failed, unheard);
   let size = 0;
   stream.on("data", ({ buffer, byteOffset, length }: Uint8Array) => {
     size += length;

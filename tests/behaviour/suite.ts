@@ -104,7 +104,7 @@ class RunningScene<S extends TestServers> implements Scene<S> {
 
   async client(options: ConnectOptions = {}): Promise<TestClient> {
     const transport = await CuttableTransport.make();
-    const mq = await connect({ nameServers: this.broker.nameServer, transport, ...options });
+    const mq = await connect({ nameServers: this.broker.nameServer, transport, logger: false, ...options });
     const events: StatusEvent[] = [];
     readInto(events, mq);
     const client: TestClient = {

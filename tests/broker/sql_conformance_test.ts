@@ -227,7 +227,7 @@ async function compare(t: Deno.TestContext, server: Server): Promise<void> {
       assertEquals(names, ALL, `${expression} is refused, so it lets everything through`);
       const error = expressions.read(expression);
       assert(error instanceof SqlError, expression);
-      assertEquals(complaintOf(checked.remark), complaintOf(error.message), expression);
+      assertEquals(complaintOf(checked.remark), complaintOf(error.remark), expression);
       found.push([expression, REFUSED]);
     }
     const expected = rows.map(([expression, outcome, in49 = outcome]): [string, Outcome] => [

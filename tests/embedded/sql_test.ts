@@ -145,9 +145,9 @@ Deno.test("an expression is refused with its kind, the complaint and the place",
   for (const [expression, code, complaint] of table) {
     const error = refusal(expression);
     assertEquals(error.code, code, expression);
-    assertStringIncludes(error.message, complaint);
+    assertStringIncludes(error.remark, complaint);
   }
-  assertStringIncludes(refusal("a IS 5").message, "Was expecting one of:\n    NOT NULL");
+  assertStringIncludes(refusal("a IS 5").remark, "Was expecting one of:\n    NOT NULL");
 });
 
 Deno.test("an expression that is too deep or too long is refused, and costs no stack", () => {

@@ -6,6 +6,16 @@ import { MOST_ADDRESSES, MOST_BROKERS, MOST_QUEUES } from "../../src/cluster/rou
 import { uniteRoutes } from "../../src/cluster/route_union.ts";
 import { readRoute } from "../../src/cluster/routes.ts";
 import { NetworkError } from "../../src/errors.ts";
+import {
+  readAssignment,
+  readBatchAcks,
+  readConnections,
+  readConsumerList,
+  readHeartbeat,
+  readLocked,
+  readReset,
+  readTimeSpans,
+} from "../../src/wire/body_readers.ts";
 import { decodeHeader } from "../../src/wire/fields.ts";
 import { decodeFrame } from "../../src/wire/frame.ts";
 import { pairsOf, parseBody } from "../../src/wire/json.ts";
@@ -93,6 +103,58 @@ function usual(text: string): unknown {
 function bigints(_name: string, value: unknown): unknown {
   return typeof value === "bigint" ? Number(value) : value;
 }
+
+/** Bodies as servers and clients write them. */
+const samples: readonly (readonly [string, (body: Uint8Array) => unknown])[] = [
+  ['{"consumerIdList":["a@1","b@2"]}', readConsumerList],
+  [
+    '{"connectionSet":[{"clientId":"a","clientAddr":"1.2.3.4:5","language":"JAVA","version":455}],"subscriptionTable":' +
+    '{"t":{"topic":"t","subString":"*","tagsSet":["a"],"codeSet":[97],"subVersion":1,"expressionType":"TAG"}}}',
+    readConnections,
+  ],
+  ['{"lockOKMQSet":[{"brokerName":"a","queueId":0,"topic":"t"}]}', readLocked],
+  [
+    '{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"t"}:5,{"brokerName":"a","queueId":1,"topic":"t"}:6}}',
+    readReset,
+  ],
+  [
+    '{"messageQueueAssignments":[{"messageQueue":{"brokerName":"a","queueId":-1,"topic":"t"},"mode":"POP"}]}',
+    readAssignment,
+  ],
+  ['{"consumeTimeSpanSet":[{"messageQueue":{"brokerName":"a","queueId":0,"topic":"t"},"delayTime":5}]}', readTimeSpans],
+  [
+    '{"clientID":"a","consumerDataSet":[{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING",' +
+    '"subscriptionDataSet":[{"topic":"t","subString":"*","subVersion":"7"}]}],"heartbeatFingerprint":0}',
+    readHeartbeat,
+  ],
+  ['{"brokerName":"a","acks":[{"c":"g","t":"t","r":"0","so":1,"q":0,"rq":0,"pt":1,"it":1,"b":"AQ=="}]}', readBatchAcks],
+];
+const VALUES = [
+  "null",
+  "{}",
+  "[]",
+  '""',
+  "-1",
+  "1e400",
+  "[null]",
+  '{"then":1}',
+  '{"toString":1}',
+  "99999999999999999999",
+];
+
+testHostile({
+  name: "bodies of requests and answers",
+  inputs: 2_000,
+  make(random) {
+    const [sample, read] = random.pick(samples);
+    // Half of them stay JSON: one value is another.
+    const at = random.below(sample.length);
+    const swapped = sample.slice(0, at) +
+      sample.slice(at).replace(/"[^"]*"(?=[,}\]])|\[[^[\]]*\]|-?\d+/, random.pick(VALUES));
+    const input = random.below(2) === 0 ? bytesOf(swapped) : damaged(bytesOf(sample), random, bodies);
+    return { input, run: () => void JSON.stringify(read(input)) };
+  },
+});
 
 testHostile({
   name: "routes",

@@ -85,7 +85,7 @@ Deno.test("Lease.take() rejects when the owner shows that it lives", async () =>
   const board = new Board();
   board.owner = "alive";
   board.onLook = () => board.looks === 3 && board.mark++;
-  const lease = new Lease(board.place("a"), { group: "billing", instance: "blue" }, 100);
+  const lease = new Lease(board.place("a"), { group: "billing", instance: "blue" }, 1_000);
   const error = await assertRejects(() => lease.take(signal), OffsetError);
   assertEquals([error.code, board.looks, board.owner], ["OFFSETS_IN_USE", 3, "alive"]);
   assertStringIncludes(error.message, '"billing", instance "blue"');

@@ -16,7 +16,7 @@ import type { Graph } from "./graph.ts";
  * in one row does not import each other.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ["builtin", "message", "errors", "events", "options", "placed_list", "waiting"],
+  ["builtin", "message", "errors", "events", "options", "owned_work", "pace", "placed_list", "plain_text", "waiting"],
   ["wire"],
   ["transport"],
   ["cluster"],

@@ -12,6 +12,20 @@ const MAX_LINES = 600;
 /** The files that may name `Deno`; a path that ends in a slash is a folder. */
 const DENO_PLACES = ["src/transport/deno.ts", "src/offsets/kv.ts", "src/cli/"];
 
+/** The files that may read JSON: what they return is checked. A path that ends in a slash is a folder. */
+const JSON_PLACES = [
+  "src/wire/json.ts",
+  "src/wire/shapes.ts",
+  "src/wire/frame.ts", // headers, whose fields are checked one by one
+  "src/wire/stored_message.ts", // for users, who say what it is
+  "src/cluster/route_data.ts", // where an odd entry costs that entry only
+  "src/offsets/file_format.ts",
+  "src/offsets/file_lease.ts",
+];
+
+/** Functions that make a value of a text. */
+const JSON_READERS: ReadonlySet<string> = new Set(["parse", "parseJson", "parseBody"]);
+
 /** Chooses the transport of the runtime, and may ask `"Deno" in globalThis` for that. */
 const RUNTIME_CHOICE = "src/transport/default.ts";
 
@@ -23,13 +37,20 @@ const MACHINE_PATH = /(?:^|[\s"'`(=:])\/(?:home|Users|root|work|mnt)\/\w/;
 
 const PLUGIN: Deno.lint.Plugin = {
   name: "structure",
-  rules: { any: { create: anyRule }, error: { create: errorRule }, deno: { create: denoRule } },
+  rules: {
+    any: { create: anyRule },
+    error: { create: errorRule },
+    deno: { create: denoRule },
+    json: { create: jsonRule },
+    cast: { create: castRule },
+  },
 };
 
 /** What is wrong with a source file, each with its line. */
 export function sourceProblems(path: string, text: string): string[] {
   const found = Deno.lint.runPlugin(PLUGIN, path, text)
     .filter(({ id }) => id !== "structure/deno" || !inPlaces(path, DENO_PLACES))
+    .filter(({ id }) => id !== "structure/json" || !inPlaces(path, JSON_PLACES))
     .filter(({ range, message }) => !isRuntimeChoice(path, text, range[0], message))
     .map(({ range, message }) => `${path}:${lineAt(text, range[0])}: ${message}`);
   const lines = text.trimEnd().split("\n").length;
@@ -69,6 +90,26 @@ function denoRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
     Identifier: (node) => node.name === "Deno" && context.report({ node, message }),
     Literal: (node) => node.value === "Deno" && context.report({ node, message }),
   };
+}
+
+/** What somebody else has written is read by a shape, which checks it: see `wire/shapes.ts`. */
+function jsonRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  const message = "JSON may be read by the readers of wire/body_readers.ts only, or one of their kind";
+  return { CallExpression: (node) => readsJson(node) && context.report({ node, message }) };
+}
+
+/** What was parsed is not believed. */
+function castRule(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  const message = "parsed JSON is not cast, its shape is checked";
+  return { TSAsExpression: (node) => readsJson(node.expression) && context.report({ node, message }) };
+}
+
+function readsJson(node: Deno.lint.Node): boolean {
+  if (node.type !== "CallExpression") return false;
+  const { callee } = node;
+  if (callee.type === "Identifier") return callee.name !== "parse" && JSON_READERS.has(callee.name);
+  return callee.type === "MemberExpression" && callee.object.type === "Identifier" && callee.object.name === "JSON" &&
+    callee.property.type === "Identifier" && JSON_READERS.has(callee.property.name);
 }
 
 function isRuntimeChoice(path: string, text: string, start: number, message: string): boolean {

@@ -35,6 +35,7 @@ import { PopReturns } from "./returns.ts";
 import { PopSettlement } from "./settlement.ts";
 import type { PopSource } from "./source.ts";
 import { PopSources } from "./sources.ts";
+import { inAnyCase } from "../../owned_work.ts";
 
 /** How long `close()` goes on after its timeout to leave the group, in milliseconds. */
 const LAST_WORDS = 800;
@@ -212,18 +213,27 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
 
   async #close(timeout: number): Promise<void> {
     const end = performance.now() + timeout;
-    this.#closing.abort();
-    this.#dispatcher.close();
-    this.#sources.stop();
-    this.#membership?.unlisten();
-    this.#subscriptions.stop();
-    const stopped = this.#places.stop();
+    const { group } = this;
+    const failed = this.#events.failureOf("stalled", `group "${group}": a step of closing`, { group });
+    const stopped = inAnyCase([() => this.#places.stop()], failed);
     const parts = [this.#settlement, this.#returns, this.#rescue];
-    await atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout);
-    this.#returns.giveUp();
-    this.#settlement.close("the consumer was closed");
-    const last = [stopped, this.#observer.close(), this.#membership?.leave()];
-    await atMost(Promise.all(last), Math.max(LAST_WORDS, end - performance.now()));
+    const last = () =>
+      Promise.all([
+        stopped,
+        inAnyCase([() => this.#observer.close()], failed),
+        inAnyCase([() => this.#membership?.leave()], failed),
+      ]);
+    await inAnyCase([
+      () => this.#closing.abort(),
+      () => this.#dispatcher.close(),
+      () => this.#sources.stop(),
+      () => this.#membership?.unlisten(),
+      () => this.#subscriptions.stop(),
+      () => atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout),
+      () => this.#returns.giveUp(),
+      () => this.#settlement.close("the consumer was closed"),
+      () => atMost(last(), Math.max(LAST_WORDS, end - performance.now())),
+    ], failed);
     this.#cluster.detach(this);
   }
 

@@ -9,6 +9,7 @@ import type { Routes } from "../../cluster/routes.ts";
 import { RebalanceError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import { RepeatedWork } from "../repeated_work.ts";
+import { inBackground, unheard } from "../../owned_work.ts";
 
 /** How long one broker is waited for before the next is asked as well, in milliseconds. */
 const PATIENCE = 200;
@@ -46,7 +47,7 @@ export class PopPlaces {
   #context: PopPlacesContext;
   #known = new Map<string, readonly PopPlace[]>();
   #failing = new Set<string>();
-  #looks = new RepeatedWork(() => this.#lookAtAll());
+  #looks = new RepeatedWork(() => this.#lookAtAll(), (error) => this.#lookFailed(error));
   /** Whether there was a notice since the last look for one. */
   #isNoticed = false;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -73,7 +74,7 @@ export class PopPlaces {
       this.#isNoticed = true;
       return;
     }
-    this.refresh();
+    inBackground(this.refresh(), unheard);
     this.#noticeTimer = setTimeout(() => {
       this.#noticeTimer = undefined;
       if (!this.#isNoticed) return;
@@ -94,6 +95,11 @@ export class PopPlaces {
     await Promise.all(topics.map((topic) => this.#look(topic)));
     if (!this.#looks.isStopped) this.#context.onPlaces(this.places());
     return this.#context.interval;
+  }
+
+  #lookFailed(error: unknown): void {
+    const { group, events } = this.#context;
+    events.failureOf("stalled", `finding where group "${group}" can pop`, { group })(error);
   }
 
   /** What cannot be found out stays as it was. */
@@ -145,7 +151,7 @@ function firstAnswer<T>(brokers: readonly string[], ask: (broker: string) => Pro
       if (failed === brokers.length) return end(undefined);
       if (asked === brokers.length) return;
       patience = setTimeout(next, PATIENCE);
-      ask(brokers[asked++]!).then(end, () => {
+      inBackground(ask(brokers[asked++]!).then(end), () => {
         failed++;
         next();
       });

@@ -13,6 +13,7 @@ import type { Delivery } from "./delivery.ts";
 import { FRUITLESS_INTERVAL } from "./pace.ts";
 import type { PopRoom } from "./pop_room.ts";
 import type { PopReceiver, Received } from "./receiver.ts";
+import { inBackground, unheard } from "../../owned_work.ts";
 
 /** How long one broker holds a request that others might answer sooner, in milliseconds. */
 const SLICE = 1_000;
@@ -104,7 +105,9 @@ async function popFirst<T>(
         const received = await whileWanted(popping);
         if (received.deliveries.length > 0) return { place, ...received };
       } catch (error) {
-        if (closing.aborted || signal?.aborted) popping.then((late) => giveBack(place, late.deliveries), () => {});
+        if (closing.aborted || signal?.aborted) {
+          inBackground(popping.then((late) => giveBack(place, late.deliveries)), unheard);
+        }
         checkWanted();
         failures++;
         failure = new MessagePullError(place, error);

@@ -12,6 +12,7 @@ import { type Selector, selects } from "../selector.ts";
 import { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import { PopSizes } from "./sizes.ts";
+import { inBackground, unheard } from "../../owned_work.ts";
 
 /** The code of the error of an answer that is larger than the largest frame. */
 const TOO_LARGE = "ANSWER_TOO_LARGE";
@@ -101,7 +102,7 @@ export class PopReceiver<T = unknown> {
   /** Those that only look like what is wanted, by the hash of their tag, are done with; unanswered they come again. */
   #dropUnwanted({ broker }: PopPlace, deliveries: readonly Delivery<T>[]): void {
     if (deliveries.length === 0) return;
-    this.#context.client.ack(broker, deliveries.map(({ ack }) => ack)).catch(() => {});
+    inBackground(this.#context.client.ack(broker, deliveries.map(({ ack }) => ack)), unheard);
   }
 }
 

@@ -8,6 +8,7 @@ import type { PopClient } from "../../cluster/pop_client.ts";
 import { ResponseError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import type { Delivery } from "./delivery.ts";
+import { inBackground } from "../../owned_work.ts";
 
 /**
  * The invisible time that returns a message. Brokers take 0 as they take any other, there is no request for many
@@ -61,7 +62,7 @@ export class PopReturns {
       this.#backlogs.set(broker, backlog);
     }
     for (const delivery of deliveries) backlog.waiting.push(delivery);
-    while (backlog.underWay.size < WIDTH && backlog.waiting.length > 0) this.#next(backlog);
+    while (backlog.underWay.size < WIDTH && backlog.waiting.length > 0) this.#begin(backlog);
   }
 
   /** Resolves when all has been returned, or cannot be. */
@@ -76,6 +77,12 @@ export class PopReturns {
       backlog.underWay.clear();
       this.#end(backlog);
     }
+  }
+
+  #begin(backlog: Backlog): void {
+    const { events, group } = this.#context;
+    const what = `returning messages to broker "${backlog.broker}"`;
+    inBackground(this.#next(backlog), events.failureOf("sendBackFailed", what, { group, broker: backlog.broker }));
   }
 
   async #next(backlog: Backlog): Promise<void> {
@@ -93,7 +100,7 @@ export class PopReturns {
       const rest = failure.error instanceof ResponseError ? [] : backlog.waiting.splice(0);
       fail(backlog, [delivery, ...rest], failure.error);
     }
-    if (backlog.waiting.length > 0) this.#next(backlog);
+    if (backlog.waiting.length > 0) this.#begin(backlog);
     else if (backlog.underWay.size === 0) this.#end(backlog);
   }
 

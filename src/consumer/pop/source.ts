@@ -12,6 +12,7 @@ import { delayAfter, IDLE_DELAY } from "../pull_pace.ts";
 import type { Delivery } from "./delivery.ts";
 import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";
+import { inBackground } from "../../owned_work.ts";
 
 /** Where brokers may hold no pop, there are so many milliseconds for each source between two looks of one. */
 const TURN = 5;
@@ -156,7 +157,7 @@ export class PopSource<T = unknown> implements Shelf {
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    this.#context.pop(asked, this.#mayBeHeld, this.#stop.signal).then(
+    const answered = this.#context.pop(asked, this.#mayBeHeld, this.#stop.signal).then(
       (answer) => {
         this.#account.answered(asked);
         this.#take(answer, started);
@@ -166,6 +167,7 @@ export class PopSource<T = unknown> implements Shelf {
         this.#fail(error, started);
       },
     );
+    inBackground(answered, (error) => this.#fail(error, started));
   }
 
   /** Takes room for a pop; the source is woken in its turn if there is none. */
@@ -213,8 +215,12 @@ export class PopSource<T = unknown> implements Shelf {
     this.#stepIn(Math.max(delayAfter(error), this.#pace.pauseAfter(performance.now() - started)));
   }
 
-  async #stepIn(ms: number): Promise<void> {
-    if (ms === 0) return this.#step();
+  #stepIn(ms: number): void {
+    if (ms === 0) this.#step();
+    else inBackground(this.#stepAfter(ms), (error) => this.#context.onError(error));
+  }
+
+  async #stepAfter(ms: number): Promise<void> {
     this.#state = "waiting";
     await delay(ms, { signal: this.#stop.signal }).catch(() => {});
     this.#step();

@@ -27,6 +27,7 @@ import { checkSubscription } from "../subscription_check.ts";
 import { Watchdog } from "../watchdog.ts";
 import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
 import type { Reader, ReaderBatch } from "./reader.ts";
+import { inAnyCase, inBackground } from "../../owned_work.ts";
 
 /** Opens a reader; resolves when its queues are known. */
 export async function openReader<T>(cluster: Cluster, options: ReaderOptions): Promise<TopicReader<T>> {
@@ -111,7 +112,9 @@ export class TopicReader<T = unknown> implements Reader<T> {
       await checkSubscription(context, topic, topics.get(topic)!);
       this.#unwatch = this.#cluster.watch({
         onRouteChanged: (route) => {
-          if (route.topic === topic) this.#follow();
+          if (route.topic !== topic) return;
+          const { events } = this.#cluster.options;
+          inBackground(this.#follow(), events.failureOf("stalled", "following a changed route", { group, topic }));
         },
         onBrokerBack: () => {},
       });
@@ -174,15 +177,19 @@ export class TopicReader<T = unknown> implements Reader<T> {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort();
-    this.#unwatch();
-    this.#letGo();
-    this.#assignment.stop();
-    this.#dispatcher.close();
-    this.#watchdog.stop();
-    await this.#assignment.end("the reader was closed");
-    this.#settlement.close();
-    await this.#offsets.close();
+    const { topic } = this;
+    const { events } = this.#cluster.options;
+    await inAnyCase([
+      () => this.#closing.abort(),
+      () => this.#unwatch(),
+      () => this.#letGo(),
+      () => this.#assignment.stop(),
+      () => this.#dispatcher.close(),
+      () => this.#watchdog.stop(),
+      () => this.#assignment.end("the reader was closed"),
+      () => this.#settlement.close(),
+      () => this.#offsets.close(),
+    ], events.failureOf("stalled", `a step of closing a reader of topic "${topic}"`, { topic }));
     this.#cluster.detach(this);
   }
 

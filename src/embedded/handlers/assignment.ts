@@ -6,11 +6,12 @@
 
 import type { Reply } from "../../transport/connection.ts";
 import type { MessageRequestModeBody, QueryAssignmentBody } from "../../wire/bodies.ts";
+import { readQueryAssignment, readRequestMode } from "../../wire/body_readers.ts";
 import { Permission, ResponseCode } from "../../wire/codes.ts";
 import { queryAssignment, setMessageRequestMode } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
 import type { RequestMode } from "../request_modes.ts";
-import { accept, jsonBody, readJson, refuse, type Route, route } from "../routes.ts";
+import { accept, jsonBody, refuse, type Route, route } from "../routes.ts";
 
 const RETRY_PREFIX = "%RETRY%";
 
@@ -37,8 +38,8 @@ const strategies: Readonly<Record<string, Strategy>> = {
 /** The requests about assignments. */
 export function assignmentRoutes(parts: Parts): Route[] {
   return [
-    route(queryAssignment, (_header, { command }) => query(parts, readJson(command.body))),
-    route(setMessageRequestMode, (_header, { command }) => setMode(parts, readJson(command.body))),
+    route(queryAssignment, (_header, { command }) => query(parts, readQueryAssignment(command.body))),
+    route(setMessageRequestMode, (_header, { command }) => setMode(parts, readRequestMode(command.body))),
   ];
 }
 

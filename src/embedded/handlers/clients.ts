@@ -6,7 +6,8 @@
  */
 
 import type { Reply } from "../../transport/connection.ts";
-import type { ConsumerConnection, HeartbeatData, SubscriptionData } from "../../wire/bodies.ts";
+import type { ConsumerConnection, SubscriptionData } from "../../wire/bodies.ts";
+import { readClientConfig, readHeartbeat } from "../../wire/body_readers.ts";
 import { ResponseCode, retryTopic } from "../../wire/codes.ts";
 import {
   checkClientConfig,
@@ -18,7 +19,7 @@ import {
 import { isTagType, SQL92 } from "../filter.ts";
 import type { Group, Member } from "../groups.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, type Call, jsonBody, readJson, refuse, type Route, route } from "../routes.ts";
+import { accept, type Call, jsonBody, refuse, type Route, route } from "../routes.ts";
 import { SqlError } from "../sql/errors.ts";
 
 /** The requests about clients and groups. */
@@ -43,7 +44,7 @@ export function clientRoutes(parts: Parts): Route[] {
         : accept({}, jsonBody(connectionsOf(group)));
     }),
     route(checkClientConfig, (_header, { command }) => {
-      const { subscriptionData } = readJson<{ subscriptionData?: SubscriptionData }>(command.body);
+      const { subscriptionData } = readClientConfig(command.body);
       return subscriptionData === undefined ? accept() : checkSubscription(parts, subscriptionData);
     }),
   ];
@@ -58,7 +59,7 @@ function checkSubscription(parts: Parts, { expressionType, subString }: Partial<
     return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `There is no ${missing}`);
   }
   const read = parts.expressions.read(subString);
-  return read instanceof SqlError ? refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, read.message) : accept();
+  return read instanceof SqlError ? refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, read.remark) : accept();
 }
 
 /** The answer of a broker whose property filter is off. */
@@ -71,9 +72,7 @@ export function refuseExpression(expressionType: string | undefined): Reply {
 
 function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
   const { groups } = parts;
-  const { clientID, consumerDataSet = [], heartbeatFingerprint = 0, withoutSub = false } = readJson<
-    Partial<HeartbeatData> & Pick<HeartbeatData, "clientID">
-  >(command.body);
+  const { clientID, consumerDataSet, heartbeatFingerprint, withoutSub } = readHeartbeat(command.body);
   const { language, version } = command;
   let changed = heartbeatFingerprint === 0;
   for (const consumer of consumerDataSet) {
@@ -82,9 +81,8 @@ function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
     if (!groups.ensure(name)) continue;
     parts.topics.ensure(retryTopic(name), 1);
     const member: Member = { clientId: clientID, connection, language, version, seenAt: Date.now() };
-    const subscriptionDataSet = consumer.subscriptionDataSet ?? [];
-    groups.register(member, { ...consumer, subscriptionDataSet }, heartbeatFingerprint !== 0 && withoutSub);
-    parts.groupFilters.register(name, subscriptionDataSet);
+    groups.register(member, consumer, heartbeatFingerprint !== 0 && withoutSub);
+    parts.groupFilters.register(name, consumer.subscriptionDataSet);
   }
   return accept(isV5(parts) ? { IS_SUPPORT_HEART_BEAT_V2: "true", IS_SUB_CHANGE: String(changed) } : {});
 }

@@ -9,7 +9,7 @@ import type { OutgoingRequest } from "../../transport/connection.ts";
 import { ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
 import type { Command } from "../../wire/frame.ts";
-import { type JsonObject, pairsOf, parseBody } from "../../wire/json.ts";
+import { readConsumerStatus } from "../../wire/body_readers.ts";
 import { parseOffsetMessageId } from "../../wire/message_id.ts";
 import {
   consumeMessageDirectly,
@@ -134,12 +134,8 @@ async function statusOf(member: Member, group: string, topic: string): Promise<s
     const fields = encodeHeader(header, { topic, group });
     const answer = await ask(member, { name, code, fields }, STATUS_TIMEOUT);
     if (answer.code !== ResponseCode.SUCCESS || answer.body.length === 0) return undefined;
-    const status = parseBody(answer.body, getConsumerStatus) as JsonObject;
-    const table = status.messageQueueTable ?? {};
-    const entries = Array.isArray(table)
-      ? pairsOf(table).map(([queue, offset]) => [JSON.stringify(queue), offset] as const)
-      : Object.entries(table); // strict JSON: the objects are in quotes
-    return `{${entries.map(([queue, offset]) => `${queue}:${String(offset)}`).join(",")}}`;
+    const { messageQueueTable } = readConsumerStatus(answer.body);
+    return `{${messageQueueTable.map(([queue, offset]) => `${JSON.stringify(queue)}:${offset}`).join(",")}}`;
   } catch {
     return undefined;
   }

@@ -5,7 +5,8 @@
  */
 
 import type { Reply } from "../../transport/connection.ts";
-import type { BatchAck, BatchAckBody } from "../../wire/bodies.ts";
+import type { BatchAck } from "../../wire/bodies.ts";
+import { readBatchAcks } from "../../wire/body_readers.ts";
 import { ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
 import {
@@ -18,7 +19,7 @@ import {
 import { decodeAckBits } from "../../wire/pop_acks.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
-import { accept, readJson, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse, type Route, route } from "../routes.ts";
 
 /** One delivery, and who says so: what an ack needs of a receipt. */
 type Acked = Omit<PopReceipt, "retry" | "queueOffset"> & { readonly group: string; readonly topic: string };
@@ -42,7 +43,7 @@ export function popAckRoutes(parts: Parts): Route[] {
       return ack(parts, { ...parsePopReceipt(extraInfo), group, topic, queueId }, offset) ?? accept();
     }),
     route(batchAckMessage, (_header, { command }) => {
-      const { brokerName, acks = [] } = command.body.length === 0 ? {} : readJson<Partial<BatchAckBody>>(command.body);
+      const { brokerName, acks = [] } = command.body.length === 0 ? {} : readBatchAcks(command.body);
       if (acks.length === 0) return { code: ResponseCode.NO_MESSAGE };
       let refused: Reply | undefined;
       for (const each of acks) refused = ackMany(parts, each, brokerName ?? parts.options.brokerName) ?? refused;

@@ -23,17 +23,18 @@ const classes = {
 /** The kinds of {@linkcode SqlError}. */
 export type SqlErrorCode = keyof typeof classes;
 
-/**
- * An expression that a broker refuses.
- *
- * Its message is what a broker's answer says: the class of the Java exception, a colon, the complaint.
- */
+/** An expression that a broker refuses. */
 export class SqlError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "SqlError";
 
+  /** What a broker's answer says: the class of the Java exception, a colon, the complaint, which may have lines. */
+  readonly remark: string;
+
   /** Makes the error from its kind and the complaint. */
   constructor(code: SqlErrorCode, complaint: string) {
-    super(`${classes[code]}: ${complaint}`, { code });
+    const remark = `${classes[code]}: ${complaint}`;
+    super(remark, { code });
+    this.remark = remark;
   }
 }
