@@ -334,6 +334,34 @@ export const scenarios: Scenario[] = [
     },
   },
   {
+    name: "48 queues share room for 20 messages: none beyond it, each has its turn, and what comes later is found",
+    async run(t: Scene) {
+      const topic = await t.topic(48);
+      await t.broker.publish(topic, texts(48 * 4));
+      const mq = await t.connect();
+      const consumer = await mq.consumer({
+        group: t.group(),
+        topics: topic,
+        consumeFrom: "first",
+        batchSize: 2,
+        maxBufferedMessages: 20,
+      });
+      const batches = consumer.batches();
+      const seen: string[] = [];
+      const receive = async (count: number) => {
+        while (seen.length < count) {
+          seen.push(...[...await nextBatch(batches)].map(textOf));
+          assertLessOrEqual(consumer.stats().buffered, 20);
+        }
+      };
+      await receive(48 * 4);
+      await t.broker.publish(topic, texts(48, "later"));
+      await receive(48 * 5);
+      assertEquals(seen.toSorted(), [...texts(48 * 4), ...texts(48, "later")].sort());
+      await batches.return!();
+    },
+  },
+  {
     name: "a message that holds up its queue stops it at maxSpan, the others go on",
     async run(t: Scene) {
       const topic = await t.topic(2);

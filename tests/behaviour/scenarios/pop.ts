@@ -1,6 +1,6 @@
 /** POP consumption: workers that own no queue. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import {
   ConfigError,
   ConsumerStateError,
@@ -49,6 +49,29 @@ async function takePopped(consumer: PopConsumer, count: number, timeout?: number
 }
 
 export const scenarios: Scenario[] = [
+  {
+    name: "pop: 24 topics share room for 16 messages: none beyond it, and each has its turn",
+    on: on5,
+    async run(t: Scene) {
+      const topics = await Promise.all(Array.from({ length: 24 }, () => t.topic(1)));
+      for (const topic of topics) await t.broker.publish(topic, texts(5, topic));
+      const mq = await t.connect();
+      const consumer = await mq.popConsumer({
+        group: t.group(),
+        topics,
+        consumeFrom: "first",
+        batchSize: 4,
+        maxBufferedMessages: 16,
+      });
+      const seen = new Set<string>();
+      for await (const batch of consumer) {
+        const { ready, inHand } = consumer.stats();
+        assertLessOrEqual(ready + inHand, 16);
+        for (const message of batch) seen.add(textOf(message));
+        if (seen.size === 24 * 5) break;
+      }
+    },
+  },
   {
     name: "pop: what a worker that died had comes again when its invisible time is over, and counts",
     on: on5,
