@@ -214,6 +214,7 @@ export class Assignment<T = unknown> {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
       const opened = this.#lock(owned).then((isReady) => isReady && this.#open(owned, offset));
       if (owned.holdsLock) await opened;
+      else inBackground(opened, this.#onStartFailed(queue));
     }
   }
 
@@ -400,8 +401,7 @@ export class Assignment<T = unknown> {
     }
     const gone = this.#commitLast(owned, reason);
     this.#leaving.set(key, { owned, gone });
-    await gone;
-    this.#leaving.delete(key);
+    await gone.finally(() => this.#leaving.delete(key));
   }
 
   #close(owned: OwnedQueue<T>): void {
