@@ -10,7 +10,6 @@ import { ConsumerShutdownError, ConsumerStateError, TimeoutError } from "../erro
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import type { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import type { MessageBatch } from "./batch.ts";
 import type {
   BatchesOptions,
@@ -21,7 +20,6 @@ import type {
   RunOptions,
   SeekOptions,
   SeekPosition,
-  TopicStats,
 } from "./consumer.ts";
 import { groupCommands } from "./group_commands.ts";
 import { warnOfLongGroup } from "./group_length.ts";
@@ -32,6 +30,7 @@ import { checkWaitOptions } from "./wait_options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_check.ts";
 import { ConsumerParts } from "./parts.ts";
 import { lagOf, resolvePosition } from "./positions.ts";
+import { statsOf } from "./stats.ts";
 import type { SubscriptionManager } from "./subscription_manager.ts";
 import { inAnyCase, inBackground } from "../owned_work.ts";
 
@@ -192,20 +191,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   stats(): ConsumerStats {
-    const { assignment, settlement, subscriptions, observer } = this.#parts;
-    const totals = { buffered: 0, bufferedBytes: 0, inHand: 0 };
-    let oldest = Infinity;
-    for (const { counts, process } of assignment.owned) {
-      if (!counts) continue;
-      totals.buffered += process.count;
-      totals.bufferedBytes += process.bytes;
-      totals.inHand += process.inHandCount;
-      oldest = Math.min(oldest, process.oldest?.storedAt.getTime() ?? Infinity);
-    }
-    const { settledTotal: settled, retriedTotal: retried } = settlement;
-    const oldestAge = oldest === Infinity ? undefined : Math.max(0, Date.now() - oldest);
-    const topics = new Map(subscriptions.topics().map((topic) => [topic, topicStats(observer.statistics, topic)]));
-    return { queues: assignment.owned.length, ...totals, settled, retried, oldestAge, topics };
+    return statsOf(this.#parts);
   }
 
   async drain(options: DrainOptions = {}): Promise<void> {
@@ -345,16 +331,4 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       code: "CONSUMER_CLOSED",
     });
   }
-}
-
-function topicStats(statistics: ConsumerStatistics, topic: string): TopicStats {
-  const status = statistics.snapshot(topic);
-  return {
-    pullTime: status.pullRT,
-    pulledPerSecond: status.pullTPS,
-    consumeTime: status.consumeRT,
-    consumedPerSecond: status.consumeOKTPS,
-    failedPerSecond: status.consumeFailedTPS,
-    failedLastHour: status.consumeFailedMsgs,
-  };
 }

@@ -41,8 +41,8 @@ export interface SharedPulls<T = unknown> {
 /** After one message that is larger than a frame may be, in milliseconds: it stays so until somebody does something. */
 const TOO_LARGE_DELAY = 5_000;
 
-/** Where brokers may hold no pull, there are so many milliseconds for each queue between two looks at one. */
-const TURN = 5;
+/** Where brokers may hold no pull, there is so much time for each queue between two looks at one, in milliseconds. */
+const TURN = 1;
 
 /** What the pull loop of one queue works with. A class, because thousands of queues share its methods. */
 export class QueuePulls<T = unknown> implements PullLoopContext<T> {

@@ -40,6 +40,9 @@ import { type NewMessage, Store } from "./store.ts";
 import type { Timetable } from "./timetable.ts";
 import { Topics } from "./topics.ts";
 
+/** Of how many queues of each group there is room for offsets and locks, in all. */
+const QUEUES_OF_A_GROUP = 100;
+
 /** Makes the parts of a broker that is reached at `address` and found in `registries`. */
 export function assemble(
   options: CheckedOptions,
@@ -58,7 +61,7 @@ export function assemble(
     timetable,
     (message) => put([message]),
   );
-  const groups = new Groups(timetable, options.dialect === "5.x" ? isLegalGroup : () => true);
+  const groups = new Groups(timetable, options.maxGroups, options.dialect === "5.x" ? isLegalGroup : () => true);
   const expressions = new Expressions(options.dialect === "5.x");
   const deliveries = new Deliveries(timetable, (messages) => revive(parts, messages));
   const orders = new PopOrders(timetable, ({ group, topic }) => polls.wake(group, topic));
@@ -70,11 +73,11 @@ export function assemble(
     store,
     delays,
     longPolls,
-    offsets: new Offsets(options.offsetPersistInterval),
+    offsets: new Offsets(options.offsetPersistInterval, QUEUES_OF_A_GROUP * options.maxGroups),
     groups,
     groupFilters: new GroupFilters(expressions),
     expressions,
-    locks: new QueueLocks(),
+    locks: new QueueLocks(QUEUES_OF_A_GROUP * options.maxGroups),
     pop: { deliveries, orders, polls },
     requestModes: new RequestModes(),
     uniqueKeys: new UniqueKeys({ address: parseAddress(address)!.host }),

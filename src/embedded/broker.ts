@@ -71,7 +71,7 @@ export class EmbeddedBroker {
     const checked = checkOptions(options);
     const timetable = new Timetable();
     const faults = new FaultTable();
-    const server = new Server(checked.transport ?? await defaultTransport(), checked.host);
+    const server = new Server(checked.transport ?? await defaultTransport(), checked.host, checked);
     await server.open(checked.port);
     const own = checked.nameServers === undefined ? [new Registry()] : [];
     const registries = checked.nameServers?.map(registryOf) ?? own;

@@ -43,20 +43,25 @@ export interface Group {
 export class Groups implements Job {
   #timetable: Timetable;
   #isLegal: (name: string) => boolean;
+  #most: number;
   /** Names of groups that the broker has a record of. */
   #known = new Set<string>();
   #groups = new Map<string, Group>();
   #fingerprints = new Map<string, number>();
 
-  /** Makes an empty table for groups with names that `isLegal` takes. */
-  constructor(timetable: Timetable, isLegal: (name: string) => boolean) {
+  /** Makes an empty table for at most `most` groups with names that `isLegal` takes. */
+  constructor(timetable: Timetable, most: number, isLegal: (name: string) => boolean) {
     this.#timetable = timetable;
+    this.#most = most;
     this.#isLegal = isLegal;
   }
 
-  /** Makes a record of a group if there is none, as all requests but the commit do; false if its name is illegal. */
+  /**
+   * Makes a record of a group if there is none, as all requests but the commit do; false if its name is illegal, or
+   * there are as many as may be.
+   */
   ensure(name: string): boolean {
-    if (!this.#known.has(name) && this.#isLegal(name)) this.#known.add(name);
+    if (!this.#known.has(name) && this.#known.size < this.#most && this.#isLegal(name)) this.#known.add(name);
     return this.#known.has(name);
   }
 

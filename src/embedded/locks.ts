@@ -17,24 +17,38 @@ interface Lock {
 /** The locks of all groups. */
 export class QueueLocks {
   #groups = new Map<string, Map<string, Lock>>();
+  #count = 0;
+  #most: number;
+
+  /** Makes an empty table of at most `most` locks. */
+  constructor(most: number) {
+    this.#most = most;
+  }
 
   /** Locks queues, or renews the locks; gives those that the client holds now. */
   lock(group: string, clientId: string, queues: readonly QueueName[]): QueueName[] {
-    let locks = this.#groups.get(group);
-    if (locks === undefined) this.#groups.set(group, locks = new Map());
-    return queues.filter((queue) => {
+    if (this.#count + queues.length > this.#most) this.#dropDead();
+    const locks = this.#groups.get(group) ?? new Map<string, Lock>();
+    const locked = queues.filter((queue) => {
       const key = keyOf(queue);
       const lock = locks.get(key);
-      if (lock !== undefined && lock.clientId !== clientId && isLive(lock)) return false;
+      if (lock === undefined ? this.#count >= this.#most : lock.clientId !== clientId && isLive(lock)) return false;
+      if (lock === undefined) this.#count++;
       locks.set(key, { clientId, renewedAt: Date.now() });
       return true;
     });
+    if (locks.size > 0) this.#groups.set(group, locks);
+    return locked;
   }
 
   /** Gives up those of the queues that the client holds. */
   unlock(group: string, clientId: string, queues: readonly QueueName[]): void {
     const locks = this.#groups.get(group);
-    for (const key of queues.map(keyOf)) if (locks?.get(key)?.clientId === clientId) locks.delete(key);
+    if (locks === undefined) return;
+    for (const key of queues.map(keyOf)) {
+      if (locks.get(key)?.clientId === clientId && locks.delete(key)) this.#count--;
+    }
+    if (locks.size === 0) this.#groups.delete(group);
   }
 
   /** Whether any lock of a group is live: then it consumes in order. */
@@ -45,6 +59,14 @@ export class QueueLocks {
   /** Forgets all locks. */
   clear(): void {
     this.#groups.clear();
+    this.#count = 0;
+  }
+
+  #dropDead(): void {
+    for (const [group, locks] of this.#groups) {
+      for (const [key, lock] of locks) if (!isLive(lock) && locks.delete(key)) this.#count--;
+      if (locks.size === 0) this.#groups.delete(group);
+    }
   }
 }
 

@@ -12,6 +12,9 @@ import type { Job, Timetable } from "./timetable.ts";
 /** How often a broker looks at the pulls that it holds, in milliseconds. */
 const SCAN_INTERVAL = 5_000;
 
+/** The most pulls that wait: one more is answered at once. */
+const MOST = 100_000;
+
 /** A pull that waits. */
 export interface HeldPull {
   /** The connection that it came on. */
@@ -33,6 +36,7 @@ interface Held extends HeldPull {
 export class LongPolls implements Job {
   #timetable: Timetable;
   #held = new Map<Queue, Set<Held>>();
+  #count = 0;
 
   /** Makes an empty table. */
   constructor(timetable: Timetable) {
@@ -41,18 +45,18 @@ export class LongPolls implements Job {
 
   /** How many pulls wait. */
   get length(): number {
-    let count = 0;
-    for (const pulls of this.#held.values()) count += pulls.size;
-    return count;
+    return this.#count;
   }
 
   /** Holds a pull until a message that it waits for comes, at most `timeout` milliseconds. */
   hold(pull: HeldPull, timeout: number): Promise<Reply> {
+    if (this.#count >= MOST) return Promise.resolve(pull.answer());
     const due = Date.now() + timeout;
     return new Promise((resolve) => {
       let pulls = this.#held.get(pull.queue);
       if (pulls === undefined) this.#held.set(pull.queue, pulls = new Set());
       pulls.add({ ...pull, due, resolve });
+      this.#count++;
       this.#timetable.announce(due);
     });
   }
@@ -100,7 +104,7 @@ export class LongPolls implements Job {
 
   #remove(pull: Held): void {
     const pulls = this.#held.get(pull.queue);
-    pulls?.delete(pull);
+    if (pulls?.delete(pull)) this.#count--;
     if (pulls?.size === 0) this.#held.delete(pull.queue);
   }
 }

@@ -13,7 +13,7 @@ import { type Faults, FaultTable } from "./faults.ts";
 import { nameServerRoutes } from "./handlers/name_server.ts";
 import { type Forgotten, Registry } from "./registry.ts";
 import { type Route, router } from "./routes.ts";
-import { type PauseOptions, Server } from "./server.ts";
+import { type PauseOptions, Server, type ServerLimits } from "./server.ts";
 
 /** The version that a 4.9 server says it has: 4.9.7. */
 const VERSION_4_9 = 407;
@@ -63,6 +63,9 @@ export function handlerOf(routes: readonly Route[], dialect: "5.x" | "4.9"): Req
   };
 }
 
+/** What clients may take of a name server, as of a broker that nobody has told otherwise. */
+const LIMITS: ServerLimits = { maxConnections: 10_000, maxUnreadBytes: 67_108_864 };
+
 /**
  * A name server on a real TCP port, which knows the embedded brokers that were started with it.
  *
@@ -102,7 +105,7 @@ export class EmbeddedNameServer {
     const { port = 0, host = "127.0.0.1", dialect = "5.x", transport } = options;
     const faults = new FaultTable();
     const registry = new Registry();
-    const server = new Server(transport ?? await defaultTransport(), host);
+    const server = new Server(transport ?? await defaultTransport(), host, LIMITS);
     server.serve({ onRequest: faults.wrap(handlerOf(nameServerRoutes(registry), dialect)), onClosed: () => {} });
     await server.open(port);
     return new EmbeddedNameServer(server, registry, faults);

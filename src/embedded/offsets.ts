@@ -12,25 +12,49 @@ interface Commit {
   readonly offset: number;
 }
 
-/** Offsets of one group and topic, by queue. */
-type QueueOffsets = Map<number, number>;
-
 /** A table of offsets. */
 class OffsetTable {
-  #table = new Map<string, QueueOffsets>();
+  #table = new Map<string, Map<number, number>>();
 
-  queues(group: string, topic: string): QueueOffsets {
-    const key = `${topic}@${group}`;
+  #size = 0;
+
+  /** How many offsets it has. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The offsets of a group and topic; none where none was set. */
+  queues(group: string, topic: string): ReadonlyMap<number, number> {
+    return this.#table.get(keyOf(group, topic)) ?? NONE;
+  }
+
+  set(group: string, topic: string, queueId: number, offset: number): void {
+    const key = keyOf(group, topic);
     let queues = this.#table.get(key);
     if (queues === undefined) this.#table.set(key, queues = new Map());
-    return queues;
+    if (!queues.has(queueId)) this.#size++;
+    queues.set(queueId, offset);
+  }
+
+  delete(group: string, topic: string, queueId: number): void {
+    const key = keyOf(group, topic);
+    const queues = this.#table.get(key);
+    if (queues?.delete(queueId)) this.#size--;
+    if (queues?.size === 0) this.#table.delete(key);
   }
 
   copy(): OffsetTable {
     const copied = new OffsetTable();
     for (const [key, queues] of this.#table) copied.#table.set(key, new Map(queues));
+    copied.#size = this.#size;
     return copied;
   }
+}
+
+const NONE: ReadonlyMap<number, number> = new Map();
+
+function keyOf(group: string, topic: string): string {
+  return `${topic}@${group}`;
 }
 
 /**
@@ -42,6 +66,7 @@ class OffsetTable {
  */
 export class Offsets {
   #interval: number;
+  #most: number;
   #live = new OffsetTable();
   #durable = new OffsetTable();
   /** What operators have set and no pull has been told of. */
@@ -50,9 +75,10 @@ export class Offsets {
   #young: Commit[] = [];
   #nextPersist: number;
 
-  /** Makes an empty table that becomes durable every `interval` milliseconds. */
-  constructor(interval: number) {
+  /** Makes an empty table of at most `most` offsets that becomes durable every `interval` milliseconds. */
+  constructor(interval: number, most: number) {
     this.#interval = interval;
+    this.#most = most;
     this.#nextPersist = Date.now() + interval;
   }
 
@@ -68,8 +94,7 @@ export class Offsets {
 
   /** Sets an offset that commits do not change until a pull has been told of it. */
   reset(group: string, topic: string, queueId: number, offset: number): void {
-    this.commit(group, topic, queueId, offset);
-    this.#resets.queues(group, topic).set(queueId, offset);
+    if (this.commit(group, topic, queueId, offset)) this.#resets.set(group, topic, queueId, offset);
   }
 
   /** Whether an operator has set an offset of which no pull has been told. */
@@ -79,24 +104,25 @@ export class Offsets {
 
   /** The offset that an operator has set, once. */
   takeReset(group: string, topic: string, queueId: number): number | undefined {
-    const resets = this.#resets.queues(group, topic);
-    const offset = resets.get(queueId);
-    resets.delete(queueId);
+    const offset = this.#resets.queues(group, topic).get(queueId);
+    if (offset !== undefined) this.#resets.delete(group, topic, queueId);
     return offset;
   }
 
-  /** Stores an offset. */
-  commit(group: string, topic: string, queueId: number, offset: number): void {
+  /** Stores an offset; false if there are as many as may be, and none of this queue. */
+  commit(group: string, topic: string, queueId: number, offset: number): boolean {
     this.#persistIfDue();
-    this.#live.queues(group, topic).set(queueId, offset);
-    if (this.#interval === 0) this.#durable.queues(group, topic).set(queueId, offset);
+    if (this.#live.size >= this.#most && !this.#live.queues(group, topic).has(queueId)) return false;
+    this.#live.set(group, topic, queueId, offset);
+    if (this.#interval === 0) this.#durable.set(group, topic, queueId, offset);
     else this.#young.push({ group, topic, queueId, offset });
+    return true;
   }
 
   /** Makes all offsets durable. */
   persist(): void {
     for (const { group, topic, queueId, offset } of this.#young) {
-      this.#durable.queues(group, topic).set(queueId, offset);
+      this.#durable.set(group, topic, queueId, offset);
     }
     this.#young = [];
   }

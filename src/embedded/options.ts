@@ -90,6 +90,33 @@ export interface EmbeddedBrokerOptions {
    */
   maxBytes?: number;
   /**
+   * The most connections of clients at a time, 1 to 1 000 000; one more is closed at once.
+   *
+   * @default {10_000}
+   */
+  maxConnections?: number;
+  /**
+   * How many bytes may wait for a client that does not read, 65 536 to 2 000 000 000; with more it is cut off. The other
+   * way round there is one frame at most, 16 MiB, and while the broker is paused 64 MiB of all clients.
+   *
+   * @default {67_108_864}
+   */
+  maxUnreadBytes?: number;
+  /**
+   * The most topics, those of retries and dead letters included, 1 to 1 000 000. Clients cannot make more: to create one
+   * is refused with code 1, a send to one that does not exist with code 17.
+   *
+   * @default {10_000}
+   */
+  maxTopics?: number;
+  /**
+   * The most groups that have a record, 1 to 1 000 000; what needs a record of one more is refused with code 26. Offsets
+   * and locks are kept for 100 times as many queues of groups.
+   *
+   * @default {10_000}
+   */
+  maxGroups?: number;
+  /**
    * The largest body of one message, in bytes, 1 to 16 000 000; a larger one is refused with code 13.
    *
    * @default {4_194_304}
@@ -181,6 +208,10 @@ const defaults: CheckedOptions = {
   maxPullBytes: 262_144,
   maxMessages: 1_000_000,
   maxBytes: 1_073_741_824,
+  maxConnections: 10_000,
+  maxUnreadBytes: 67_108_864,
+  maxTopics: 10_000,
+  maxGroups: 10_000,
   maxMessageSize: 4_194_304,
   offsetPersistInterval: 5_000,
   brokerName: "broker-a",
@@ -205,6 +236,10 @@ const checks: Readonly<Record<keyof EmbeddedBrokerOptions, OptionCheck>> = {
   maxPullBytes: whole(1, 16_000_000),
   maxMessages: whole(1, Number.MAX_SAFE_INTEGER),
   maxBytes: whole(1_024, Number.MAX_SAFE_INTEGER),
+  maxConnections: whole(1, 1_000_000),
+  maxUnreadBytes: whole(65_536, 2_000_000_000),
+  maxTopics: whole(1, 1_000_000),
+  maxGroups: whole(1, 1_000_000),
   maxMessageSize: whole(1, 16_000_000),
   offsetPersistInterval: whole(0, 2_000_000_000),
   brokerName: name,

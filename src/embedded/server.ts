@@ -11,9 +11,6 @@ import { formatAddress, type Listener, type Socket, type Transport } from "../tr
 import { Silence } from "./silence.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
-/** How many bytes may wait for a client that does not read, before it is cut off. */
-const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
-
 /** How a server is paused. */
 export interface PauseOptions {
   /**
@@ -23,6 +20,14 @@ export interface PauseOptions {
    * @default {true}
    */
   reading?: boolean;
+}
+
+/** What clients may take of a server. */
+export interface ServerLimits {
+  /** The most connections; one more is closed at once. */
+  readonly maxConnections: number;
+  /** How many bytes may wait for a client that does not read, before it is cut off. */
+  readonly maxUnreadBytes: number;
 }
 
 /** What a server tells its owner. */
@@ -42,6 +47,7 @@ const notReady: ServerEvents = {
 export class Server {
   #transport: Transport;
   #host: string;
+  #limits: ServerLimits;
   #events: ServerEvents = notReady;
   #listener: Listener | undefined;
   #isOpen = false;
@@ -50,9 +56,10 @@ export class Server {
   #connections = new Set<Connection>();
 
   /** Makes a server that is not open yet. */
-  constructor(transport: Transport, host: string) {
+  constructor(transport: Transport, host: string, limits: ServerLimits) {
     this.#transport = transport;
     this.#host = host;
+    this.#limits = limits;
   }
 
   /** Says who serves, which may be after the port was opened: the port is part of what is served. */
@@ -136,7 +143,7 @@ export class Server {
   }
 
   #accept(socket: Socket): void {
-    if (!this.#isOpen) {
+    if (!this.#isOpen || this.#connections.size >= this.#limits.maxConnections) {
       socket.close();
       return;
     }
@@ -145,7 +152,7 @@ export class Server {
         const { onRequest } = this.#events;
         return this.#silence === undefined ? onRequest(request, from) : this.#silence.serve(onRequest, request, from);
       },
-      maxQueuedBytes: MAX_QUEUED_BYTES,
+      maxQueuedBytes: this.#limits.maxUnreadBytes,
       cutsOversized: true,
     });
     this.#connections.add(connection);

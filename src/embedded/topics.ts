@@ -29,6 +29,8 @@ export interface SystemTopicOptions {
   readonly autoCreateTopics: boolean;
   /** How many delay levels there are. */
   readonly delayLevels: readonly number[];
+  /** The most topics besides those of the broker itself. */
+  readonly maxTopics: number;
 }
 
 const READ_WRITE = Permission.READ | Permission.WRITE;
@@ -37,10 +39,12 @@ const READ_WRITE = Permission.READ | Permission.WRITE;
 export class Topics {
   #topics = new Map<string, TopicConfig>();
   #system = new Set<string>();
+  #most: number;
 
   /** Makes the topics that every broker has. */
   constructor(options: SystemTopicOptions) {
-    const { clusterName, brokerName } = options;
+    const { clusterName, brokerName, maxTopics } = options;
+    this.#most = maxTopics;
     if (options.autoCreateTopics) this.#putSystem(AUTO_CREATE_TOPIC, 8, READ_WRITE | Permission.INHERIT);
     this.#putSystem("SELF_TEST_TOPIC", 1);
     this.#putSystem("OFFSET_MOVED_EVENT", 1);
@@ -61,6 +65,11 @@ export class Topics {
     return this.#topics.get(name);
   }
 
+  /** Whether clients may make no more topics. */
+  get isFull(): boolean {
+    return this.#topics.size - this.#system.size >= this.#most;
+  }
+
   /** Whether a topic is one of the broker itself. */
   isSystem(name: string): boolean {
     return this.#system.has(name) || name.startsWith("rmq_sys_");
@@ -73,7 +82,7 @@ export class Topics {
     return topic;
   }
 
-  /** Makes a topic with that many queues, to be read and written, unless it exists. */
+  /** Makes a topic with that many queues, to be read and written, unless it exists; also where there are enough. */
   ensure(name: string, queues: number): TopicConfig {
     return this.get(name) ?? this.put(name, queues, queues, READ_WRITE);
   }
@@ -81,7 +90,7 @@ export class Topics {
   /** Makes a topic for a message that was sent to it, by copying another, if that may be copied. */
   createBySend(name: string, copiedFrom: string, queues: number): TopicConfig | undefined {
     const model = this.get(copiedFrom);
-    if (model === undefined || (model.permission & Permission.INHERIT) === 0) return undefined;
+    if (model === undefined || this.isFull || (model.permission & Permission.INHERIT) === 0) return undefined;
     const count = Math.max(0, Math.min(queues, model.writeQueues));
     return this.put(name, count, count, model.permission & ~Permission.INHERIT);
   }

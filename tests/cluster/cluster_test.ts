@@ -396,6 +396,7 @@ Deno.test("a route that cannot be refreshed is told, and the one from before sta
   });
   await using client = await TestCluster.connect(names.address, { routeInterval: 10 });
   const { cluster } = client;
+  cluster.routes.hold(["orders"]);
   const route = await cluster.routes.get("orders");
   fails = true;
   const event = await client.event("disconnected");
@@ -424,6 +425,7 @@ Deno.test("close() closes users first, then everything else, once, and nothing i
   cluster.attach(gone);
   cluster.detach(gone);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
+  cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await broker.untilRequests(2);
   const pending = assertRejects(
@@ -531,6 +533,7 @@ Deno.test("a broker that was in no route for a while is one that is back", async
   const heard = new Heard();
   cluster.listen("billing", heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
+  cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await cluster.call("b", getMaxOffset, queue);
   names.routes.set("orders", routeOver({ a: { 0: a.address } }));

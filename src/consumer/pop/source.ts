@@ -14,8 +14,8 @@ import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";
 import { inBackground } from "../../owned_work.ts";
 
-/** Where brokers may hold no pop, there are so many milliseconds for each source between two looks of one. */
-const TURN = 5;
+/** Where brokers may hold no pop, there is so much time for each source between two looks of one, in milliseconds. */
+const TURN = 1;
 /** After a broker at which too many requests wait, in milliseconds. Source: DefaultMQPushConsumerImpl. */
 const FULL_DELAY = 1_000;
 

@@ -77,8 +77,8 @@ function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
   let changed = heartbeatFingerprint === 0;
   for (const consumer of consumerDataSet) {
     const name = consumer.groupName;
-    if (groups.fingerprintChanged(name, heartbeatFingerprint)) changed = true;
     if (!groups.ensure(name)) continue;
+    if (groups.fingerprintChanged(name, heartbeatFingerprint)) changed = true;
     parts.topics.ensure(retryTopic(name), 1);
     const member: Member = { clientId: clientID, connection, language, version, seenAt: Date.now() };
     groups.register(member, consumer, heartbeatFingerprint !== 0 && withoutSub);

@@ -101,6 +101,6 @@ function update(parts: Parts, header: HeaderOf<typeof updateConsumerOffset.heade
   if (parts.offsets.hasReset(consumerGroup, topic, queueId)) {
     return { ...accept(), remark: "Offset has been previously reset" };
   }
-  parts.offsets.commit(consumerGroup, topic, queueId, commitOffset);
-  return accept();
+  if (parts.offsets.commit(consumerGroup, topic, queueId, commitOffset)) return accept();
+  return refuse(ResponseCode.SYSTEM_ERROR, "there is no room for the offset of another queue: raise maxGroups");
 }

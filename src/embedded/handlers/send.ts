@@ -66,7 +66,7 @@ function check(parts: Parts, header: SendHeader, body: Uint8Array): TopicConfig 
     return refuse(ResponseCode.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
   }
   const config = parts.topics.get(topic) ?? parts.topics.createBySend(topic, defaultTopic, defaultTopicQueueNums) ??
-    (topic.startsWith(RETRY_PREFIX) ? parts.topics.ensure(topic, 1) : undefined);
+    (topic.startsWith(RETRY_PREFIX) && !parts.topics.isFull ? parts.topics.ensure(topic, 1) : undefined);
   if (config === undefined) {
     return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
   }

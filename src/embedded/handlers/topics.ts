@@ -20,6 +20,11 @@ export function topicRoutes(parts: Parts): Route[] {
         const code = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
         return refuse(code, `The topic "${topic}" cannot be created: allowed is ${problem}`);
       }
+      if (parts.topics.get(topic) === undefined && parts.topics.isFull) {
+        const remark =
+          `The topic "${topic}" cannot be created: there are ${parts.options.maxTopics}, which is maxTopics`;
+        return refuse(ResponseCode.SYSTEM_ERROR, remark);
+      }
       parts.topics.put(topic, readQueueNums, writeQueueNums, perm);
       return { ...accept(), remark: "not set any response code" }; // it is set: to success
     }),

@@ -44,8 +44,7 @@ const KEYWORDS = new Set(["NOT", "AND", "OR", "BETWEEN", "IN", "TRUE", "FALSE", 
 const KEYWORDS_SINCE_5 = new Set(["CONTAINS", "STARTSWITH", "ENDSWITH"]);
 
 const BLANK = /[ \t\n\r\f]*/y;
-/** Ends with its line: at the end of the text it is no comment but two signs. */
-const LINE_COMMENT = /--[^\n\r]*[\n\r]/y;
+const LINE_END = /[\n\r]/g;
 const NAME = /[A-Za-z_$][A-Za-z0-9_$]*/y;
 const DECIMAL = /(?:[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)/y;
 /** A number with leading zeros is several words. */
@@ -59,6 +58,8 @@ export class Lexer {
   readonly source: string;
   #hasTextOperators: boolean;
   #at = 0;
+  /** Where the line ends that was looked at last: each is looked for once, or a row of signs would take for ever. */
+  #lineEnd = -1;
 
   /** Begins with the first word; `hasTextOperators` tells whether CONTAINS and its like are words, as since 5.0. */
   constructor(source: string, hasTextOperators: boolean) {
@@ -102,12 +103,24 @@ export class Lexer {
     const { source } = this;
     for (;;) {
       this.#match(BLANK);
-      if (this.#match(LINE_COMMENT) !== undefined) continue;
+      if (this.#skipLine()) continue;
       if (!source.startsWith("/*", this.#at)) return;
       const end = source.indexOf("*/", this.#at + 2);
       if (end < 0) return;
       this.#at = end + 2;
     }
+  }
+
+  /** Steps over a comment that ends with its line: at the end of the text it is no comment but two signs. */
+  #skipLine(): boolean {
+    if (!this.source.startsWith("--", this.#at)) return false;
+    if (this.#lineEnd < this.#at) {
+      LINE_END.lastIndex = this.#at;
+      this.#lineEnd = LINE_END.exec(this.source)?.index ?? Infinity;
+    }
+    if (this.#lineEnd === Infinity) return false;
+    this.#at = this.#lineEnd + 1;
+    return true;
   }
 
   /** Complains of what begins no word: at the character with which it cannot become one any more. */

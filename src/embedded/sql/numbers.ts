@@ -62,7 +62,7 @@ function asciiDigits(text: string): string | undefined {
 
 const DECIMAL = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?$/;
 const WORD = /^([+-]?)(NaN|Infinity)$/;
-const HEXADECIMAL = /^([+-]?)0[xX]0*([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?[pP]([+-]?[0-9]+)[fFdD]?$/;
+const HEXADECIMAL = /^([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?[pP]([+-]?[0-9]+)[fFdD]?$/;
 
 /** Source: Double.valueOf. */
 export function parseDouble(text: string): number | undefined {

@@ -1,0 +1,143 @@
+/** What a client can make an embedded broker keep has bounds. */
+
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { EmbeddedBroker } from "../../src/embedded/mod.ts";
+import { QueueLocks } from "../../src/embedded/locks.ts";
+import { Offsets } from "../../src/embedded/offsets.ts";
+import { Expressions } from "../../src/embedded/sql/expressions.ts";
+import { encodeHeader } from "../../src/wire/fields.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+import { createTopic, pullMessage } from "../../src/wire/requests.ts";
+import { waitUntil } from "../behaviour/harness.ts";
+import { Peer } from "./peer.ts";
+
+const config = {
+  defaultTopic: "TBW102",
+  readQueueNums: 1,
+  writeQueueNums: 1,
+  perm: 6,
+  topicFilterType: "SINGLE_TAG",
+  topicSysFlag: 0,
+  order: false,
+} as const;
+
+Deno.test("an embedded broker closes a connection that is one too many, and takes another when one has gone", async () => {
+  await using broker = await EmbeddedBroker.start({ maxConnections: 2, topics: { orders: { queues: 1 } } });
+  await using first = await Peer.connect(broker);
+  const second = await Peer.connect(broker);
+  for (const peer of [first, second]) assertEquals((await peer.pull({ topic: "orders" })).code, 19);
+  const third = await Peer.connect(broker);
+  await third.connection.closed;
+  assertEquals(broker.connections, 2);
+  second.connection.close();
+  await waitUntil(() => broker.connections === 1, { what: "the end of the second connection" });
+  await using fourth = await Peer.connect(broker);
+  assertEquals((await fourth.pull({ topic: "orders" })).code, 19);
+});
+
+Deno.test("an embedded broker cuts off a client that does not read what it asks for", async () => {
+  await using broker = await EmbeddedBroker.start({ maxUnreadBytes: 65_536, topics: { orders: { queues: 1 } } });
+  await broker.publish("orders", [new Uint8Array(4_000_000)]);
+  const [hostname = "", port] = broker.nameServer.split(":");
+  using deaf = await Deno.connect({ hostname, port: Number(port) });
+  const fields = encodeHeader(pullMessage.header, {
+    consumerGroup: "billing",
+    topic: "orders",
+    queueId: 0,
+    queueOffset: 0,
+    maxMsgNums: 32,
+    sysFlag: 4,
+    commitOffset: 0,
+    suspendTimeoutMillis: 0,
+    subscription: "*",
+    subVersion: 0,
+  });
+  const frame = encodeFrame({ code: pullMessage.code, opaque: 1, fields });
+  const writing = (async () => {
+    for (;;) await deaf.write(frame);
+  })();
+  await writing.catch(() => {}); // it fails when the broker closes
+  await waitUntil(() => broker.connections === 0, { what: "the end of the connection" });
+});
+
+Deno.test("an embedded broker makes no more topics than it may, by requests or by sends", async () => {
+  await using broker = await EmbeddedBroker.start({ maxTopics: 2, topics: { orders: { queues: 1 } } });
+  await using peer = await Peer.connect(broker);
+  assertEquals((await peer.ask(createTopic, { ...config, topic: "payments" })).code, 0);
+  const { code, remark = "" } = await peer.ask(createTopic, { ...config, topic: "more" });
+  assertEquals([code, remark.includes("maxTopics")], [1, true]);
+  assertEquals((await peer.ask(createTopic, { ...config, topic: "orders", readQueueNums: 3 })).code, 0);
+  assertEquals((await peer.send({ topic: "more" })).code, 17);
+  assertEquals((await peer.send({ topic: "%RETRY%nobody" })).code, 17);
+  assertEquals((await peer.send({ topic: "orders" })).code, 0);
+  assert(!broker.topics.includes("more"));
+});
+
+Deno.test("an embedded broker keeps records of no more groups than it may", async () => {
+  await using broker = await EmbeddedBroker.start({ maxGroups: 2, topics: { orders: { queues: 1 } } });
+  await using peer = await Peer.connect(broker);
+  const pull = async (consumerGroup: string) => (await peer.pull({ topic: "orders", consumerGroup })).code;
+  assertEquals([await pull("a"), await pull("b"), await pull("c"), await pull("a")], [19, 19, 26, 19]);
+  await peer.join("d", []);
+  assertEquals([broker.members("d"), broker.topics.includes("%RETRY%d")], [[], false]);
+});
+
+Deno.test("Offsets keeps no more than it may, makes none by looking, and lets those that it has move", () => {
+  const offsets = new Offsets(0, 2);
+  for (let i = 0; i < 1_000; i++) assertEquals(offsets.get(`group-${i}`, "orders", i), undefined);
+  const commits = [["a", 0], ["a", 1], ["b", 0], ["a", 1]] as const;
+  assertEquals(commits.map(([group, queueId]) => offsets.commit(group, "orders", queueId, 5)), [
+    true,
+    true,
+    false,
+    true,
+  ]);
+  offsets.reset("b", "orders", 0, 7);
+  assertEquals([offsets.get("b", "orders", 0), offsets.takeReset("b", "orders", 0)], [undefined, undefined]);
+  offsets.reset("a", "orders", 0, 7);
+  assertEquals([offsets.hasReset("a", "orders", 0), offsets.takeReset("a", "orders", 0)], [true, 7]);
+  offsets.forgetYoung();
+  assertEquals([offsets.get("a", "orders", 0), offsets.commit("b", "orders", 0, 1)], [7, false]);
+});
+
+Deno.test("QueueLocks holds no more than it may, and has room again when locks are given up", () => {
+  const locks = new QueueLocks(2);
+  const queue = (queueId: number) => ({ topic: "orders", brokerName: "b", queueId });
+  const held = (group: string, ...ids: number[]) =>
+    locks.lock(group, "me", ids.map(queue)).map(({ queueId }) => queueId);
+  assertEquals([held("a", 0, 1, 2), held("b", 0), held("a", 1)], [[0, 1], [], [1]]);
+  locks.unlock("a", "me", [queue(0)]);
+  assertEquals([held("b", 0), held("b", 1)], [[0], []]);
+  locks.clear();
+  assertEquals(held("c", 5, 6), [5, 6]);
+});
+
+/** The least time of a few, in milliseconds: the machine does other things too. */
+function least(work: () => void): number {
+  return Math.min(...Array.from({ length: 5 }, () => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  }));
+}
+
+Deno.test("expressions take time in the measure of their length: four times as long is not sixteen times as slow", () => {
+  const kinds: Record<string, (length: number) => [expression: string, property: string]> = {
+    "signs that begin no comment": (length) => ["x=--1 OR ".repeat(length / 9) + "x=1", "1"],
+    "a hexadecimal number that is none": (length) => ["x > 1.5", `0x${"0".repeat(length)}g`],
+    "brackets": (length) => ["(x=1) OR ".repeat(length / 9) + "x=1", "2"],
+    "a list": (length) => [`x IN ('${"a','".repeat(length / 4)}')`, "b"],
+    "blanks and comments": (length) => ["x=1 " + "/**/ ".repeat(length / 5), "1"],
+  };
+  for (const [kind, make] of Object.entries(kinds)) {
+    const timeOf = (length: number) => {
+      const [source, property] = make(length);
+      return least(() => {
+        const expression = new Expressions(true).read(source);
+        if (typeof expression === "function") expression(() => property);
+      });
+    };
+    timeOf(1_000);
+    assertLess(timeOf(64_000), 10 * timeOf(16_000) + 20, kind);
+  }
+});
