@@ -4,7 +4,7 @@
  * @module
  */
 
-import { excerpt, plain, shown } from "./plain_text.ts";
+import { excerpt, plain, reasonOf, shown } from "./plain_text.ts";
 
 /** What every error of this package carries besides its message. */
 export interface RocketMQErrorOptions extends ErrorOptions {
@@ -270,7 +270,7 @@ export class MessageConsumeError extends ConsumerError {
 
   /** Makes the error; `cause` is what the handler threw. */
   constructor(topic: string, messageIds: readonly string[], cause: unknown) {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = reasonOf(cause);
     super(`Cannot consume ${messageIds.length} messages of topic "${topic}": ${words}`, {
       code: "HANDLER_FAILED",
       retriable: true,
@@ -313,7 +313,7 @@ export class MessagePullError extends ConsumerError {
 
   /** Makes the error; `cause` is what the request failed with. */
   constructor(queue: { readonly topic: string; readonly broker: string; readonly queueId: number }, cause: unknown) {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = reasonOf(cause);
     const place = `${queue.topic}@${queue.broker}${queue.queueId < 0 ? "" : `@${queue.queueId}`}`;
     super(`Cannot get messages of ${place}: ${words}`, { code: "PULL_FAILED", retriable: true, cause });
     this.topic = queue.topic;

@@ -8,7 +8,7 @@
 import type { MessageQueue } from "./message.ts";
 import { inBackground, isPromise, unheard } from "./owned_work.ts";
 import { Pace } from "./pace.ts";
-import { plain } from "./plain_text.ts";
+import { plain, reasonOf } from "./plain_text.ts";
 
 /** What happened. */
 export type StatusEventType =
@@ -123,7 +123,7 @@ export class EventHub {
   /** What hears of a failure in work that nobody waits for: it becomes an event that names the work. */
   failureOf(type: StatusEventType, work: string, details: Partial<StatusEvent> = {}): (error: unknown) => void {
     return (error) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       this.emit("error", type, `${work} failed: ${reason}`, { ...details, error });
     };
   }

@@ -9,6 +9,8 @@ const MOST_KEYS = 1_000;
 
 /** What is known of one key. */
 export interface PaceEntry<T> {
+  /** Its key. */
+  readonly key: string;
   /** When its interval began. */
   start: number;
   /** How many have passed in it. */
@@ -23,6 +25,7 @@ export interface PaceEntry<T> {
 export class Pace<T> {
   #most: number;
   #interval: number;
+  /** Those whose interval began first come first. */
   #entries = new Map<string, PaceEntry<T>>();
 
   /** Makes one that lets `most` things of a key pass in `interval` milliseconds. */
@@ -38,10 +41,7 @@ export class Pace<T> {
    */
   pass(kind: string, place: string, thing: T, now: number): number | undefined {
     const entry = this.#entryOf(kind, place, now);
-    if (this.#isOver(entry, now)) {
-      entry.start = now;
-      entry.passed = 0;
-    }
+    if (this.#isOver(entry, now)) this.#beginAgain(entry, now);
     if (entry.passed < this.#most) return this.#passed(entry);
     entry.leftOut++;
     entry.held = thing;
@@ -50,11 +50,10 @@ export class Pace<T> {
 
   /** What was held back and may pass now, with how many were left out beside it. */
   *due(now: number, all = false): Generator<readonly [T, number]> {
-    for (const entry of this.#entries.values()) {
+    for (const entry of [...this.#entries.values()]) {
       const { held } = entry;
       if (held === undefined || !(all || this.#isOver(entry, now))) continue;
-      entry.start = now;
-      entry.passed = 0;
+      this.#beginAgain(entry, now);
       yield [held, this.#passed(entry) - 1];
     }
   }
@@ -67,6 +66,13 @@ export class Pace<T> {
   /** Forgets everything. */
   clear(): void {
     this.#entries.clear();
+  }
+
+  #beginAgain(entry: PaceEntry<T>, now: number): void {
+    entry.start = now;
+    entry.passed = 0;
+    this.#entries.delete(entry.key);
+    this.#entries.set(entry.key, entry);
   }
 
   #passed(entry: PaceEntry<T>): number {
@@ -89,7 +95,7 @@ export class Pace<T> {
     if (this.#entries.size >= MOST_KEYS && !this.#forgetOldest(now) && place !== "") {
       return this.#entryOf(kind, "", now);
     }
-    const entry: PaceEntry<T> = { start: now, passed: 0, leftOut: 0, held: undefined };
+    const entry: PaceEntry<T> = { key, start: now, passed: 0, leftOut: 0, held: undefined };
     this.#entries.set(key, entry);
     return entry;
   }

@@ -42,6 +42,15 @@ export function shown(value: unknown, most: number = MOST_SHOWN): string {
   return plain(String(value), most);
 }
 
+/** What an error says, or whatever else was thrown: some of it cannot be made a text. */
+export function reasonOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "what was thrown has no text";
+  }
+}
+
 function cut(text: string, most: number): string {
   if (text.length <= most) return text;
   const isPair = /[\ud800-\udbff]/.test(text[most - 1] ?? "");

@@ -9,7 +9,7 @@ import {
   SubscriptionDataError,
   ValidationError,
 } from "../src/errors.ts";
-import { excerpt, isPlain, plain, shown } from "../src/plain_text.ts";
+import { excerpt, isPlain, plain, reasonOf, shown } from "../src/plain_text.ts";
 import { SeededRandom } from "./wire/seeded_random.ts";
 
 /** What a terminal obeys, what ends a line, what turns letters round, and halves of pairs. */
@@ -48,6 +48,15 @@ Deno.test("shown() names any value of somebody else in few words", () => {
   assert(isPrintable(shown(() => {
     return 1;
   })));
+});
+
+Deno.test("reasonOf() is the text of an error, and of whatever else was thrown", () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const thrown = [new RangeError("why"), "why", 5, undefined, Symbol("s"), Object.create(null), proxy];
+  const none = "what was thrown has no text";
+  assertEquals(thrown.map(reasonOf), ["why", "why", "5", "undefined", "Symbol(s)", none, none]);
+  assertEquals(reasonOf(Object.assign(new Error(), { message: Symbol("s") })), "Symbol(s)");
 });
 
 Deno.test("whatever a server or an option holds, errors are one line that can be printed, of bounded length", () => {

@@ -36,6 +36,8 @@ Deno.test("promiseProblems() finds every way to leave a promise to itself, and n
     "void work();",
     "work().catch(() => {});",
     "kept.one?.then(() => {});",
+    "[1].map(() => work());",
+    "void [work()];",
     "true && work();",
     "true ? work() : 0;",
     "setTimeout(() => work(), 1);",

@@ -15,7 +15,7 @@ import type { RequestSpec } from "../wire/requests.ts";
 import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
 import { inBackground, notAPromise, unheard } from "../owned_work.ts";
-import { shown } from "../plain_text.ts";
+import { reasonOf, shown } from "../plain_text.ts";
 
 export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 
@@ -176,9 +176,10 @@ export class Endpoint {
       return connection;
     } catch (cause) {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
-      const words = cause instanceof Error ? cause.message : String(cause);
-      const where = target === this.address ? this.address : `${this.address} (mapped to ${target})`;
-      throw new NetworkError(`Cannot connect to ${where}: ${words}`, this.address, "CONNECT_FAILED", { cause });
+      const where = target === this.address ? this.address : `${this.address} (mapped to ${shown(target)})`;
+      throw new NetworkError(`Cannot connect to ${where}: ${reasonOf(cause)}`, this.address, "CONNECT_FAILED", {
+        cause,
+      });
     }
   }
 

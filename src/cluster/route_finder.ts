@@ -6,6 +6,7 @@
 
 import { NameServerError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
+import { reasonOf } from "../plain_text.ts";
 import type { TopicRouteData } from "../wire/bodies.ts";
 import type { AskOptions, RouteAnswer } from "./name_server.ts";
 import type { NameServers } from "./name_servers.ts";
@@ -162,7 +163,7 @@ function unconfirmed(
   const [knowing, silent] = [new ShortList(), new ShortList()];
   for (const { address } of answers) knowing.add(address);
   for (const { address, error } of unanswered) {
-    silent.add(`${address} (${error instanceof Error ? error.message : String(error)})`);
+    silent.add(`${address} (${reasonOf(error)})`);
   }
   return new NameServerError(
     `Cannot find out whether topic "${topic}" exists: ${knowing} does not know it, but not all name servers could be ` +

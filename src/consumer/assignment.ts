@@ -10,6 +10,7 @@ import { ConsumerStateError, MessagePullError, ResponseError, TimeoutError } fro
 import type { EventHub } from "../events.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
+import { reasonOf } from "../plain_text.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
 import { Jumps } from "./jumps.ts";
 import { OffsetCommits } from "./offset_commits.ts";
@@ -213,6 +214,7 @@ export class Assignment<T = unknown> {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
       const opened = this.#lock(owned).then((isReady) => isReady && this.#open(owned, offset));
       if (owned.holdsLock) await opened;
+      else inBackground(opened, this.#onStartFailed(queue));
     }
   }
 
@@ -324,8 +326,8 @@ export class Assignment<T = unknown> {
       } catch (error) {
         if (signal.aborted) return;
         const { group } = this.#context.options;
-        const words = error instanceof Error ? error.message : String(error);
-        const text = `cannot find where ${queueKey(queue)} begins, trying again in ${RETRY_INTERVAL} ms: ${words}`;
+        const text = `cannot find where ${queueKey(queue)} begins, trying again in ${RETRY_INTERVAL} ms: ` +
+          reasonOf(error);
         this.#context.events.emit("warning", "stalled", text, { group, queue, broker: queue.broker, error });
         await delay(RETRY_INTERVAL, { signal }).catch(() => {});
       }
@@ -399,8 +401,7 @@ export class Assignment<T = unknown> {
     }
     const gone = this.#commitLast(owned, reason);
     this.#leaving.set(key, { owned, gone });
-    await gone;
-    this.#leaving.delete(key);
+    await gone.finally(() => this.#leaving.delete(key));
   }
 
   #close(owned: OwnedQueue<T>): void {

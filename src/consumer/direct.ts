@@ -5,6 +5,7 @@
  */
 
 import type { Message, MessageQueue } from "../message.ts";
+import { reasonOf } from "../plain_text.ts";
 import { delay } from "../waiting.ts";
 import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../wire/bodies.ts";
 import { deadLetterTopic, retryTopic } from "../wire/codes.ts";
@@ -76,7 +77,7 @@ class DirectRules<T> implements SettlementRules<T, HandedOut<T>> {
   }
 
   fail(batch: HandedOut<T>, error: unknown): Promise<void> {
-    const remark = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const remark = error instanceof Error ? `${String(error.name)}: ${reasonOf(error)}` : reasonOf(error);
     return this.#settle(batch, { result: "CR_THROW_EXCEPTION", remark });
   }
 

@@ -234,13 +234,15 @@ class Lane {
   }
 
   #run(): Promise<void> {
-    this.#next ??= (this.#running ?? Promise.resolve()).then(() => {
-      this.#running = this.#next;
-      this.#next = undefined;
-      return this.#send();
-    });
-    return this.#next;
+    return this.#next ??= (this.#running ?? Promise.resolve()).then(this.#go, this.#go);
   }
+
+  /** Whatever became of the requests before. */
+  #go = (): Promise<void> => {
+    this.#running = this.#next;
+    this.#next = undefined;
+    return this.#send();
+  };
 
   async #send(): Promise<void> {
     const isInDoubt = (queue: MessageQueue) => this.#inDoubt.has(queueKey(queue));

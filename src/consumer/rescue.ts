@@ -5,6 +5,7 @@
  */
 
 import type { EventHub } from "../events.ts";
+import { reasonOf } from "../plain_text.ts";
 import { delay, Gate } from "../waiting.ts";
 import type { BrokenRecord } from "../wire/record.ts";
 import type { Disposal } from "./disposal.ts";
@@ -73,7 +74,7 @@ export class Rescue<T = unknown> {
     } catch (error) {
       if (owned.ended.aborted) return false;
       const rest = restAfter(failures, LONGEST_REST);
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       const text = `${reason}; trying again in ${rest} ms, until then the offset of the queue does not pass it`;
       this.#emit(owned, record, "sendBackFailed", text, error);
       await delay(rest, { signal: owned.ended }).catch(() => {});

@@ -5,6 +5,7 @@
  */
 
 import { ConsumerError, ResponseError, ValidationError } from "../errors.ts";
+import { reasonOf } from "../plain_text.ts";
 import { ResponseCode, retryTopic } from "../wire/codes.ts";
 import { SAFE_GROUP_LENGTH } from "./group_length.ts";
 
@@ -18,7 +19,7 @@ const STORE_REFUSALS: readonly string[] = ["MESSAGE_ILLEGAL", "PROPERTIES_SIZE_E
  * @param errors what the attempts have met, the first one first
  */
 export function sendBackFailure(what: string, group: string, errors: readonly unknown[]): ConsumerError {
-  const reasons = errors.map((error) => error instanceof Error ? error.message : String(error));
+  const reasons = errors.map(reasonOf);
   const text = `Cannot send ${what} back: ${reasons.join("; nor as a copy: ")}; ${remedyOf(group, errors)}`;
   return new ConsumerError(text, { code: "SEND_BACK_FAILED", retriable: true, cause: errors[0] });
 }

@@ -8,6 +8,7 @@ import { MessageConsumeError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Message } from "../message.ts";
 import { PlacedList } from "../placed_list.ts";
+import { reasonOf } from "../plain_text.ts";
 import { Batch } from "./batch.ts";
 import { DEAD_LETTER_LEVEL, type Disposal } from "./disposal.ts";
 import {
@@ -181,7 +182,7 @@ export abstract class Settlement<T = unknown> implements SettlementRules<T, Batc
     const message = batch.messages[at]!;
     const { topic, queue, queueOffset: offset } = message;
     const rest = this.#rests.next(message);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const text = `${reason}; it is redelivered here in ${rest} ms, and sent back again if it fails then`;
     events.emit("error", "sendBackFailed", text, { group, topic, queue, broker: queue.broker, offset, error });
     message.retriedHere++;

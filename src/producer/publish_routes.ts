@@ -8,6 +8,7 @@ import { unlessUnconfirmed } from "../cluster/route_finder.ts";
 import type { Routes, TopicRoute } from "../cluster/routes.ts";
 import { BrokerNotAvailableError, NetworkError, ProducerError, ResponseError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
+import { reasonOf } from "../plain_text.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import type { Deadline } from "./deadline.ts";
 import { inBackground, unheard } from "../owned_work.ts";
@@ -113,7 +114,7 @@ async function ask(
 }
 
 function routeNotAvailable(topic: string, cause: unknown): ProducerError {
-  const words = cause instanceof Error ? cause.message : String(cause);
+  const words = reasonOf(cause);
   const text = `Cannot send to topic "${topic}": its route is not known, and no name server tells it: ${words}`;
   return new ProducerError(text, { code: "ROUTE_NOT_AVAILABLE", retriable: true, cause });
 }

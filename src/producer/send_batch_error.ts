@@ -5,6 +5,7 @@
  */
 
 import { ProducerError, RocketMQError } from "../errors.ts";
+import { reasonOf } from "../plain_text.ts";
 import type { SendReceipt } from "./receipt.ts";
 
 /** Some or all messages of a batch could not be sent; `cause` is the first error. */
@@ -24,7 +25,7 @@ export class SendBatchError extends ProducerError {
     const cause = failures[0];
     const maybeStored = failures.some((failure) => !(failure instanceof ProducerError) || failure.maybeStored);
     const unsent = receipts.flatMap((receipt, place) => receipt === undefined ? [place] : []);
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = reasonOf(cause);
     super(
       `Cannot send a whole batch: ${receipts.length - unsent.length} of ${receipts.length} messages are stored, ` +
         `${unsent.length} are not known to be (see receipts and unsent): ${words}`,

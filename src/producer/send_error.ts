@@ -13,6 +13,7 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
+import { reasonOf } from "../plain_text.ts";
 import { ResponseCode } from "../wire/codes.ts";
 
 /** An attempt that failed, or is overdue. */
@@ -112,7 +113,7 @@ export function sendFailed(topic: string, attempts: readonly FailedAttempt[], ti
   );
   if (attempts.length > MAX_LISTED) tried.unshift("…");
   const times = attempts.length === 1 ? "the only attempt" : `${attempts.length} attempts`;
-  const words = cause instanceof Error ? cause.message : String(cause);
+  const words = reasonOf(cause);
   const advice = cause instanceof ResponseError ? ADVICE.get(cause.responseCode) : undefined;
   const maybeStored = attempts.some((attempt) => attempt.maybeStored);
   const notes = [

@@ -5,6 +5,7 @@
  */
 
 import { AnswerTooLargeError, NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
+import { reasonOf } from "../plain_text.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
 import {
   type Command,
@@ -182,7 +183,7 @@ export class Connection {
   }
 
   #lossBy(cause: unknown): NetworkError {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = reasonOf(cause);
     const code = cause instanceof RocketMQError ? cause.code : "CONNECTION_LOST";
     return new NetworkError(`Lost the connection to ${this.address}: ${words}`, this.address, code, { cause });
   }

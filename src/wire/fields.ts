@@ -5,6 +5,7 @@
  */
 
 import { NetworkError } from "../errors.ts";
+import { shown } from "../plain_text.ts";
 
 /** The type of a header field, as Java prints and parses it. */
 export type FieldKind = "text" | "int" | "long" | "bool";
@@ -122,7 +123,7 @@ export function decodeHeader<T extends Fields>(fields: T, text: HeaderText, what
     else if (kind === "bool") header[name] = String(raw).toLowerCase() === "true";
     else {
       const number = INTEGER.test(String(raw)) ? Number(raw) : NaN;
-      if (!Number.isSafeInteger(number)) throw malformed(what, wire, `is "${raw}", not an integer`);
+      if (!Number.isSafeInteger(number)) throw malformed(what, wire, `is ${shown(String(raw))}, not an integer`);
       header[name] = number;
     }
   }

@@ -293,14 +293,19 @@ Deno.test("mapAddress decides where is dialed, and errors name both addresses", 
 
   const dead = deadAddress();
   await using lost = new TestEndpoint("10.0.0.5:10911", { mapAddress: () => dead });
-  const words = `Cannot connect to 10.0.0.5:10911 (mapped to ${dead}): `;
+  const words = `Cannot connect to 10.0.0.5:10911 (mapped to "${dead}"): `;
   assertEquals((await assertRejects(() => lost.maxOffset(), NetworkError, words)).address, "10.0.0.5:10911");
 });
 
 Deno.test("a mapAddress that throws, or gives what is no address, fails calls with the address", async () => {
-  const maps: (() => string)[] = [() => "nowhere", () => undefined as unknown as string, () => {
-    throw new RangeError("no such broker");
-  }];
+  const maps: (() => string)[] = [
+    () => "nowhere",
+    () => undefined as unknown as string,
+    () => Symbol("s") as unknown as string,
+    () => {
+      throw new RangeError("no such broker");
+    },
+  ];
   for (const mapAddress of maps) {
     await using endpoint = new TestEndpoint("10.0.0.5:10911", { mapAddress });
     const error = await assertRejects(() => endpoint.maxOffset(), NetworkError, "Cannot connect to 10.0.0.5:10911");

@@ -557,3 +557,24 @@ class Rivals {
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
 }
+
+Deno.test("requests to a broker go on after one whose end failed", async () => {
+  let failures = 0;
+  const locks = new QueueLocks({
+    lockTimeout: LOCK_TIMEOUT,
+    now: () => 0,
+    lock: (_broker, queues) => failures === 0 ? Promise.reject(new TimeoutError("lock", 1)) : Promise.resolve(queues),
+    unlock: () => Promise.resolve(),
+    onLost: () => {},
+    onFailed: () => {
+      failures++;
+      throw new RangeError("on purpose");
+    },
+  });
+  const one = locks.acquire(numbered(0)).catch((error) => error);
+  const two = locks.acquire(numbered(1)).catch((error) => error);
+  await Promise.all([one, two]);
+  assert(failures > 0);
+  assert((await locks.acquire(numbered(2)))?.isHeld);
+  locks.close();
+});

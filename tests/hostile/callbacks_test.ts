@@ -13,6 +13,9 @@ const hostile = {
     throw new RangeError("on purpose");
   },
   rejects: () => Promise.reject(new RangeError("on purpose")),
+  "throws what has no text": () => {
+    throw Object.create(null);
+  },
   "returns a promise": () => Promise.resolve("127.0.0.1:1"),
   "returns nonsense": () => Symbol("nonsense"),
   "returns a thenable": () => ({
@@ -184,6 +187,44 @@ Deno.test("handlers that throw and reject, in every kind of order, lose nothing"
     stop.abort();
     await running;
     await consumer.close({ timeout: 0 });
+  }
+});
+
+Deno.test("whatever a handler throws fails its messages, and nothing else", async () => {
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const unprintable = {
+    toString() {
+      throw new RangeError("on purpose");
+    },
+  };
+  const thrown = [undefined, null, Symbol("s"), Object.create(null), unprintable, revoked.proxy];
+  const odd = Object.assign(new Error(), { message: Symbol("s") });
+  await using bench = await Bench.open();
+  for (const ordering of ["orderly", "concurrent"] as const) {
+    const events = bench.mq.status();
+    const group = `billing-${ordering}`;
+    const left: unknown[] = [odd, ...thrown];
+    const count = left.length;
+    const consumer = await bench.mq.consumer({ group, topics: "orders", batchSize: 1, suspendQueue: 10, ordering });
+    const stop = new AbortController();
+    let consumed = 0;
+    const running = consumer.run(() => {
+      if (left.length > 0) throw left.pop();
+      consumed++;
+    }, { signal: stop.signal });
+    await bench.broker.publish("orders", Array.from({ length: count }, (_, i) => `${i}`));
+    let failures = 0;
+    for await (const event of events) {
+      if (event.type !== "handlerFailed" || event.group !== group) continue;
+      failures += 1 + (event.repeated ?? 0);
+      if (failures === count) break;
+    }
+    if (ordering === "orderly") await waitUntil(() => consumed === count, { what: "all are consumed" });
+    await waitUntil(() => consumer.stats().inHand === 0, { what: "nothing is in flight" });
+    stop.abort();
+    await running;
+    await consumer.close();
   }
 });
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { NetworkError } from "../../src/errors.ts";
 import { decodeHeader, encodeHeader, type Fields, headerJson, type HeaderText } from "../../src/wire/fields.ts";
 import { decodeFrame, encodeBinaryFrame, encodeFrame } from "../../src/wire/frame.ts";
@@ -169,4 +169,10 @@ Deno.test("decodeHeader() refuses a field that is an object", () => {
       assertRefused({ field: kind }, { field: value } as unknown as HeaderText, 'field "field"');
     }
   }
+});
+
+Deno.test("decodeHeader() shows the beginning of a value that is none, without what terminals obey", () => {
+  const fields = { queueId: `\u001b${"x".repeat(5_000)}` };
+  const error = assertThrows(() => decodeHeader({ queueId: "int" }, fields, "Test answer"), NetworkError);
+  assert(error.message.length < 300 && error.message.includes("\\u001bx"), error.message);
 });

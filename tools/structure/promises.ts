@@ -127,8 +127,12 @@ function isNothing(type: ts.Type): boolean {
   return (type.flags & (ts.TypeFlags.Void | ts.TypeFlags.Undefined)) !== 0;
 }
 
+/** Whether somebody has to wait for it; also of lists of promises. */
 function isPromise(type: ts.Type, checker: ts.TypeChecker): boolean {
   if (type.isUnion()) return type.types.some((each) => isPromise(each, checker));
+  if (checker.isArrayType(type) || checker.isTupleType(type)) {
+    return checker.getTypeArguments(type as ts.TypeReference).some((each) => isPromise(each, checker));
+  }
   const then = type.getProperty("then");
   if (then === undefined || (type.flags & ts.TypeFlags.Any) !== 0) return false;
   return checker.getTypeOfSymbol(then).getCallSignatures().length > 0;
