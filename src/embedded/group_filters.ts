@@ -9,6 +9,9 @@ import { isTagType, type MessageFilter, SQL92, sqlFilter } from "./filter.ts";
 import { SqlError } from "./sql/errors.ts";
 import type { Expressions } from "./sql/expressions.ts";
 
+/** How many topics of one group have filters that are kept; the filter that was made first goes for a further one. */
+const MOST_FILTERS = 1_000;
+
 /** What one group filters one topic by. */
 export interface GroupFilter {
   /** Its kind. */
@@ -61,6 +64,7 @@ export class GroupFilters {
     }
     if (filters === undefined) this.#filters.set(group, filters = new Map());
     filters.set(topic, { expressionType, expression: subString, version: subVersion, matches });
+    if (filters.size > MOST_FILTERS) filters.delete(filters.keys().next().value!);
   }
 
   #filterOf(expressionType: string, expression: string): MessageFilter | undefined {

@@ -4,14 +4,6 @@
  * @module
  */
 
-/** One commit. */
-interface Commit {
-  readonly group: string;
-  readonly topic: string;
-  readonly queueId: number;
-  readonly offset: number;
-}
-
 /** A table of offsets. */
 class OffsetTable {
   #table = new Map<string, Map<number, number>>();
@@ -29,7 +21,15 @@ class OffsetTable {
   }
 
   set(group: string, topic: string, queueId: number, offset: number): void {
-    const key = keyOf(group, topic);
+    this.#set(keyOf(group, topic), queueId, offset);
+  }
+
+  /** Takes over what another table has. */
+  addAll(other: OffsetTable): void {
+    for (const [key, queues] of other.#table) for (const [queueId, offset] of queues) this.#set(key, queueId, offset);
+  }
+
+  #set(key: string, queueId: number, offset: number): void {
     let queues = this.#table.get(key);
     if (queues === undefined) this.#table.set(key, queues = new Map());
     if (!queues.has(queueId)) this.#size++;
@@ -45,8 +45,7 @@ class OffsetTable {
 
   copy(): OffsetTable {
     const copied = new OffsetTable();
-    for (const [key, queues] of this.#table) copied.#table.set(key, new Map(queues));
-    copied.#size = this.#size;
+    copied.addAll(this);
     return copied;
   }
 }
@@ -72,7 +71,7 @@ export class Offsets {
   /** What operators have set and no pull has been told of. */
   #resets = new OffsetTable();
   /** What was committed since the last persist. */
-  #young: Commit[] = [];
+  #young = new OffsetTable();
   #nextPersist: number;
 
   /** Makes an empty table of at most `most` offsets that becomes durable every `interval` milliseconds. */
@@ -115,22 +114,20 @@ export class Offsets {
     if (this.#live.size >= this.#most && !this.#live.queues(group, topic).has(queueId)) return false;
     this.#live.set(group, topic, queueId, offset);
     if (this.#interval === 0) this.#durable.set(group, topic, queueId, offset);
-    else this.#young.push({ group, topic, queueId, offset });
+    else this.#young.set(group, topic, queueId, offset);
     return true;
   }
 
   /** Makes all offsets durable. */
   persist(): void {
-    for (const { group, topic, queueId, offset } of this.#young) {
-      this.#durable.set(group, topic, queueId, offset);
-    }
-    this.#young = [];
+    this.#durable.addAll(this.#young);
+    this.#young = new OffsetTable();
   }
 
   /** Goes back to the offsets that are durable. */
   forgetYoung(): void {
     this.#persistIfDue();
-    this.#young = [];
+    this.#young = new OffsetTable();
     this.#resets = new OffsetTable();
     this.#live = this.#durable.copy();
   }

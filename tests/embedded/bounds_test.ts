@@ -67,6 +67,7 @@ Deno.test("an embedded broker makes no more topics than it may, by requests or b
   const { code, remark = "" } = await peer.ask(createTopic, { ...config, topic: "more" });
   assertEquals([code, remark.includes("maxTopics")], [1, true]);
   assertEquals((await peer.ask(createTopic, { ...config, topic: "orders", readQueueNums: 3 })).code, 0);
+  assertEquals((await peer.ask(createTopic, { ...config, topic: "orders", readQueueNums: 65_537 })).code, 29);
   assertEquals((await peer.send({ topic: "more" })).code, 17);
   assertEquals((await peer.send({ topic: "%RETRY%nobody" })).code, 17);
   assertEquals((await peer.send({ topic: "orders" })).code, 0);

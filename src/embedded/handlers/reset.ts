@@ -9,7 +9,7 @@ import { ResponseCode } from "../../wire/codes.ts";
 import type { HeaderOf } from "../../wire/fields.ts";
 import { resetGroupOffset } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
-import type { Queue } from "../queue.ts";
+import { Queue } from "../queue.ts";
 import { offsetTable, pushReset } from "../reset.ts";
 import { accept, refuse, type Route, route } from "../routes.ts";
 
@@ -68,7 +68,7 @@ function resetAtMembers(parts: Parts, { topic, group, timestamp, isForce }: Rese
 }
 
 function queueOf(parts: Parts, topic: string, queueId: number): Queue {
-  return parts.store.queue(topic, queueId);
+  return parts.store.find(topic, queueId) ?? new Queue(topic, queueId); // a request makes none that stays
 }
 
 function maxOf(parts: Parts, topic: string, queueId: number): number {

@@ -10,12 +10,18 @@ import { topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
 import { accept, refuse, type Route, route } from "../routes.ts";
 
+/** The most queues of a topic that a request makes: answers about a topic list all of them. */
+const MOST_QUEUES = 65_536;
+
 /** The requests about topics. */
 export function topicRoutes(parts: Parts): Route[] {
   return [
     route(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
       const problem = topicProblem(topic) ??
-        (parts.topics.isSystem(topic) ? "no topic of the broker itself" : undefined);
+        (parts.topics.isSystem(topic) ? "no topic of the broker itself" : undefined) ??
+        (Math.max(readQueueNums, writeQueueNums) > MOST_QUEUES
+          ? `a topic of at most ${MOST_QUEUES} queues`
+          : undefined);
       if (problem !== undefined) {
         const code = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
         return refuse(code, `The topic "${topic}" cannot be created: allowed is ${problem}`);
