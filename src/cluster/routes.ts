@@ -150,9 +150,7 @@ export class Routes {
 
   /** The route as it is known now. */
   known(topic: string): TopicRoute | undefined {
-    const known = this.#known.get(topic);
-    if (known !== undefined) known.isUsed = true;
-    return known?.route;
+    return this.#use(topic)?.route;
   }
 
   /** The known route, else asks for it; undefined if no name server knows the topic. */
@@ -162,8 +160,7 @@ export class Routes {
 
   /** Asks for the route; an unknown topic keeps the route that it had, as a broker may be away for a moment. */
   refresh(topic: string): Promise<TopicRoute | undefined> {
-    const known = this.#known.get(topic);
-    if (known !== undefined) known.isUsed = true;
+    this.#use(topic);
     return this.#askOnce(topic);
   }
 
@@ -176,16 +173,27 @@ export class Routes {
     return asking;
   }
 
-  /** All brokers that any known route names: addresses by broker name, then by broker id. */
+  /** All brokers that any route names that is kept fresh: addresses by broker name, then by broker id. */
   brokers(): ReadonlyMap<string, ReadonlyMap<number, string>> {
     if (this.#brokers === undefined) {
       const all = new Map<string, ReadonlyMap<number, string>>();
-      for (const { route } of this.#known.values()) {
+      for (const { route, unused } of this.#known.values()) {
+        if (unused >= UNUSED) continue;
         for (const [name, addresses] of route.brokers) all.set(name, addresses);
       }
       this.#brokers = all;
     }
     return this.#brokers;
+  }
+
+  /** A route that somebody wants again, if it is known. */
+  #use(topic: string): KnownRoute | undefined {
+    const known = this.#known.get(topic);
+    if (known === undefined) return undefined;
+    known.isUsed = true;
+    if (known.unused >= UNUSED) this.#brokers = undefined;
+    known.unused = 0;
+    return known;
   }
 
   /** Gives the next topics their turn, so many that all have it within an interval. */
@@ -203,10 +211,8 @@ export class Routes {
   #isWanted(topic: string, known: KnownRoute): boolean {
     known.unused = known.isUsed || this.#holders.has(topic) ? 0 : known.unused + 1;
     known.isUsed = false;
-    if (known.unused >= FORGOTTEN) {
-      this.#known.delete(topic);
-      this.#brokers = undefined;
-    }
+    if (known.unused >= FORGOTTEN) this.#known.delete(topic);
+    if (known.unused >= UNUSED) this.#brokers = undefined;
     return known.unused < UNUSED;
   }
 

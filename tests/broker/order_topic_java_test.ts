@@ -1,7 +1,7 @@
 /** Order topics and name servers that disagree, on real servers; Java's client chooses the queues to compare with. */
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { BrokerNotAvailableError, connect, ProducerError } from "../../mod.ts";
+import { BrokerNotAvailableError, connect, NetworkError, ProducerError } from "../../mod.ts";
 import { type RealRocketMQ, startRocketMQ } from "../../tools/rocketmq/cluster.ts";
 import { javaToolsMissing, ROCKETMQ_VERSIONS } from "../../tools/rocketmq/fetch.ts";
 import { runJavaPeer } from "../../tools/rocketmq/java_peer.ts";
@@ -65,8 +65,9 @@ for (const version of ROCKETMQ_VERSIONS) {
             assertEquals(`${key}\t${queue.broker}\t${queue.queueId}`, chosen["ordered"]![i]);
             continue;
           }
-          const error = await assertRejects(() => sent, ProducerError);
-          assert(error.cause instanceof BrokerNotAvailableError, `${error.cause}`);
+          const { cause } = await assertRejects(() => sent, ProducerError);
+          // The route of the other topic may name the broker a moment longer.
+          assert(cause instanceof BrokerNotAvailableError || cause instanceof NetworkError, `${cause}`);
         }
       } finally {
         await mq.close();
