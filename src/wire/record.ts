@@ -46,6 +46,7 @@ export interface PulledSpan {
 }
 
 const RETRY_PREFIX = "%RETRY%";
+const LAST_ASCII = 0x7f;
 
 const encoder = new TextEncoder();
 
@@ -101,8 +102,8 @@ class RecordDecoder {
   packed: PackedBatch[] = [];
   #source: RecordSource;
   #unwraps: boolean;
-  /** The topic that all records must have, in UTF-8; undefined if they need not. */
-  #topic: Uint8Array | undefined;
+  /** The topic that all records must have; undefined if they need not. */
+  #topic: string | undefined;
   #begin: number;
   #end: number;
   /** The offset behind the last message. */
@@ -111,7 +112,7 @@ class RecordDecoder {
   constructor(source: RecordSource, span: PulledSpan | undefined, unwraps = true) {
     this.#source = source;
     this.#unwraps = unwraps;
-    this.#topic = span === undefined ? undefined : encoder.encode(source.queue.topic);
+    this.#topic = span === undefined ? undefined : source.queue.topic;
     this.#begin = span?.begin ?? 0;
     this.#end = span !== undefined && span.end > span.begin ? span.end : Infinity;
   }
@@ -194,10 +195,12 @@ class RecordDecoder {
   }
 }
 
-function isTopic(bytes: Uint8Array, start: number, length: number, topic: Uint8Array): boolean {
-  if (length !== topic.length) return false;
-  for (let i = 0; i < length; i++) {
-    if (bytes[start + i] !== topic[i]) return false;
-  }
-  return true;
+/** Whether bytes are a topic in UTF-8; those of real brokers are ASCII, which needs no copy of the topic. */
+function isTopic(bytes: Uint8Array, start: number, length: number, topic: string): boolean {
+  let at = 0;
+  while (at < length && topic.charCodeAt(at) === bytes[start + at] && bytes[start + at]! <= LAST_ASCII) at++;
+  if (at === length && at === topic.length) return true;
+  if (!(topic.charCodeAt(at) > LAST_ASCII)) return false;
+  const encoded = encoder.encode(topic);
+  return encoded.length === length && encoded.every((byte, i) => byte === bytes[start + i]);
 }
