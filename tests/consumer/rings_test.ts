@@ -112,3 +112,47 @@ Deno.test("200 topics, of which two name servers know one half each: all are con
   await mq.close();
   await reading;
 });
+
+Deno.test("20 silent brokers beside two that answer: those deliver, the others cost one connection each and no close", async () => {
+  const [silent, queues] = [20, 4];
+  await using cluster = await EmbeddedCluster.start({
+    brokers: silent + 2,
+    nameServers: 1,
+    topics: { orders: { queues } },
+  });
+  const lost = cluster.brokers.slice(2);
+  for (const broker of lost) broker.pause();
+  const startTimeout = 2_000;
+  await using mq = await connect({
+    nameServers: cluster.nameServer,
+    startTimeout,
+    requestTimeout: 1_000,
+    logger: false,
+  });
+  const options = { topics: "orders", consumeFrom: "first", closeTimeout: 1_000 } as const;
+  const joining = performance.now();
+  const consumer = await mq.consumer({ group: "billing", ...options });
+  const popped = await mq.popConsumer({ group: "workers", ...options });
+  assertLess(performance.now() - joining, 2 * (startTimeout + 2_000));
+  const all = cluster.brokers.slice(0, 2).flatMap(({ brokerName }) =>
+    Array.from({ length: queues }, (_, queueId) => `${brokerName} ${queueId}`)
+  );
+  for (const broker of cluster.brokers.slice(0, 2)) {
+    for (let queueId = 0; queueId < queues; queueId++) {
+      await broker.publish("orders", [`${broker.brokerName} ${queueId}`], { queueId });
+    }
+  }
+  const { seen } = await consume(consumer, all.length);
+  assertEquals(seen.toSorted(), all);
+  const byPop: string[] = [];
+  for await (const batch of popped) {
+    byPop.push(...Array.from(batch, (message) => message.text()));
+    await batch.ack();
+    if (byPop.length === all.length) break;
+  }
+  assertEquals(byPop.toSorted(), all);
+  for (const { connections } of lost) assertLessOrEqual(connections, 2); // one that is given up, and the next
+  await Promise.all([closesInTime(consumer), closesInTime(popped)]);
+  await closesInTime(mq);
+  for (const broker of lost) await broker.kill(); // what it was sent is of no interest
+});
