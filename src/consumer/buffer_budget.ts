@@ -12,13 +12,16 @@ export interface BudgetLimits {
   readonly bytes: number;
   /** The most messages that one request asks for. */
   readonly batch: number;
-  /** The most bytes that one answer is to bring. */
+  /** The most bytes that one answer is to bring, where a broker keeps to it. */
   readonly batchBytes: number;
 }
 
+/** What brokers put into one answer, whatever is asked for, in bytes. Source: maxTransferBytesOnMessageInMemory. */
+const BROKER_BATCH = 262_144;
+
 /** How large a message is taken to be before any has come, in bytes. */
 const FIRST_SIZE = 1_024;
-/** The part of a new answer in the average size of messages. */
+/** The part of a new answer in the average size of messages, if its messages are smaller. */
 const NEW_PART = 1 / 8;
 /** How long who holds nothing waits for a whole request before it takes what is kept for it, in milliseconds. */
 const PATIENCE = 20;
@@ -46,6 +49,8 @@ export class BufferBudget {
   #heldBytes = 0;
   #askedBytes = 0;
   #averageSize = FIRST_SIZE;
+  /** The most bytes that an answer is taken to bring. */
+  #largestAnswer: number;
   #first: BudgetAccount | undefined;
   #last: BudgetAccount | undefined;
   /** Whose turn it is of those who were in line. */
@@ -57,6 +62,7 @@ export class BufferBudget {
   /** Makes a budget of which nothing is taken. */
   constructor(limits: BudgetLimits) {
     this.#limits = limits;
+    this.#largestAnswer = Math.max(limits.batchBytes, BROKER_BATCH);
     this.#divide();
   }
 
@@ -116,7 +122,7 @@ export class BufferBudget {
   /** Notes what an asker holds. */
   hold(account: BudgetAccount, count: number, bytes: number): void {
     const [more, moreBytes] = [count - account.held, bytes - account.heldBytes];
-    if (more > 0 && moreBytes > 0) this.#averageSize += (moreBytes / more - this.#averageSize) * NEW_PART;
+    if (more > 0 && moreBytes > 0) this.#learn(more, moreBytes);
     this.#change(account, more);
     account.held = count;
     account.heldBytes = bytes;
@@ -160,19 +166,35 @@ export class BufferBudget {
     const common = isInTurn ? Math.max(0, this.#commonSize - this.#common) : 0;
     const count = this.#fitting(Math.min(want, own + common));
     if (count >= Math.min(want, this.#least)) return count;
-    if (account !== this.#impatient || account.used > 0 || this.#heldBytes >= this.#limits.bytes) return 0;
-    return Math.max(count, Math.min(want, own));
+    if (account !== this.#impatient || account.used > 0) return 0;
+    return Math.max(count, this.#keptFor(Math.min(want, own)));
   }
 
   /** How many of `count` messages fit by their bytes, which nobody knows before they are here. */
   #fitting(count: number): number {
     const { bytes, batchBytes } = this.#limits;
+    const answer = Math.min(this.#largestAnswer, count * this.#averageSize);
     const taken = this.#heldBytes + this.#askedBytes;
     if (taken === 0 || bytes === Infinity) return count;
     const kept = this.#askers.length === 1 ? 0 : Math.min(bytes * KEPT_PART, this.#askers.length * batchBytes);
     const room = bytes - kept - taken;
-    if (room >= Math.min(batchBytes, count * this.#averageSize)) return count;
+    if (room >= answer) return count;
     return Math.max(0, Math.floor(room / this.#averageSize));
+  }
+
+  /** How many of `count` messages, for which there is room, who holds nothing may ask for by their bytes: one at least. */
+  #keptFor(count: number): number {
+    const { bytes } = this.#limits;
+    const room = bytes - this.#heldBytes - this.#askedBytes;
+    if (room <= 0) return 0;
+    return Math.min(count, Math.max(1, Math.floor(room / this.#averageSize)));
+  }
+
+  /** Larger messages count at once, as requests that expect too little would pass the limit. */
+  #learn(count: number, bytes: number): void {
+    const size = bytes / count;
+    this.#largestAnswer = Math.max(this.#largestAnswer, bytes);
+    this.#averageSize += (size - this.#averageSize) * (size > this.#averageSize ? 1 : NEW_PART);
   }
 
   #change(account: BudgetAccount, count: number): void {
@@ -182,7 +204,7 @@ export class BufferBudget {
   }
 
   #expect(account: BudgetAccount): void {
-    const bytes = Math.min(this.#limits.batchBytes, account.asked * this.#averageSize);
+    const bytes = Math.min(this.#largestAnswer, account.asked * this.#averageSize);
     this.#askedBytes += bytes - account.askedBytes;
     account.askedBytes = bytes;
   }

@@ -101,6 +101,37 @@ Deno.test("BufferBudget lets nobody ask while bytes are held, but for who holds 
   );
 });
 
+Deno.test("BufferBudget keeps to its bytes with messages of any size, once one answer has come", () => {
+  const random = new SeededRandom(11);
+  for (const size of [100, 4_200, 60_000]) {
+    using time = new FakeTime();
+    const limits = { messages: 10_000, batch: 32, bytes: 1_048_576, batchBytes: 65_536 };
+    const budget = new BufferBudget(limits);
+    const most = Math.floor(262_144 / size); // no broker looks at what one answer is to bring
+    const asked = new Map<BudgetAccount, number>();
+    const ask = (account: BudgetAccount) => {
+      if (account.asked === 0) asked.set(account, account.ask(32));
+    };
+    const accounts = Array.from({ length: 3 }, (): BudgetAccount => {
+      const account: BudgetAccount = budget.open(() => ask(account));
+      return account;
+    });
+    for (let step = 0; step < 5_000; step++) {
+      const account = accounts[random.below(accounts.length)]!;
+      const count = asked.get(account) ?? 0;
+      if (count > 0 && random.below(2) === 0) {
+        asked.set(account, 0);
+        account.answered(count);
+        const held = account.held + Math.min(count, most);
+        account.hold(held, held * size);
+      } else if (random.below(3) > 0) ask(account);
+      else if (account.held > 0) account.hold(account.held - 1, (account.held - 1) * size);
+      if (random.below(10) === 0) time.tick(30);
+      assertLessOrEqual(accounts.reduce((sum, { heldBytes }) => sum + heldBytes, 0), limits.bytes);
+    }
+  }
+});
+
 Deno.test("BufferBudget wakes who waits when another leaves, and forgets an account once its answer is here", () => {
   const budget = new BufferBudget({ messages: 1, batch: 32, ...noBytes });
   let woken = 0;
