@@ -28,33 +28,32 @@
 export { type Client, connect } from "./src/client.ts";
 export type { ConnectOptions } from "./src/connect_options.ts";
 export type {
-  BatchesOptions,
   Consumer,
   ConsumerStats,
   DrainOptions,
   QueueLag,
-  RunOptions,
   SeekOptions,
   SeekPosition,
   TopicStats,
 } from "./src/consumer/consumer.ts";
-export type { MessageBatch } from "./src/consumer/batch.ts";
-export type { RetryOptions } from "./src/consumer/handed_out.ts";
+export type { BatchesOptions, RunOptions } from "./src/consumer/delivery/loop_options.ts";
+export type { MessageBatch } from "./src/consumer/delivery/batch.ts";
+export type { RetryOptions } from "./src/consumer/delivery/handed_out.ts";
 export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer/options.ts";
 export type { PopBatch } from "./src/consumer/pop/batch.ts";
 export type { PopConsumer, PopConsumerStats, PopOptions } from "./src/consumer/pop/consumer.ts";
 export type { PopConsumerOptions } from "./src/consumer/pop/options.ts";
 export { DEFAULT_READER_GROUP, type ReaderOptions, type ReadFrom } from "./src/consumer/reader/options.ts";
 export type { Reader, ReaderBatch } from "./src/consumer/reader/reader.ts";
-export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocate.ts";
+export { type AllocationContext, type AllocationStrategy, average } from "./src/consumer/allocation/allocate.ts";
 export type { ConsumeFrom } from "./src/consumer/start_offset.ts";
-export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/selector.ts";
+export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./src/consumer/subscriptions/selector.ts";
 export type {
   Subscription,
   SubscriptionManager,
   SubscriptionManagerOptions,
   SubscriptionRecord,
-} from "./src/consumer/subscription_manager.ts";
+} from "./src/consumer/subscriptions/subscription_manager.ts";
 export * from "./src/errors.ts";
 export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";

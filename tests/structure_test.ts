@@ -1,6 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { type Graph, loadGraph } from "../tools/structure/graph.ts";
-import { cycleProblems, doorProblems, layerProblems, outsideProblems } from "../tools/structure/layers.ts";
+import {
+  cycleProblems,
+  doorProblems,
+  layerProblems,
+  outsideProblems,
+  roomProblems,
+} from "../tools/structure/layers.ts";
 import { promiseProblems } from "../tools/structure/promises.ts";
 import { sourceProblems, textProblems } from "../tools/structure/sources.ts";
 import { filesBelow, root } from "../tools/testing/files.ts";
@@ -9,7 +15,7 @@ const files = ["mod.ts", ...filesBelow("src", ".ts")];
 
 Deno.test("imports of the package point down, never in a circle, and stay inside", async () => {
   const graph = await loadGraph(root, files);
-  const checks = [layerProblems, doorProblems, outsideProblems, cycleProblems];
+  const checks = [layerProblems, roomProblems, doorProblems, outsideProblems, cycleProblems];
   assertEquals(checks.flatMap((check) => check(graph)), []);
 });
 
@@ -119,6 +125,24 @@ Deno.test("layerProblems() finds what points up, sideways or to the embedded bro
     "src/utils.ts → src/errors.ts",
   ];
   for (const edge of bad) assertEquals(layerProblems(graphOf(edge)).length, 1, edge);
+});
+
+Deno.test("roomProblems() lets the rooms of the consumer import what is below them, and the parts of all", () => {
+  const good = [
+    "src/consumer/parts.ts → src/consumer/delivery/batch.ts",
+    "src/consumer/options_check.ts → src/consumer/options.ts",
+    "src/consumer/pop/source.ts → src/consumer/queue/pull_pace.ts",
+    "src/consumer/queue/puller.ts → src/consumer/queue/pull_pace.ts",
+    "src/producer/producer.ts → src/sending/delivery.ts",
+  ];
+  const bad = [
+    "src/consumer/queue/puller.ts → src/consumer/delivery/batch.ts",
+    "src/consumer/assignment/jumps.ts → src/consumer/delivery/batch.ts",
+    "src/consumer/delivery/iteration.ts → src/consumer/consumer.ts",
+    "src/consumer/options.ts → src/consumer/queue/puller.ts",
+  ];
+  assertEquals(roomProblems(graphOf(...good)), []);
+  for (const edge of bad) assertEquals(roomProblems(graphOf(edge)).length, 1, edge);
 });
 
 Deno.test("doorProblems() finds a file that imports its own folder's door", () => {

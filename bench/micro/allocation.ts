@@ -15,7 +15,7 @@ import {
   consistentHash,
   machineRoom,
   machineRoomNearby,
-} from "../../src/consumer/allocate.ts";
+} from "../../src/consumer/allocation/allocate.ts";
 import { compareQueues, type MessageQueue } from "../../src/message.ts";
 import { SeededRandom } from "../../tests/wire/seeded_random.ts";
 import { cpus } from "node:os";

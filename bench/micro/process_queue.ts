@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type HeldMessage, ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { type HeldMessage, ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import { decodeRecords, encodeRecord, type StoredRecordFields } from "../../src/wire/record.ts";
 
 const ANSWERS = 32;

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { SubscriptionManager } from "../../src/consumer/subscription_manager.ts";
+import { SubscriptionManager } from "../../src/consumer/subscriptions/subscription_manager.ts";
 
 const COUNT = 10_000;
 const topics = Array.from({ length: COUNT }, (_, i) => `topic-${i}`);

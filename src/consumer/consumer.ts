@@ -5,26 +5,9 @@
  */
 
 import type { Message, MessageQueue } from "../message.ts";
-import type { MessageBatch } from "./batch.ts";
-import type { SubscriptionManager } from "./subscription_manager.ts";
-
-/** Options of {@linkcode Consumer.batches}. */
-export interface BatchesOptions {
-  /** Ends the loop without an error, at its next ask. */
-  signal?: AbortSignal;
-  /** Only batches of this topic, its retries included. */
-  topic?: string;
-}
-
-/** Options of {@linkcode Consumer.run} and {@linkcode Consumer.runEach}. */
-export interface RunOptions extends BatchesOptions {
-  /**
-   * How many handlers work at a time, 1 to 1 000.
-   *
-   * @default {20}
-   */
-  concurrency?: number;
-}
+import type { MessageBatch } from "./delivery/batch.ts";
+import type { BatchesOptions, RunOptions } from "./delivery/loop_options.ts";
+import type { SubscriptionManager } from "./subscriptions/subscription_manager.ts";
 
 /** A place in a queue: an offset, an end of the queue, or the first message since a time. */
 export type SeekPosition = number | "earliest" | "latest" | Date;

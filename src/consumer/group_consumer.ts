@@ -10,20 +10,12 @@ import { ConsumerShutdownError, ConsumerStateError, TimeoutError } from "../erro
 import type { Message, MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import type { MessageBatch } from "./batch.ts";
-import type {
-  BatchesOptions,
-  Consumer,
-  ConsumerStats,
-  DrainOptions,
-  QueueLag,
-  RunOptions,
-  SeekOptions,
-  SeekPosition,
-} from "./consumer.ts";
-import { groupCommands } from "./group_commands.ts";
+import type { MessageBatch } from "./delivery/batch.ts";
+import type { Consumer, ConsumerStats, DrainOptions, QueueLag, SeekOptions, SeekPosition } from "./consumer.ts";
+import type { BatchesOptions, RunOptions } from "./delivery/loop_options.ts";
+import { groupCommands } from "./group/commands.ts";
 import { warnOfLongGroup } from "./group_length.ts";
-import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./iteration.ts";
+import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./delivery/iteration.ts";
 import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
 import { checkWaitOptions } from "./wait_options.ts";
@@ -31,7 +23,7 @@ import { checkConsumerOptions, type CheckedConsumerOptions } from "./options_che
 import { ConsumerParts } from "./parts.ts";
 import { lagOf, resolvePosition } from "./positions.ts";
 import { statsOf } from "./stats.ts";
-import type { SubscriptionManager } from "./subscription_manager.ts";
+import type { SubscriptionManager } from "./subscriptions/subscription_manager.ts";
 import { inAnyCase, inBackground } from "../owned_work.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */

@@ -16,16 +16,16 @@ export {
   machineRoomNearby,
   type MachineRoomNearbyOptions,
   type RoomResolver,
-} from "./allocate.ts";
+} from "./allocation/allocate.ts";
 export { type ConsumeFrom, type QueuePositions, resolveStartOffset, type StartOffsetContext } from "./start_offset.ts";
-export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./selector.ts";
+export { type Selector, sql, type SqlSelector, tag, type TagSelector } from "./subscriptions/selector.ts";
 export {
   MAX_SUBSCRIPTIONS,
   type Subscription,
   SubscriptionManager,
   type SubscriptionManagerOptions,
   type SubscriptionRecord,
-} from "./subscription_manager.ts";
+} from "./subscriptions/subscription_manager.ts";
 export {
   ConfigError,
   ConsumerError,

@@ -6,8 +6,8 @@
 
 import type { Message } from "../message.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import type { AllocationStrategy } from "./allocate.ts";
-import type { Selector } from "./selector.ts";
+import type { AllocationStrategy } from "./allocation/allocate.ts";
+import type { Selector } from "./subscriptions/selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
 
 /** Topics with what is wanted of them: a name, several names, or names with tag expressions. */

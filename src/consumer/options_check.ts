@@ -9,11 +9,17 @@ import { MAX_INSTANCE_LENGTH } from "../offsets/options.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
 import { PropertyName, TRACE_TOPIC } from "../wire/codes.ts";
-import { type AllocationStrategy, average, averageByCircle, consistentHash, isAllocationStrategy } from "./allocate.ts";
+import {
+  type AllocationStrategy,
+  average,
+  averageByCircle,
+  consistentHash,
+  isAllocationStrategy,
+} from "./allocation/allocate.ts";
 import type { ConsumerOptions, TraceOptions } from "./options.ts";
-import { parseSelector, type Selector, sql } from "./selector.ts";
+import { parseSelector, type Selector, sql } from "./subscriptions/selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
-import { MAX_SUBSCRIPTIONS } from "./subscription_manager.ts";
+import { MAX_SUBSCRIPTIONS } from "./subscriptions/subscription_manager.ts";
 
 const MIB = 1024 * 1024;
 

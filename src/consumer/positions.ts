@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { BrokerClient } from "../cluster/broker_client.ts";
+import type { BrokerClient } from "../brokers/broker_client.ts";
 import type { MessageQueue } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
 import type { QueueLag, SeekPosition } from "./consumer.ts";
-import type { OwnedQueue } from "./owned_queue.ts";
+import type { OwnedQueue } from "./queue/owned_queue.ts";
 
 /**
  * The offset of a place in a queue.

@@ -8,7 +8,7 @@ import { BatchBody } from "../wire/batch.ts";
 import { PropertyName } from "../wire/codes.ts";
 import { encodeProperties, MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
 import { BROKER_PROPERTIES_SIZE, entrySize } from "./batch_plan.ts";
-import type { Parcel } from "./parcel.ts";
+import type { Parcel } from "../sending/parcel.ts";
 import type { EncodedMessage } from "./encoding.ts";
 
 /** Topics that brokers take no batches for. Source: SendMessageProcessor. */

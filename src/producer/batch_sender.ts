@@ -7,12 +7,12 @@
 import { type Problem, ValidationError } from "../errors.ts";
 import { batchOf, fitsBatch, MAX_BATCHED_PROPERTIES, takesBatches } from "./batch_parcel.ts";
 import { divide, entrySize, lanesOf, type Portion } from "./batch_plan.ts";
-import { Deadline } from "./deadline.ts";
-import type { Delivery } from "./delivery.ts";
+import { Deadline } from "../sending/deadline.ts";
+import type { Delivery } from "../sending/delivery.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
 import { complainTo } from "./message_check.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
-import { receiptsOf, type SendReceipt } from "./receipt.ts";
+import { receiptsOf, type SendReceipt } from "../sending/receipt.ts";
 import { SendBatchError } from "./send_batch_error.ts";
 import type { CheckedSendOptions } from "./send_options.ts";
 

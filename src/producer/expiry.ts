@@ -5,7 +5,7 @@
  */
 
 import { type Placed, PlacedList } from "../placed_list.ts";
-import type { Deadline } from "./deadline.ts";
+import type { Deadline } from "../sending/deadline.ts";
 
 /** Something that waits until a time at the most. */
 export interface Expiring extends Placed {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Deadline } from "./deadline.ts";
+import type { Deadline } from "../sending/deadline.ts";
 import type { EncodedMessage } from "./encoding.ts";
 import type { Expiring } from "./expiry.ts";
-import type { Placement } from "./parcel.ts";
-import type { SendReceipt } from "./receipt.ts";
+import type { Placement } from "../sending/parcel.ts";
+import type { SendReceipt } from "../sending/receipt.ts";
 
 /** A message and the caller who waits for its receipt: by a time of its own, and a signal of its own. */
 export class GatheredSend implements Expiring {

@@ -8,14 +8,14 @@ import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { batchOf, fitsBatch } from "./batch_parcel.ts";
-import { Deadline } from "./deadline.ts";
-import type { Delivery } from "./delivery.ts";
+import { Deadline } from "../sending/deadline.ts";
+import type { Delivery } from "../sending/delivery.ts";
 import type { EncodedMessage } from "./encoding.ts";
 import { Expiry } from "./expiry.ts";
 import { GatheredSend } from "./gathered_send.ts";
 import { Lane, type LaneOptions } from "./lane.ts";
-import { queueOfKey } from "./queue_selection.ts";
-import { receiptOf, receiptsOf, type SendReceipt } from "./receipt.ts";
+import { queueOfKey } from "../sending/queue_selection.ts";
+import { receiptOf, receiptsOf, type SendReceipt } from "../sending/receipt.ts";
 import type { CheckedSendOptions } from "./send_options.ts";
 import { inBackground } from "../owned_work.ts";
 

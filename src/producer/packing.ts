@@ -6,9 +6,9 @@
 
 import { ProducerError, TimeoutError } from "../errors.ts";
 import { queueKey } from "../message.ts";
-import type { Deadline } from "./deadline.ts";
+import type { Deadline } from "../sending/deadline.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
-import type { Placement } from "./parcel.ts";
+import type { Placement } from "../sending/parcel.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
 /**

@@ -9,15 +9,15 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { TimeoutError, ValidationError } from "../errors.ts";
 import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
-import { Deadline } from "./deadline.ts";
-import { Delivery } from "./delivery.ts";
+import { Deadline } from "../sending/deadline.ts";
+import { Delivery } from "../sending/delivery.ts";
 import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
 import { Gatherer } from "./gatherer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { Packing } from "./packing.ts";
-import { receiptOf, type SendReceipt } from "./receipt.ts";
-import { producerClosed } from "./send_error.ts";
+import { receiptOf, type SendReceipt } from "../sending/receipt.ts";
+import { producerClosed } from "../sending/send_error.ts";
 import {
   type CheckedSendOptions,
   checkSendBatchOptions,

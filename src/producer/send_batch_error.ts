@@ -6,7 +6,7 @@
 
 import { ProducerError, RocketMQError } from "../errors.ts";
 import { reasonOf } from "../plain_text.ts";
-import type { SendReceipt } from "./receipt.ts";
+import type { SendReceipt } from "../sending/receipt.ts";
 
 /** Some or all messages of a batch could not be sent; `cause` is the first error. */
 export class SendBatchError extends ProducerError {

@@ -7,7 +7,7 @@ import {
   consistentHash,
   machineRoom,
   machineRoomNearby,
-} from "../../src/consumer/allocate.ts";
+} from "../../src/consumer/allocation/allocate.ts";
 import { ValidationError } from "../../src/errors.ts";
 import { compareQueues, type MessageQueue } from "../../src/message.ts";
 import { javaToolsMissing, ROCKETMQ_VERSIONS, type RocketMQVersion } from "../../tools/rocketmq/fetch.ts";

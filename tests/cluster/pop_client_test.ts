@@ -1,7 +1,7 @@
 /** The requests of POP, as a broker gets them. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PopClient } from "../../src/cluster/pop_client.ts";
+import { PopClient } from "../../src/brokers/pop_client.ts";
 import { NetworkError, ResponseError } from "../../src/errors.ts";
 import type { BatchAckBody } from "../../src/wire/bodies.ts";
 import type { Command } from "../../src/wire/frame.ts";

@@ -1,7 +1,7 @@
 /** Finding the first message since a time where brokers answer with the nearest one. */
 
 import { assertEquals } from "@std/assert";
-import { firstSince } from "../../src/cluster/store_times.ts";
+import { firstSince } from "../../src/brokers/store_times.ts";
 import { seeded } from "../consumer/fakes.ts";
 
 /** A queue that holds messages stored at these times, from an offset on. */

@@ -7,7 +7,7 @@ import {
   consistentHash,
   machineRoom,
   machineRoomNearby,
-} from "../../src/consumer/allocate.ts";
+} from "../../src/consumer/allocation/allocate.ts";
 import { ConfigError, ValidationError } from "../../src/errors.ts";
 import { compareQueues, type MessageQueue, queueKey } from "../../src/message.ts";
 import { SeededRandom } from "../wire/seeded_random.ts";

@@ -2,17 +2,17 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { BrokerClient } from "../../src/cluster/broker_client.ts";
-import { Assignment } from "../../src/consumer/assignment.ts";
-import type { Batch } from "../../src/consumer/batch.ts";
-import { Skip } from "../../src/consumer/disposal.ts";
-import { Dispatcher } from "../../src/consumer/dispatcher.ts";
-import { FlowLimits } from "../../src/consumer/flow_limits.ts";
-import { OrderedSettlement } from "../../src/consumer/ordered_settlement.ts";
-import type { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import type { PullAnswer, Puller } from "../../src/consumer/puller.ts";
-import { QueueLocks } from "../../src/consumer/queue_locks.ts";
-import { parseSelector } from "../../src/consumer/selector.ts";
+import type { BrokerClient } from "../../src/brokers/broker_client.ts";
+import { Assignment } from "../../src/consumer/assignment/assignment.ts";
+import type { Batch } from "../../src/consumer/delivery/batch.ts";
+import { Skip } from "../../src/consumer/delivery/disposal.ts";
+import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
+import { FlowLimits } from "../../src/consumer/queue/flow_limits.ts";
+import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
+import type { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
+import type { PullAnswer, Puller } from "../../src/consumer/queue/puller.ts";
+import { QueueLocks } from "../../src/consumer/assignment/queue_locks.ts";
+import { parseSelector } from "../../src/consumer/subscriptions/selector.ts";
 import { resolveStartOffset } from "../../src/consumer/start_offset.ts";
 import { OffsetError } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";

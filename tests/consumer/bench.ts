@@ -2,17 +2,17 @@
 
 import { assert } from "@std/assert";
 import type { FakeTime } from "@std/testing/time";
-import type { SendBackOptions } from "../../src/cluster/broker_client.ts";
-import type { Batch } from "../../src/consumer/batch.ts";
-import { ConcurrentSettlement } from "../../src/consumer/concurrent_settlement.ts";
-import { SendBack, Skip } from "../../src/consumer/disposal.ts";
-import { Dispatcher } from "../../src/consumer/dispatcher.ts";
+import type { SendBackOptions } from "../../src/brokers/broker_client.ts";
+import type { Batch } from "../../src/consumer/delivery/batch.ts";
+import { ConcurrentSettlement } from "../../src/consumer/delivery/concurrent_settlement.ts";
+import { SendBack, Skip } from "../../src/consumer/delivery/disposal.ts";
+import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
-import { OrderedSettlement } from "../../src/consumer/ordered_settlement.ts";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import { type KeyOf, ProcessQueue } from "../../src/consumer/process_queue.ts";
-import type { PullLoop } from "../../src/consumer/pull_loop.ts";
-import type { Settlement } from "../../src/consumer/settlement.ts";
+import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
+import { type KeyOf, ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
+import type { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
+import type { Settlement } from "../../src/consumer/delivery/settlement.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
 import type { Message } from "../../src/message.ts";
 import { fakeMessage, options, queue } from "./fakes.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { type BudgetAccount, BufferBudget } from "../../src/consumer/buffer_budget.ts";
+import { type BudgetAccount, BufferBudget } from "../../src/consumer/queue/buffer_budget.ts";
 import { SeededRandom } from "../wire/seeded_random.ts";
 
 const noBytes = { bytes: Infinity, batchBytes: Infinity };

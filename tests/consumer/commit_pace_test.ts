@@ -2,8 +2,8 @@
 
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { CommitPace } from "../../src/consumer/commit_pace.ts";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
+import { CommitPace } from "../../src/consumer/assignment/commit_pace.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
 import { queue, settleMicrotasks } from "./fakes.ts";
 
 function bench() {

@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { Batch } from "../../src/consumer/batch.ts";
-import { consumeDirectly } from "../../src/consumer/direct.ts";
-import { Dispatcher } from "../../src/consumer/dispatcher.ts";
-import { runHandlers } from "../../src/consumer/iteration.ts";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
+import { Batch } from "../../src/consumer/delivery/batch.ts";
+import { consumeDirectly } from "../../src/consumer/delivery/direct.ts";
+import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
+import { runHandlers } from "../../src/consumer/delivery/iteration.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
 import { ConsumerStateError } from "../../src/errors.ts";
 import { Bench, offsets } from "./bench.ts";
 import { fakeMessage, queue, settleMicrotasks } from "./fakes.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { BatchIterator, runHandlers } from "../../src/consumer/iteration.ts";
+import { BatchIterator, runHandlers } from "../../src/consumer/delivery/iteration.ts";
 import { ConsumerStateError } from "../../src/errors.ts";
 import { turn } from "../../src/waiting.ts";
 import { Bench, offsets } from "./bench.ts";

@@ -2,8 +2,8 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../mod.ts";
-import { SendBack } from "../../src/consumer/disposal.ts";
-import { retryReader } from "../../src/consumer/retry_reader.ts";
+import { SendBack } from "../../src/consumer/delivery/disposal.ts";
+import { retryReader } from "../../src/consumer/delivery/retry_reader.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { ConsumerError, NetworkError } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";

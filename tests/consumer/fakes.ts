@@ -2,7 +2,7 @@
 
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "../../src/consumer/options_check.ts";
-import type { HeldMessage } from "../../src/consumer/process_queue.ts";
+import type { HeldMessage } from "../../src/consumer/queue/process_queue.ts";
 import type { MessageQueue } from "../../src/message.ts";
 
 /** The queue that fake messages come from. */

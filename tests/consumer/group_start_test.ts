@@ -1,7 +1,7 @@
 /** Where queues without a stored offset begin, by what the group has and not by what one member saw first. */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { GroupStart } from "../../src/consumer/group_start.ts";
+import { GroupStart } from "../../src/consumer/assignment/group_start.ts";
 import type { ConsumeFrom } from "../../src/consumer/start_offset.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 

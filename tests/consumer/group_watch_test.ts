@@ -2,8 +2,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { GroupWatch } from "../../src/consumer/group_watch.ts";
-import { parseSelector, sql, subscriptionData } from "../../src/consumer/selector.ts";
+import { GroupWatch } from "../../src/consumer/group/watch.ts";
+import { parseSelector, sql, subscriptionData } from "../../src/consumer/subscriptions/selector.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
 import type { ConsumerConnection, SubscriptionData } from "../../src/wire/bodies.ts";
 import { settleMicrotasks } from "./fakes.ts";

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { restAfter } from "../../src/consumer/local_rests.ts";
-import { sendBackFailure } from "../../src/consumer/send_back_failure.ts";
+import { restAfter } from "../../src/consumer/delivery/local_rests.ts";
+import { sendBackFailure } from "../../src/consumer/delivery/send_back_failure.ts";
 import { ResponseError, ValidationError } from "../../src/errors.ts";
 import { Bench, offsets } from "./bench.ts";
 

@@ -2,15 +2,15 @@
 
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { Batch } from "../../src/consumer/batch.ts";
-import { ConcurrentSettlement } from "../../src/consumer/concurrent_settlement.ts";
-import { Skip } from "../../src/consumer/disposal.ts";
-import { Observer } from "../../src/consumer/observer.ts";
+import type { Batch } from "../../src/consumer/delivery/batch.ts";
+import { ConcurrentSettlement } from "../../src/consumer/delivery/concurrent_settlement.ts";
+import { Skip } from "../../src/consumer/delivery/disposal.ts";
+import { Observer } from "../../src/consumer/delivery/observer.ts";
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
-import { OrderedSettlement } from "../../src/consumer/ordered_settlement.ts";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import type { PullLoop } from "../../src/consumer/pull_loop.ts";
+import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
+import type { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
 import { EventHub } from "../../src/events.ts";
 import { ConsumerStatistics } from "../../src/telemetry/consumer_statistics.ts";
 import { TraceContextCode } from "../../src/telemetry/trace_records.ts";

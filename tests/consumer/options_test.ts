@@ -1,11 +1,11 @@
 /** Every option of consumers and POP consumers: what it may be, what it is without being told, and from plain JSON. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { averageByCircle, consistentHash } from "../../src/consumer/allocate.ts";
+import { averageByCircle, consistentHash } from "../../src/consumer/allocation/allocate.ts";
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "../../src/consumer/options_check.ts";
 import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "../../src/consumer/pop/options.ts";
-import { sql, tag } from "../../src/consumer/selector.ts";
+import { sql, tag } from "../../src/consumer/subscriptions/selector.ts";
 import { ConfigError, InvalidSelectorError } from "../../src/errors.ts";
 import { MemoryOffsetStore } from "../../src/offsets/memory.ts";
 import { TRACE_TOPIC } from "../../src/wire/codes.ts";

@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { Batch } from "../../src/consumer/batch.ts";
-import type { RetryOptions } from "../../src/consumer/handed_out.ts";
-import type { OwnedQueue } from "../../src/consumer/owned_queue.ts";
+import type { Batch } from "../../src/consumer/delivery/batch.ts";
+import type { RetryOptions } from "../../src/consumer/delivery/handed_out.ts";
+import type { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
 import { ConsumerStateError, ValidationError } from "../../src/errors.ts";
 import { Bench, offsets } from "./bench.ts";
 import { seeded, settleMicrotasks } from "./fakes.ts";

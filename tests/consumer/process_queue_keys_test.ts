@@ -1,7 +1,7 @@
 /** What a process queue does besides where its messages have keys. */
 
 import { assert, assertEquals } from "@std/assert";
-import { type HeldMessage, ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { type HeldMessage, ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import { fakeMessage, seeded } from "./fakes.ts";
 
 /** A queue whose messages are named by key and number, as `a0`, in the order of their offsets from 0 on. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import { fakeMessage as message, seeded } from "./fakes.ts";
 
 function offsets(taken: { messages: readonly { queueOffset: number }[] } | undefined): number[] {

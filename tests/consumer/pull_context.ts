@@ -1,5 +1,5 @@
-import type { PullLoopContext } from "../../src/consumer/pull_loop.ts";
-import type { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import type { PullLoopContext } from "../../src/consumer/queue/pull_loop.ts";
+import type { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 
 /** What a pull loop works with that nothing holds back, over a broker that never answers: but for what a test sets. */
 export function pullContext(process: ProcessQueue, some: Partial<PullLoopContext> = {}): PullLoopContext {

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { PullLoop, type PullLoopContext } from "../../src/consumer/pull_loop.ts";
-import type { PullAnswer } from "../../src/consumer/puller.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { PullLoop, type PullLoopContext } from "../../src/consumer/queue/pull_loop.ts";
+import type { PullAnswer } from "../../src/consumer/queue/puller.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import { NetworkError, ResponseError } from "../../src/errors.ts";
 import { fakeMessage, settleMicrotasks } from "./fakes.ts";
 import { fakeMonotonicClock } from "./pop/fakes.ts";

@@ -1,8 +1,8 @@
 import * as zlib from "node:zlib";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { BrokerClient } from "../../src/cluster/broker_client.ts";
-import { type PullAnswer, Puller } from "../../src/consumer/puller.ts";
-import { parseSelector, type Selector } from "../../src/consumer/selector.ts";
+import type { BrokerClient } from "../../src/brokers/broker_client.ts";
+import { type PullAnswer, Puller } from "../../src/consumer/queue/puller.ts";
+import { parseSelector, type Selector } from "../../src/consumer/subscriptions/selector.ts";
 import { NetworkError } from "../../src/errors.ts";
 import { packLz4, words } from "../wire/lz4_frames.ts";
 import { plainRecord } from "../wire/plain_record.ts";

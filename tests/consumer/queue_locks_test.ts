@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { QueueLock } from "../../src/consumer/owned_queue.ts";
-import { QueueLocks } from "../../src/consumer/queue_locks.ts";
+import type { QueueLock } from "../../src/consumer/queue/owned_queue.ts";
+import { QueueLocks } from "../../src/consumer/assignment/queue_locks.ts";
 import { ResponseError, TimeoutError } from "../../src/errors.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { queue, seeded, settleMicrotasks } from "./fakes.ts";

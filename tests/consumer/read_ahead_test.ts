@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import type { PullAnswer } from "../../src/consumer/puller.ts";
-import { ReadAhead } from "../../src/consumer/read_ahead.ts";
+import type { PullAnswer } from "../../src/consumer/queue/puller.ts";
+import { ReadAhead } from "../../src/consumer/queue/read_ahead.ts";
 
 /** A queue that ends at 1 000, and whose broker gives `size` offsets at a time. */
 class Source {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { Cluster } from "../../src/cluster/cluster.ts";
-import { average } from "../../src/consumer/allocate.ts";
-import { type Gain, Rebalancer } from "../../src/consumer/rebalancer.ts";
+import { average } from "../../src/consumer/allocation/allocate.ts";
+import { type Gain, Rebalancer } from "../../src/consumer/assignment/rebalancer.ts";
 import { ConsumerStartError } from "../../src/errors.ts";
 import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { settleMicrotasks } from "./fakes.ts";

@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import { decodeRecords, MAX_BODY_SIZE, unpackBatches } from "../../src/wire/record.ts";
 import { hostileAnswer } from "../hostile/answers.ts";
 import { testHostile } from "../hostile/ring.ts";

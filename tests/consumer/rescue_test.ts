@@ -2,10 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import { PullLoop } from "../../src/consumer/pull_loop.ts";
-import { Rescue } from "../../src/consumer/rescue.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
+import { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
+import { Rescue } from "../../src/consumer/delivery/rescue.ts";
 import { NetworkError } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";
 import type { BrokenRecord } from "../../src/wire/record.ts";

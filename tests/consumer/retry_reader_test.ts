@@ -1,9 +1,9 @@
 /** Whose retry a record is, and which groups have names too long for theirs. */
 
 import { assertEquals } from "@std/assert";
-import { readMessage } from "../../src/consumer/direct.ts";
+import { readMessage } from "../../src/consumer/delivery/direct.ts";
 import { refusedOf } from "../../src/consumer/group_length.ts";
-import { retryReader, type SubscribedTopics } from "../../src/consumer/retry_reader.ts";
+import { retryReader, type SubscribedTopics } from "../../src/consumer/delivery/retry_reader.ts";
 import { decodeRecords } from "../../src/wire/record.ts";
 import { plainRecord } from "../wire/plain_record.ts";
 

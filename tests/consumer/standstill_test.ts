@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { Pauses } from "../../src/consumer/pauses.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import { PullLoop } from "../../src/consumer/pull_loop.ts";
-import { PullSize } from "../../src/consumer/pull_size.ts";
-import type { PullAnswer } from "../../src/consumer/puller.ts";
+import { Pauses } from "../../src/consumer/assignment/pauses.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
+import { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
+import { PullSize } from "../../src/consumer/queue/pull_size.ts";
+import type { PullAnswer } from "../../src/consumer/queue/puller.ts";
 import { ConsumerError, RocketMQError, TimeoutError } from "../../src/errors.ts";
 import { connect } from "../../mod.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";

@@ -1,6 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { sql, tag } from "../../src/consumer/selector.ts";
-import { SubscriptionManager, type SubscriptionManagerOptions } from "../../src/consumer/subscription_manager.ts";
+import { sql, tag } from "../../src/consumer/subscriptions/selector.ts";
+import {
+  SubscriptionManager,
+  type SubscriptionManagerOptions,
+} from "../../src/consumer/subscriptions/subscription_manager.ts";
 import {
   InvalidSelectorError,
   SubscriptionConflictError,

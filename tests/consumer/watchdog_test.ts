@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { OwnedQueue } from "../../src/consumer/owned_queue.ts";
-import { ProcessQueue } from "../../src/consumer/process_queue.ts";
-import { PullLoop } from "../../src/consumer/pull_loop.ts";
-import { Watchdog } from "../../src/consumer/watchdog.ts";
+import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
+import { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
+import { Watchdog } from "../../src/consumer/queue/watchdog.ts";
 import { EventHub } from "../../src/events.ts";
 import { queue } from "./fakes.ts";
 import { pullContext } from "./pull_context.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { attemptTime } from "../../src/producer/attempt_time.ts";
+import { attemptTime } from "../../src/sending/attempt_time.ts";
 
 /** The times of attempts that all stay without an answer, with as many as are possible at first. */
 function partsOf(timeout: number, possible: number): number[] {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { readRoute, type TopicRoute } from "../../src/cluster/routes.ts";
 import { NetworkError, ProducerError, ResponseError } from "../../src/errors.ts";
-import { Deadline } from "../../src/producer/deadline.ts";
-import { PublishRoutes, queuesOfNewTopic } from "../../src/producer/publish_routes.ts";
+import { Deadline } from "../../src/sending/deadline.ts";
+import { PublishRoutes, queuesOfNewTopic } from "../../src/sending/publish_routes.ts";
 
 /** A route with `[broker, perm, read, write, hasMaster]` each. */
 function routeOf(topic: string, ...brokers: [string, number, number, number, boolean?][]): TopicRoute {

@@ -1,7 +1,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { BrokerHealth } from "../../src/cluster/broker_health.ts";
 import type { MessageQueue } from "../../src/message.ts";
-import { queueOfKey, QueueTurns } from "../../src/producer/queue_selection.ts";
+import { queueOfKey, QueueTurns } from "../../src/sending/queue_selection.ts";
 import { javaHashCode } from "../../src/wire/codes.ts";
 
 /** Queues of brokers: `"a0 a1 b0"`. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertStringInclu
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { ConfigError, ProducerError, ResponseError, ValidationError } from "../../src/errors.ts";
 import { createProducer, json, type OutgoingMessage, type ProducerOptions } from "../../src/producer/mod.ts";
-import { queueOfKey } from "../../src/producer/queue_selection.ts";
+import { queueOfKey } from "../../src/sending/queue_selection.ts";
 import { connectTo, messagesIn, watchSends } from "./setup.ts";
 
 Deno.test("send() stores a message and tells where", async () => {

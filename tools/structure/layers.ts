@@ -2,8 +2,9 @@
  * The rules of the import graph. Each is a function from a graph to complaints, so that tests can show it a bad graph.
  *
  * ```text
- * cli → mod.ts → client.ts → { consumer, producer, admin } → { offsets, telemetry } → cluster → transport → wire → bottom
- *                                                                               embedded → transport → wire → bottom
+ * cli → mod.ts → client.ts → { consumer, producer, admin } → { offsets, telemetry } → { brokers, sending } → cluster
+ *                                                                               cluster → transport → wire → bottom
+ *                                                                              embedded → transport → wire → bottom
  * ```
  *
  * @module
@@ -20,12 +21,25 @@ const ROWS: readonly (readonly string[])[] = [
   ["wire"],
   ["transport"],
   ["cluster"],
+  ["brokers", "sending"],
   ["offsets", "telemetry"],
   ["consumer", "producer", "admin"],
   ["connect_options"],
   ["client"],
   ["mod"],
   ["cli"],
+];
+
+/**
+ * The rooms of the consumer, as the layers: a folder of `src/consumer`, or a file that stands there by itself. What is
+ * in no row stands at the top.
+ */
+const CONSUMER_ROWS: readonly (readonly string[])[] = [
+  ["allocation", "subscriptions", "start_offset", "group_length", "wait_options", "joining"],
+  ["options", "options_check"],
+  ["queue"],
+  ["assignment", "delivery"],
+  ["group"],
 ];
 
 /** Those at the bottom are small files that share a row and may know each other. */
@@ -51,6 +65,17 @@ export function layerProblems(graph: Graph): string[] {
     const unknown = [upper, lower].find((layer) => !isLayer(layer));
     if (unknown !== undefined) return [`${from} → ${to}: "${unknown}" is in no row of tools/structure/layers.ts`];
     return mayImport(upper, lower) ? [] : [`${from} → ${to}: ${upper} must not import ${lower}`];
+  });
+}
+
+/** The imports within the consumer that point up or sideways, from room to room. */
+export function roomProblems(graph: Graph): string[] {
+  return edges(graph).flatMap(([from, to]) => {
+    const [upper, lower] = [roomOf(from), roomOf(to)];
+    if (upper === undefined || lower === undefined || upper === lower) return [];
+    const [above, below] = [roomRow(upper), roomRow(lower)];
+    const isFree = above === CONSUMER_ROWS.length || (above === 1 && below === 1);
+    return isFree || below < above ? [] : [`${from} → ${to}: ${upper} must not import ${lower}`];
   });
 }
 
@@ -105,6 +130,16 @@ function mayUse(from: string, module: string): boolean {
 function layerOf(path: string): string {
   const [first = "", second] = path.replace(/^src\//, "").split("/");
   return second === undefined ? first.replace(/\.ts$/, "") : first;
+}
+
+/** The folder below `src/consumer` or the name of the file there; undefined for other places. */
+function roomOf(path: string): string | undefined {
+  return /^src\/consumer\/([^/]+?)(?:\.ts|\/.*)$/.exec(path)?.[1];
+}
+
+function roomRow(room: string): number {
+  const row = CONSUMER_ROWS.findIndex((rooms) => rooms.includes(room));
+  return row < 0 ? CONSUMER_ROWS.length : row;
 }
 
 function isLayer(name: string): boolean {

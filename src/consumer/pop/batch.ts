@@ -5,7 +5,7 @@
  */
 
 import type { Message } from "../../message.ts";
-import { HandedOut, type RetryOptions, type SettlementRules } from "../handed_out.ts";
+import { HandedOut, type RetryOptions, type SettlementRules } from "../delivery/handed_out.ts";
 import type { Delivery } from "./delivery.ts";
 
 /**

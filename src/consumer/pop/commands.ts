@@ -7,11 +7,11 @@
 import type { GroupCommands } from "../../cluster/command_router.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import type { PopProcessQueueInfo } from "../../wire/bodies.ts";
-import { consumeDirectly, readMessage } from "../direct.ts";
-import type { DirectShelf } from "../dispatcher.ts";
-import type { GroupSubscriptions } from "../group_subscriptions.ts";
-import type { HandedOut, SettlementRules } from "../handed_out.ts";
-import { runningProperties } from "../running_info.ts";
+import { consumeDirectly, readMessage } from "../delivery/direct.ts";
+import type { DirectShelf } from "../delivery/dispatcher.ts";
+import type { GroupSubscriptions } from "../group/subscriptions.ts";
+import type { HandedOut, SettlementRules } from "../delivery/handed_out.ts";
+import { runningProperties } from "../group/running_info.ts";
 import { PoppedBatch } from "./batch.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import type { PopSource } from "./source.ts";

@@ -5,8 +5,8 @@
  */
 
 import type { Message } from "../../message.ts";
-import type { BatchesOptions, RunOptions } from "../consumer.ts";
-import type { SubscriptionManager } from "../subscription_manager.ts";
+import type { BatchesOptions, RunOptions } from "../delivery/loop_options.ts";
+import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch } from "./batch.ts";
 
 /** Options of {@linkcode PopConsumer.pop}. */

@@ -4,23 +4,23 @@
  * @module
  */
 
-import { BrokerClient, type SendBackOptions, type SendBackSource } from "../../cluster/broker_client.ts";
+import { BrokerClient, type SendBackOptions, type SendBackSource } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
-import { PopClient, type PopPlace } from "../../cluster/pop_client.ts";
+import { PopClient, type PopPlace } from "../../brokers/pop_client.ts";
 import { ConsumerStateError, TimeoutError, UnsupportedError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { Tracer } from "../../telemetry/tracer.ts";
 import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
-import { BufferBudget } from "../buffer_budget.ts";
-import type { BatchesOptions, RunOptions } from "../consumer.ts";
-import { Dispatcher } from "../dispatcher.ts";
-import { GroupSubscriptions } from "../group_subscriptions.ts";
-import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../iteration.ts";
+import { BufferBudget } from "../queue/buffer_budget.ts";
+import type { BatchesOptions, RunOptions } from "../delivery/loop_options.ts";
+import { Dispatcher } from "../delivery/dispatcher.ts";
+import { GroupSubscriptions } from "../group/subscriptions.ts";
+import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../delivery/iteration.ts";
 import { enterGroup, type GroupMembership } from "../joining.ts";
-import { Observer } from "../observer.ts";
-import type { SubscriptionManager } from "../subscription_manager.ts";
+import { Observer } from "../delivery/observer.ts";
+import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch, PoppedBatch } from "./batch.ts";
 import { popCommands } from "./commands.ts";
 import type { PopConsumer, PopConsumerStats, PopOptions } from "./consumer.ts";

@@ -7,7 +7,7 @@
 import { OptionsCheck } from "../../options.ts";
 import type { TopicsOption, TraceOptions } from "../options.ts";
 import { checkGroup, checkMaxSubscriptions, checkTimes, checkTopics, checkTrace } from "../options_check.ts";
-import type { Selector } from "../selector.ts";
+import type { Selector } from "../subscriptions/selector.ts";
 
 /** Options of `mq.popConsumer()`. Durations are milliseconds. Unknown names are errors. */
 export interface PopConsumerOptions {

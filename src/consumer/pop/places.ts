@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { PopClient, PopPlace } from "../../cluster/pop_client.ts";
+import type { PopClient, PopPlace } from "../../brokers/pop_client.ts";
 import type { Routes } from "../../cluster/routes.ts";
 import { RebalanceError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
-import { RepeatedWork } from "../repeated_work.ts";
+import { RepeatedWork } from "../assignment/repeated_work.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
 
 /** How long one broker is waited for before the next is asked as well, in milliseconds. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PopPlace } from "../../cluster/pop_client.ts";
+import type { PopPlace } from "../../brokers/pop_client.ts";
 import { MessagePullError } from "../../errors.ts";
 import { OptionsCheck } from "../../options.ts";
 import { delay, waitFor } from "../../waiting.ts";

@@ -5,7 +5,7 @@
  */
 
 import { waitFor } from "../../waiting.ts";
-import type { BudgetAccount, BufferBudget } from "../buffer_budget.ts";
+import type { BudgetAccount, BufferBudget } from "../queue/buffer_budget.ts";
 import type { PopHolder } from "./batch.ts";
 
 /** Ends a wait for room. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { BrokenPopped, PopAnswer, PopClient, PopPlace } from "../../cluster/pop_client.ts";
+import type { BrokenPopped, PopAnswer, PopClient, PopPlace } from "../../brokers/pop_client.ts";
 import { NetworkError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
-import { type Selector, selects } from "../selector.ts";
+import { type Selector, selects } from "../subscriptions/selector.ts";
 import { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import { PopSizes } from "./sizes.ts";

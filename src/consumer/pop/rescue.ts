@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { SendBackOptions, SendBackSource } from "../../cluster/broker_client.ts";
-import type { BrokenPopped, PopClient, PopPlace } from "../../cluster/pop_client.ts";
+import type { SendBackOptions, SendBackSource } from "../../brokers/broker_client.ts";
+import type { BrokenPopped, PopClient, PopPlace } from "../../brokers/pop_client.ts";
 import type { EventHub } from "../../events.ts";
-import { DEAD_LETTER_LEVEL } from "../disposal.ts";
+import { DEAD_LETTER_LEVEL } from "../delivery/disposal.ts";
 
 /** How many records are remembered that were rescued: the oldest is forgotten for the next. */
 const MOST_REMEMBERED = 10_000;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PopClient } from "../../cluster/pop_client.ts";
+import type { PopClient } from "../../brokers/pop_client.ts";
 import { ResponseError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import type { Delivery } from "./delivery.ts";

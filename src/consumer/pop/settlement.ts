@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { SendBackOptions } from "../../cluster/broker_client.ts";
-import type { PopClient } from "../../cluster/pop_client.ts";
+import type { SendBackOptions } from "../../brokers/broker_client.ts";
+import type { PopClient } from "../../brokers/pop_client.ts";
 import { ConsumerStateError, MessageConsumeError, ResponseError, ValidationError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
 import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
-import type { Outcome, RetryOptions, SettlementObserver } from "../handed_out.ts";
+import type { Outcome, RetryOptions, SettlementObserver } from "../delivery/handed_out.ts";
 import { type PopHolder, PoppedBatch, type PopRules } from "./batch.ts";
 import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { placeKey, type PopPlace } from "../../cluster/pop_client.ts";
+import { placeKey, type PopPlace } from "../../brokers/pop_client.ts";
 
 /** The most messages of one pop. */
 const MOST = 32;

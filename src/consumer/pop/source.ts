@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { PopPlace } from "../../cluster/pop_client.ts";
+import type { PopPlace } from "../../brokers/pop_client.ts";
 import { delay } from "../../waiting.ts";
-import type { Shelf } from "../dispatcher.ts";
-import type { BudgetAccount, BufferBudget } from "../buffer_budget.ts";
-import { delayAfter, IDLE_DELAY } from "../pull_pace.ts";
+import type { Shelf } from "../delivery/dispatcher.ts";
+import type { BudgetAccount, BufferBudget } from "../queue/buffer_budget.ts";
+import { delayAfter, IDLE_DELAY } from "../queue/pull_pace.ts";
 import type { Delivery } from "./delivery.ts";
 import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";

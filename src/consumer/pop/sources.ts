@@ -4,10 +4,10 @@
  * @module
  */
 
-import { placeKey, type PopPlace } from "../../cluster/pop_client.ts";
+import { placeKey, type PopPlace } from "../../brokers/pop_client.ts";
 import { MessagePullError } from "../../errors.ts";
 import type { EventHub, StatusEventType, StatusLevel } from "../../events.ts";
-import type { BufferBudget } from "../buffer_budget.ts";
+import type { BufferBudget } from "../queue/buffer_budget.ts";
 import type { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import type { PopReceiver } from "./receiver.ts";

@@ -8,7 +8,7 @@ import type { MessageQueue } from "../../message.ts";
 import { OptionsCheck } from "../../options.ts";
 import type { SeekPosition } from "../consumer.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "../options_check.ts";
-import type { Selector } from "../selector.ts";
+import type { Selector } from "../subscriptions/selector.ts";
 
 /** The group of readers that are not given one: brokers keep a record of every group that they see. */
 export const DEFAULT_READER_GROUP = "denorocket_reader";

@@ -5,7 +5,8 @@
  */
 
 import type { Message, MessageQueue } from "../../message.ts";
-import type { BatchesOptions, QueueLag, SeekPosition } from "../consumer.ts";
+import type { QueueLag, SeekPosition } from "../consumer.ts";
+import type { BatchesOptions } from "../delivery/loop_options.ts";
 
 /** Messages of one queue, in offset order. */
 export interface ReaderBatch<T = unknown> extends Iterable<Message<T>> {

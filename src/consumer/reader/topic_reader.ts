@@ -4,27 +4,28 @@
  * @module
  */
 
-import { BrokerClient } from "../../cluster/broker_client.ts";
+import { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { ConsumerStateError } from "../../errors.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
 import { BrokerOffsetStore } from "../../offsets/broker.ts";
 import { MemoryOffsetStore } from "../../offsets/memory.ts";
 import type { BrokenRecord } from "../../wire/record.ts";
-import { Assignment } from "../assignment.ts";
-import type { Batch } from "../batch.ts";
-import { ConcurrentSettlement } from "../concurrent_settlement.ts";
-import type { BatchesOptions, QueueLag, SeekPosition } from "../consumer.ts";
-import { Dispatcher } from "../dispatcher.ts";
-import { Skip } from "../disposal.ts";
-import { FlowLimits } from "../flow_limits.ts";
-import { GroupStart } from "../group_start.ts";
-import { BatchIterator, batchStream } from "../iteration.ts";
-import type { OwnedQueue } from "../owned_queue.ts";
+import { Assignment } from "../assignment/assignment.ts";
+import type { Batch } from "../delivery/batch.ts";
+import { ConcurrentSettlement } from "../delivery/concurrent_settlement.ts";
+import type { QueueLag, SeekPosition } from "../consumer.ts";
+import type { BatchesOptions } from "../delivery/loop_options.ts";
+import { Dispatcher } from "../delivery/dispatcher.ts";
+import { Skip } from "../delivery/disposal.ts";
+import { FlowLimits } from "../queue/flow_limits.ts";
+import { GroupStart } from "../assignment/group_start.ts";
+import { BatchIterator, batchStream } from "../delivery/iteration.ts";
+import type { OwnedQueue } from "../queue/owned_queue.ts";
 import { lagOf, resolvePosition } from "../positions.ts";
-import { Puller } from "../puller.ts";
-import { checkSubscription } from "../subscription_check.ts";
-import { Watchdog } from "../watchdog.ts";
+import { Puller } from "../queue/puller.ts";
+import { checkSubscription } from "../subscriptions/subscription_check.ts";
+import { Watchdog } from "../queue/watchdog.ts";
 import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
 import type { Reader, ReaderBatch } from "./reader.ts";
 import { inAnyCase, inBackground } from "../../owned_work.ts";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { PopPlace } from "../../../src/cluster/pop_client.ts";
+import type { PopPlace } from "../../../src/brokers/pop_client.ts";
 import type { TopicRoute } from "../../../src/cluster/routes.ts";
 import { PopPlaces } from "../../../src/consumer/pop/places.ts";
 import { RebalanceError } from "../../../src/errors.ts";

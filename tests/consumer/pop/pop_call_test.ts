@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { BufferBudget } from "../../../src/consumer/buffer_budget.ts";
+import { BufferBudget } from "../../../src/consumer/queue/buffer_budget.ts";
 import { popOnce } from "../../../src/consumer/pop/pop_call.ts";
 import { PopRoom } from "../../../src/consumer/pop/pop_room.ts";
 import type { Received } from "../../../src/consumer/pop/receiver.ts";

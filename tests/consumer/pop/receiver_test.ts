@@ -1,9 +1,9 @@
 /** Pops, and answers that are too large. */
 
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import type { PopAnswer } from "../../../src/cluster/pop_client.ts";
+import type { PopAnswer } from "../../../src/brokers/pop_client.ts";
 import { PopReceiver } from "../../../src/consumer/pop/receiver.ts";
-import { parseSelector } from "../../../src/consumer/selector.ts";
+import { parseSelector } from "../../../src/consumer/subscriptions/selector.ts";
 import { NetworkError, TimeoutError } from "../../../src/errors.ts";
 import type { Message } from "../../../src/message.ts";
 import { ConsumerStatistics } from "../../../src/telemetry/consumer_statistics.ts";

@@ -1,7 +1,7 @@
 /** Popped records that cannot be read. */
 
 import { assertEquals } from "@std/assert";
-import type { BrokenPopped } from "../../../src/cluster/pop_client.ts";
+import type { BrokenPopped } from "../../../src/brokers/pop_client.ts";
 import { PopRescue } from "../../../src/consumer/pop/rescue.ts";
 import { NetworkError, ResponseError } from "../../../src/errors.ts";
 import { KeptEvents, receipt } from "./fakes.ts";

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { SendBackOptions } from "../../../src/cluster/broker_client.ts";
-import type { Outcome } from "../../../src/consumer/handed_out.ts";
+import type { SendBackOptions } from "../../../src/brokers/broker_client.ts";
+import type { Outcome } from "../../../src/consumer/delivery/handed_out.ts";
 import type { PoppedBatch } from "../../../src/consumer/pop/batch.ts";
 import { PopSettlement } from "../../../src/consumer/pop/settlement.ts";
 import {

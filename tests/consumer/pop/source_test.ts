@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { BufferBudget } from "../../../src/consumer/buffer_budget.ts";
-import { Dispatcher } from "../../../src/consumer/dispatcher.ts";
+import { BufferBudget } from "../../../src/consumer/queue/buffer_budget.ts";
+import { Dispatcher } from "../../../src/consumer/delivery/dispatcher.ts";
 import type { Received } from "../../../src/consumer/pop/receiver.ts";
 import { PopSource } from "../../../src/consumer/pop/source.ts";
 import { NetworkError, ResponseError } from "../../../src/errors.ts";

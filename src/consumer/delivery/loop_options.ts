@@ -1,0 +1,23 @@
+/**
+ * What loops over batches may be given.
+ *
+ * @module
+ */
+
+/** Options of `batches()`. */
+export interface BatchesOptions {
+  /** Ends the loop without an error, at its next ask. */
+  signal?: AbortSignal;
+  /** Only batches of this topic, its retries included. */
+  topic?: string;
+}
+
+/** Options of `run()` and `runEach()`. */
+export interface RunOptions extends BatchesOptions {
+  /**
+   * How many handlers work at a time, 1 to 1 000.
+   *
+   * @default {20}
+   */
+  concurrency?: number;
+}

@@ -1,0 +1,102 @@
+/**
+ * Copies of messages that a broker cannot send back by itself, or cannot count.
+ *
+ * @module
+ */
+
+import type { SendBackOptions } from "../../brokers/broker_client.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
+import { type OwnMessage, sendOwnMessage } from "../../cluster/own_message.ts";
+import type { MessageQueue } from "../../message.ts";
+import { MessageSysFlag, PropertyName, retryTopic } from "../../wire/codes.ts";
+import type { BrokenRecord } from "../../wire/record.ts";
+import type { HeldMessage } from "../queue/process_queue.ts";
+
+/** The producer group under which copies travel. Source: MixAll. */
+const COPY_PRODUCER = "CLIENT_INNER_PRODUCER";
+/** The first retry's delay level, to which the number of retries is added. Source: DefaultMQPushConsumerImpl. */
+const FIRST_DELAY_LEVEL = 3;
+/** How the body is packed. */
+const PACKING = MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_MASK;
+
+/**
+ * What a copy does not carry: what brokers set by themselves, what was said about the first storing, and what travels
+ * in the header. Each byte counts: properties may have 32 767 in all. Sources: MessageConst, SendMessageProcessor.
+ */
+const NOT_COPIED: ReadonlySet<string> = new Set([
+  ...["CLUSTER", "MSG_REGION", "TRACE_ON", "MIN_OFFSET", "MAX_OFFSET", "__CRC32#", "WAIT"],
+  ...["DELAY", "REAL_TOPIC", "REAL_QID", "RECONSUME_TIME", "MAX_RECONSUME_TIMES"],
+  ...["TRAN_MSG", "TRAN_PREPARED_QUEUE_OFFSET", "TRANSACTION_CHECK_TIMES"],
+  ...["INNER_NUM", "INNER_BASE", "INNER_MULTI_DISPATCH", "INNER_MULTI_QUEUE_OFFSET"],
+  ...["POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME"],
+]);
+/** The timer's own, with which the copy would wait once more; and what brokers never store. */
+const NOT_COPIED_PREFIXES = ["TIMER_", "__RMQ.TRANSIENT."] as const;
+
+/** The property of a dead letter that is the bytes of a record which cannot be read: `broker/queueId@commitLogOffset`. */
+export const BROKEN_RECORD = "BROKEN_RECORD";
+
+/**
+ * Sends a copy of a message to its group's retry topic, on a broker that has it; resolves when it is stored.
+ *
+ * The copy names the topic and the times as this group sees them. The broker moves it to the dead letter queue if it
+ * came more often than `maxReconsumeTimes`. Source: DefaultMQPushConsumerImpl `sendMessageBackAsNormalMessage`.
+ *
+ * @param avoid the broker that has refused it
+ */
+export async function sendRetryCopy(
+  cluster: Cluster,
+  message: HeldMessage,
+  options: SendBackOptions,
+  avoid?: string,
+): Promise<void> {
+  const isPacked = (message.sysFlag & MessageSysFlag.COMPRESSED) !== 0;
+  await send(cluster, {
+    producerGroup: COPY_PRODUCER,
+    topic: retryTopic(options.group),
+    body: message.storedBody,
+    sysFlag: isPacked ? message.sysFlag & PACKING : 0,
+    properties: propertiesOf(message, options),
+    bornAt: message.bornAt.getTime(),
+    flag: message.flag,
+    reconsumeTimes: message.reconsumeTimes + 1,
+    maxReconsumeTimes: options.maxReconsumeTimes,
+    avoid,
+  });
+}
+
+/** Sends the bytes of a record that cannot be read to the group's dead letter queue; resolves when they are stored. */
+export async function sendBrokenCopy(
+  cluster: Cluster,
+  queue: MessageQueue,
+  record: BrokenRecord,
+  options: SendBackOptions,
+): Promise<void> {
+  const place = `${queue.broker}/${queue.queueId}@${record.commitLogOffset ?? "?"}`;
+  await send(cluster, {
+    producerGroup: COPY_PRODUCER,
+    topic: retryTopic(options.group),
+    body: record.bytes,
+    properties: [[PropertyName.RETRY_TOPIC, queue.topic], [BROKEN_RECORD, place]],
+    bornAt: Date.now(),
+    reconsumeTimes: 1,
+    maxReconsumeTimes: options.maxReconsumeTimes,
+  });
+}
+
+function send(cluster: Cluster, copy: OwnMessage): Promise<void> {
+  return sendOwnMessage(cluster, copy, { timeout: cluster.options.requestTimeout });
+}
+
+function propertiesOf(message: HeldMessage, { delayLevel }: SendBackOptions): Map<string, string> {
+  const properties = new Map<string, string>();
+  for (const [name, value] of message.properties) {
+    const isLeft = NOT_COPIED.has(name) || NOT_COPIED_PREFIXES.some((prefix) => name.startsWith(prefix));
+    if (!isLeft) properties.set(name, value);
+  }
+  properties.set(PropertyName.RETRY_TOPIC, message.topic);
+  properties.set(PropertyName.UNIQUE_KEY, message.messageId); // without one, brokers would make another
+  if (delayLevel < 0) return properties;
+  const level = delayLevel > 0 ? delayLevel : FIRST_DELAY_LEVEL + message.reconsumeTimes;
+  return properties.set(PropertyName.DELAY, String(level));
+}

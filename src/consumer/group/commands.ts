@@ -1,0 +1,66 @@
+/**
+ * What brokers and operators ask of a consumer while it runs.
+ *
+ * @module
+ */
+
+import type { GroupCommands, RunningInfo } from "../../cluster/command_router.ts";
+import type { ConsumeMessageDirectlyResult } from "../../wire/bodies.ts";
+import { Batch } from "../delivery/batch.ts";
+import { consumeDirectly, readMessage } from "../delivery/direct.ts";
+import type { SettlementRules } from "../delivery/handed_out.ts";
+import type { CheckedConsumerOptions } from "../options_check.ts";
+import { OwnedQueue } from "../queue/owned_queue.ts";
+import type { Dispatcher } from "../delivery/dispatcher.ts";
+import type { Observer } from "../delivery/observer.ts";
+import type { Assignment } from "../assignment/assignment.ts";
+import type { Rebalancer } from "../assignment/rebalancer.ts";
+import type { GroupSubscriptions } from "./subscriptions.ts";
+import { runningInfo } from "./running_info.ts";
+import { inBackground } from "../../owned_work.ts";
+
+/** The parts of a consumer that {@linkcode groupCommands} asks. */
+export interface CommandedParts<T> {
+  readonly rebalancer: Rebalancer;
+  readonly assignment: Assignment<T>;
+  readonly subscriptions: GroupSubscriptions;
+  readonly observer: Observer<T>;
+  readonly dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
+}
+
+/** What {@linkcode groupCommands} works with. */
+export interface GroupCommandsContext<T> {
+  /** The consumer's parts that answer. */
+  readonly parts: CommandedParts<T>;
+  /** Its options. */
+  readonly options: CheckedConsumerOptions;
+  /** The name servers' addresses. */
+  readonly nameServers: readonly string[];
+  /** Hears of a position that an operator has set and that could not be stored. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Answers for one consumer; it counts as started now. */
+export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommands {
+  const { parts, options, nameServers, onFailed } = context;
+  const startedAt = Date.now();
+  return {
+    onMembersChanged: () => parts.rebalancer.notice(),
+    onReset: (offsets) => {
+      for (const [queue, offset] of offsets) inBackground(parts.assignment.reset(queue, offset), onFailed);
+    },
+    positions: (topic) => parts.assignment.positions(topic),
+    runningInfo: (): RunningInfo => {
+      const { subscriptions, observer: { statistics }, assignment } = parts;
+      const owned = assignment.owned.map((each) => each);
+      return runningInfo({ options, nameServers, startedAt, subscriptions, statistics, owned });
+    },
+    consumeDirectly: async (record, broker): Promise<ConsumeMessageDirectlyResult | string> => {
+      const message = readMessage<T>(record, broker, options.group, parts.subscriptions);
+      if (message === undefined) return "the message cannot be read";
+      const makeBatch = (rules: SettlementRules<T, Batch<T>>) =>
+        new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);
+      return await consumeDirectly<T, Batch<T>>(parts.dispatcher, makeBatch, options.ordering !== "concurrent");
+    },
+  };
+}

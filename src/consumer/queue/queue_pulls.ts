@@ -1,0 +1,151 @@
+/**
+ * The pulls of a queue that is ours.
+ *
+ * @module
+ */
+
+import { NetworkError } from "../../errors.ts";
+import type { BudgetAccount } from "./buffer_budget.ts";
+import type { BrokenRecord } from "../../wire/record.ts";
+import type { FlowLimits } from "./flow_limits.ts";
+import type { OwnedQueue } from "./owned_queue.ts";
+import type { ProcessQueue } from "./process_queue.ts";
+import type { PullLoopContext } from "./pull_loop.ts";
+import { IDLE_DELAY } from "./pull_pace.ts";
+import { PullSize } from "./pull_size.ts";
+import type { PullAnswer, Puller } from "./puller.ts";
+import type { Selector } from "../subscriptions/selector.ts";
+
+/** What the pulls of all queues of a consumer share. */
+export interface SharedPulls<T = unknown> {
+  /** Pulls. */
+  readonly puller: Puller<T>;
+  /** How much a queue may hold. */
+  readonly limits: FlowLimits;
+  /** Milliseconds between two pulls of a queue. */
+  readonly interval: number;
+  /** What is wanted of a topic; undefined once it is not subscribed any more. */
+  readonly selector: (topic: string) => Selector | undefined;
+  /** Hears of queues that have got messages, and when, by the monotonic clock. */
+  readonly arrived: (owned: OwnedQueue<T>, receivedAt: number) => void;
+  /** Hears of a record that cannot be read, before the messages of its answer are in the process queue. */
+  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => void;
+  /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
+  readonly onMoved: (owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number) => number | undefined;
+  /** Called with the first error after an answer. */
+  readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
+  /** Called with an answer that leaves the position where it was. */
+  readonly onStandstill: (owned: OwnedQueue<T>, answer: PullAnswer<T>) => void;
+}
+
+/** After one message that is larger than a frame may be, in milliseconds: it stays so until somebody does something. */
+const TOO_LARGE_DELAY = 5_000;
+
+/** Where brokers may hold no pull, there is so much time for each queue between two looks at one, in milliseconds. */
+const TURN = 1;
+
+/** What the pull loop of one queue works with. A class, because thousands of queues share its methods. */
+export class QueuePulls<T = unknown> implements PullLoopContext<T> {
+  readonly process: ProcessQueue<T>;
+  /** For how many messages there is room that no pull has been made for, or that was taken for the last one. */
+  asked = 0;
+  #shared: SharedPulls<T>;
+  #owned: OwnedQueue<T>;
+  #account: BudgetAccount;
+  #timesMoved = 0;
+  #size: PullSize;
+  #isTooLarge = false;
+  /** Whether the last answer led to the end of the queue. */
+  #isAtEnd = false;
+
+  constructor(shared: SharedPulls<T>, owned: OwnedQueue<T>, process: ProcessQueue<T>, account: BudgetAccount) {
+    this.process = process;
+    this.#shared = shared;
+    this.#owned = owned;
+    this.#account = account;
+    this.#size = new PullSize(shared.puller.batchSize);
+  }
+
+  get timeout(): number {
+    return this.#shared.puller.timeout;
+  }
+
+  get interval(): number {
+    const { interval, limits: { budget } } = this.#shared;
+    return this.#isAtEnd && budget.own === 0 ? Math.max(interval, IDLE_DELAY, budget.askers * TURN) : interval;
+  }
+
+  pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>> {
+    const { queue, ended } = this.#owned;
+    const { puller } = this.#shared;
+    return puller.pull(queue, this.#selector!, offset, brokerId, ended, now, this.asked, this.#mayBeHeld);
+  }
+
+  /** A topic that is not subscribed any more stands still until its queues are let go. */
+  mayPull(hasLeft: boolean): boolean {
+    const { process } = this;
+    this.#account.hold(process.count, process.bytes);
+    if (this.#owned.paused || !this.#shared.limits.allow(process) || this.#selector === undefined) return false;
+    return hasLeft || this.#ask();
+  }
+
+  mayPullAhead(): boolean {
+    return this.#shared.interval === 0 && this.#shared.limits.allowAhead(this.process) && this.#ask();
+  }
+
+  answered(asked: number, answer?: PullAnswer<T>): void {
+    if (answer !== undefined) this.#isAtEnd = answer.nextOffset >= answer.maxOffset;
+    this.#account.answered(asked);
+  }
+
+  /**
+   * What a broker holds takes room from others for as long: where there is little, a pull is held only at the end of its
+   * queue, and asks for no more than is kept for it.
+   */
+  get #mayBeHeld(): boolean {
+    const { budget } = this.#shared.limits;
+    return !budget.isScarce || (this.#isAtEnd && budget.own > 0);
+  }
+
+  /** Takes room for a pull; the loop is woken in its turn if there is none. */
+  #ask(): boolean {
+    const { budget } = this.#shared.limits;
+    const { count } = this.#size;
+    this.asked = this.#account.ask(budget.isScarce && this.#isAtEnd ? Math.min(count, budget.own || 1) : count);
+    return this.asked > 0;
+  }
+
+  onMessages(newestStoredAt: number, receivedAt: number): void {
+    this.#account.hold(this.process.count, this.process.bytes);
+    this.#owned.newestStoredAt = newestStoredAt;
+    this.#timesMoved = 0;
+    this.#isTooLarge = false;
+    this.#size.arrived();
+    this.#shared.arrived(this.#owned, receivedAt);
+  }
+
+  onBroken(broken: readonly BrokenRecord[]): void {
+    for (const record of broken) this.#shared.onBroken(this.#owned, record);
+  }
+
+  onMoved(answer: PullAnswer<T>): number | undefined {
+    return this.#shared.onMoved(this.#owned, answer, ++this.#timesMoved);
+  }
+
+  /** An answer that is larger than a frame may be is asked for in smaller parts. */
+  onError(error: unknown, isFirst: boolean): number | undefined {
+    const isTooLarge = error instanceof NetworkError && error.code === "ANSWER_TOO_LARGE";
+    if (isTooLarge && this.#size.halve()) return 0;
+    if (isFirst || (isTooLarge && !this.#isTooLarge)) this.#shared.onError(this.#owned, error);
+    this.#isTooLarge ||= isTooLarge;
+    return isTooLarge ? TOO_LARGE_DELAY : undefined;
+  }
+
+  onStandstill(answer: PullAnswer<T>): void {
+    this.#shared.onStandstill(this.#owned, answer);
+  }
+
+  get #selector(): Selector | undefined {
+    return this.#shared.selector(this.#owned.queue.topic);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Notices pull loops that stand still.
+ *
+ * @module
+ */
+
+import type { EventHub } from "../../events.ts";
+import type { OwnedQueue } from "./owned_queue.ts";
+
+/** Between two rounds, in milliseconds. */
+const INTERVAL = 5_000;
+/** How much later than its timeout an answer may be, in milliseconds. */
+const GRACE = 5_000;
+
+/** After this time without an ask, full buffers are told of, in milliseconds. */
+const UNASKED_LIMIT = 60_000;
+
+/** What a {@linkcode Watchdog} looks at. */
+export interface WatchdogContext {
+  /** The group, for events. */
+  readonly group: string;
+  /** Hears of loops that had to be restarted. */
+  readonly events: EventHub;
+  /** The queues that are ours now. */
+  readonly queues: () => Iterable<OwnedQueue>;
+  /** Since when no loop has asked for a batch, by the monotonic clock; undefined while one waits. */
+  readonly idleSince: () => number | undefined;
+}
+
+/**
+ * Restarts pull loops whose answer is overdue, and those that wait for room though there is some. Every other wait has a
+ * reason and an end of its own.
+ *
+ * Every pull has a timeout, so this never happens; should it, a queue must not stand still until somebody notices.
+ */
+export class Watchdog {
+  #context: WatchdogContext;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  /** The idleness that was told of: each is told of once. */
+  #toldOf: number | undefined;
+
+  /** Makes a watchdog that sleeps until {@linkcode Watchdog.start}. */
+  constructor(context: WatchdogContext) {
+    this.#context = context;
+  }
+
+  /** Looks at all queues regularly until {@linkcode Watchdog.stop}. */
+  start(): void {
+    this.#timer = setInterval(() => this.check(performance.now()), INTERVAL);
+  }
+
+  /** Ends the watch. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Looks at all queues once, at the time `now` of the monotonic clock. */
+  check(now: number): void {
+    const { queues, events, group } = this.#context;
+    let full = 0;
+    for (const owned of queues()) {
+      if (owned.state !== "open") continue;
+      owned.loop.wake();
+      if (!owned.paused && owned.loop.waitsFor === "room") full++;
+      if (!owned.loop.isOverdue(now, GRACE)) continue;
+      const text =
+        `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;
+      events.emit("warning", "revived", text, { group, queue: owned.queue, broker: owned.queue.broker });
+      owned.loop.start();
+    }
+    this.#tellOfFull(full, now);
+  }
+
+  #tellOfFull(full: number, now: number): void {
+    const { idleSince, events, group } = this.#context;
+    const since = idleSince();
+    if (full === 0 || since === undefined || since === this.#toldOf || now - since < UNASKED_LIMIT) return;
+    this.#toldOf = since;
+    const seconds = Math.round((now - since) / 1_000);
+    const text = `group "${group}": the buffers of ${full} queues are full, and no loop has asked for ${seconds} s`;
+    events.emit("warning", "stalled", text, { group });
+  }
+}
