@@ -8,9 +8,11 @@ import { delay } from "../waiting.ts";
 import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { RequestHandler } from "../transport/connection.ts";
+import type { PrepareStep } from "../transport/prepare.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
-import { headerJson, type HeaderOf } from "../wire/fields.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import { getMinOffset, type RequestSpec } from "../wire/requests.ts";
 import { BrokerHealth } from "./broker_health.ts";
 import { newClientId } from "./client_id.ts";
@@ -40,6 +42,8 @@ export interface ClusterOptions {
   readonly heartbeatInterval: number;
   /** Between two refreshes of the routes. */
   readonly routeInterval: number;
+  /** Is applied to every request and reply before it is written: adds fields, such as a signature. */
+  readonly prepare?: PrepareStep | undefined;
   /** Hears what happens. */
   readonly events: EventHub;
 }
@@ -62,7 +66,7 @@ const COME_BACK_INTERVAL = 1_000;
 const PROBE = {
   name: getMinOffset.name,
   code: getMinOffset.code,
-  fields: headerJson(getMinOffset.header, { topic: AUTO_CREATE_TOPIC, queueId: 0 }),
+  fields: JsonFields.of(getMinOffset.header, { topic: AUTO_CREATE_TOPIC, queueId: 0 }),
 };
 
 /** A consumer or producer that works on a cluster. */
@@ -106,6 +110,7 @@ export class Cluster {
       tls: options.tls,
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
+      prepare: options.prepare,
     });
     try {
       await nameServers.start(options.startTimeout, options.requestTimeout, signal);
@@ -125,6 +130,7 @@ export class Cluster {
       tls: options.tls,
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
+      prepare: options.prepare,
       onRequest: this.#serve,
       probe: PROBE,
       onConnected: (endpoint, again) => this.#connected(endpoint, again),

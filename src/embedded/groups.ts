@@ -6,6 +6,7 @@
 
 import type { Connection } from "../transport/connection.ts";
 import type { ConsumerData, SubscriptionData } from "../wire/bodies.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import { notifyConsumerIdsChanged } from "../wire/requests.ts";
 import type { Job, Timetable } from "./timetable.ts";
 import { inBackground, unheard } from "../owned_work.ts";
@@ -142,9 +143,10 @@ export class Groups implements Job {
   /** Broadcasting groups are not told: their members do not share. */
   #notify(group: Group): void {
     if (group.consumer.messageModel === "BROADCASTING") return;
-    const { name, code } = notifyConsumerIdsChanged;
+    const { name, code, header } = notifyConsumerIdsChanged;
+    const fields = JsonFields.of(header, { consumerGroup: group.name });
     for (const connection of group.members.keys()) {
-      inBackground(connection.sendOneway({ name, code, fields: { consumerGroup: group.name } }), unheard); // it is closing
+      inBackground(connection.sendOneway({ name, code, fields }), unheard); // it is closing
     }
   }
 }
