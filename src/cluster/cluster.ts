@@ -7,7 +7,6 @@
 import { delay } from "../waiting.ts";
 import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
-import type { RequestHandler } from "../transport/connection.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
@@ -15,8 +14,8 @@ import type { HeaderOf } from "../wire/fields.ts";
 import { JsonFields } from "../wire/json_fields.ts";
 import { getMinOffset, type RequestSpec } from "../wire/requests.ts";
 import { BrokerHealth } from "./broker_health.ts";
+import { BrokerRequests } from "./broker_requests.ts";
 import { newClientId } from "./client_id.ts";
-import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { Membership } from "./membership.ts";
 import { NameServers } from "./name_servers.ts";
@@ -56,9 +55,6 @@ export interface ClusterWatcher {
   onBrokerBack(broker: string): void;
 }
 
-/** What a member of a group hears of the cluster, and does for brokers. */
-export type ClusterListener = ClusterWatcher & GroupCommands;
-
 /** Between two heartbeats to a broker that is back and refuses them, in milliseconds. */
 const COME_BACK_INTERVAL = 1_000;
 
@@ -83,6 +79,8 @@ export class Cluster {
   readonly routes: Routes;
   /** The heartbeats. */
   readonly membership: Membership;
+  /** Requests that brokers make to this client. */
+  readonly requests = new BrokerRequests();
   /** Which brokers producers should avoid for now. */
   readonly health = new BrokerHealth();
   /** Unique per client: brokers tell members of a group apart by it. */
@@ -96,7 +94,6 @@ export class Cluster {
   #nameServers: NameServers;
   #endpointOptions: EndpointOptions;
   #endpoints = new Map<string, Endpoint>();
-  #members = new Map<string, GroupCommands>();
   #watchers = new Set<ClusterWatcher>();
 
   /**
@@ -131,7 +128,7 @@ export class Cluster {
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
       prepare: options.prepare,
-      onRequest: this.#serve,
+      onRequest: this.requests.serve,
       probe: PROBE,
       onConnected: (endpoint, again) => this.#connected(endpoint, again),
       onDisconnected: (endpoint, error) => {
@@ -165,17 +162,7 @@ export class Cluster {
     this.membership.start(options.heartbeatInterval);
   }
 
-  /** Hears about the cluster, and has brokers hear of one consumer group, until what is returned is called. */
-  listen(group: string, listener: ClusterListener): () => void {
-    this.#members.set(group, listener);
-    const unwatch = this.watch(listener);
-    return () => {
-      this.#members.delete(group);
-      unwatch();
-    };
-  }
-
-  /** Hears about the cluster until what is returned is called. */
+  /** Reports changes of the cluster until the returned function is called. */
   watch(watcher: ClusterWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -319,7 +306,7 @@ export class Cluster {
     const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
     this.#forgetGone();
-    inBackground(this.membership.introduce(), unheard); // brokers that are new must know this client
+    inBackground(this.membership.registerMissing(), unheard); // brokers that are new must know this client
     for (const watcher of this.#watchers) watcher.onRouteChanged(route);
   }
 
@@ -335,6 +322,4 @@ export class Cluster {
       endpoint.close();
     }
   }
-
-  #serve: RequestHandler = (request) => answerCommand(request, this.#members);
 }

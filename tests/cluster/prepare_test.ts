@@ -2,6 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import { assertEquals, assertRejects } from "@std/assert";
+import { groupRoute } from "../../src/cluster/broker_requests.ts";
 import { OnewayCall } from "../../src/cluster/call.ts";
 import { TimeoutError } from "../../src/errors.ts";
 import type { PrepareStep } from "../../src/transport/prepare.ts";
@@ -21,15 +22,7 @@ import {
 } from "../../src/wire/requests.ts";
 import { sortedValues } from "../../src/wire/wire_header.ts";
 import type { ScriptedServer } from "../transport/scripted_server.ts";
-import {
-  consumerData,
-  Heard,
-  routeOver,
-  ScriptedBroker,
-  ScriptedNameServer,
-  take,
-  TestCluster,
-} from "./scripted_cluster.ts";
+import { consumerData, routeOver, ScriptedBroker, ScriptedNameServer, take, TestCluster } from "./scripted_cluster.ts";
 
 /** As the scripted broker answers it: with no header that must be there. */
 const send = { ...sendMessage, answer: {} };
@@ -74,7 +67,8 @@ Deno.test("prepare() signs requests of all kinds, their repetitions, and replies
   await cluster.routes.get("orders");
   const endpoint = cluster.broker("a");
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
-  cluster.listen("billing", new Heard());
+  const route = groupRoute(notifyConsumerIdsChanged, ({ consumerGroup }) => consumerGroup, () => ({ code: 0 }));
+  cluster.requests.register("consumer", "billing", [route]);
 
   await cluster.membership.beat();
   await endpoint.call(getMaxOffset, queue, LONG);
