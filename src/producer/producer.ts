@@ -10,12 +10,12 @@ import { TimeoutError, ValidationError } from "../errors.ts";
 import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "../sending/deadline.ts";
-import { Delivery } from "../sending/delivery.ts";
+import { Sender } from "../sending/sender.ts";
 import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
-import { Gatherer } from "./gatherer.ts";
+import { LingerBuffer } from "./linger_buffer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
-import { Packing } from "./packing.ts";
+import { BodyCompression } from "./body_compression.ts";
 import { receiptOf, type SendReceipt } from "../sending/receipt.ts";
 import { producerClosed } from "../sending/send_error.ts";
 import {
@@ -98,11 +98,11 @@ class ClusterProducer implements Producer {
   /** How a send is made that is told nothing. */
   #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
-  #packing: Packing;
-  #delivery: Delivery;
+  #compression: BodyCompression;
+  #sender: Sender;
   #batches: BatchSender;
   /** Only with `linger`. */
-  #gatherer: Gatherer | undefined;
+  #linger: LingerBuffer | undefined;
   #inFlight = 0;
   #onIdle = (): void => {};
   #closing: Promise<void> | undefined;
@@ -112,10 +112,10 @@ class ClusterProducer implements Producer {
     this.#options = options;
     this.#defaults = { timeout: options.sendTimeout };
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
-    this.#packing = new Packing(this.#encoder);
-    this.#delivery = new Delivery(cluster, options);
-    this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
-    if (options.linger > 0) this.#gatherer = new Gatherer(this.#delivery, options);
+    this.#compression = new BodyCompression(this.#encoder);
+    this.#sender = new Sender(cluster, options);
+    this.#batches = new BatchSender(this.#sender, this.#encoder, options.maxMessageSize);
+    if (options.linger > 0) this.#linger = new LingerBuffer(this.#sender, options);
     cluster.attach(this);
     cluster.membership.addProducer(options.group);
   }
@@ -126,9 +126,11 @@ class ClusterProducer implements Producer {
       const checked = this.#check(options);
       const deadline = new Deadline(checked.timeout, checked.signal);
       let encoded = this.#encode(message, checked);
-      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
-      if (this.#gatherer !== undefined) return await this.#gather(this.#gatherer, encoded, checked, deadline);
-      return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
+      if (this.#compression.isNeeded(encoded, checked)) {
+        encoded = await this.#compression.ready(encoded, checked, deadline);
+      }
+      if (this.#linger !== undefined) return await this.#sendLingering(this.#linger, encoded, checked, deadline);
+      return receiptOf(await this.#sender.send(encoded, checked, deadline), encoded.messageId);
     } finally {
       this.#end();
     }
@@ -140,8 +142,10 @@ class ClusterProducer implements Producer {
       const checked = this.#check(options);
       const deadline = new Deadline(checked.timeout, checked.signal);
       let encoded = this.#encode(message, checked);
-      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
-      await this.#delivery.deliverOneway(encoded, checked, deadline);
+      if (this.#compression.isNeeded(encoded, checked)) {
+        encoded = await this.#compression.ready(encoded, checked, deadline);
+      }
+      await this.#sender.sendOneway(encoded, checked, deadline);
     } finally {
       this.#end();
     }
@@ -181,14 +185,14 @@ class ClusterProducer implements Producer {
     return encoded;
   }
 
-  #gather(
-    gatherer: Gatherer,
+  #sendLingering(
+    linger: LingerBuffer,
     message: EncodedMessage,
     options: CheckedSendOptions,
     deadline: Deadline,
   ): Promise<SendReceipt> {
-    const receipt = gatherer.send(message, options, deadline);
-    if (this.#closing !== undefined) gatherer.flush(); // it was packed meanwhile
+    const receipt = linger.send(message, options, deadline);
+    if (this.#closing !== undefined) linger.flush(); // it was packed meanwhile
     return receipt;
   }
 
@@ -205,9 +209,9 @@ class ClusterProducer implements Producer {
     const { group } = this.#options;
     const failed = this.#cluster.options.events.failureOf("stalled", "a step of closing a producer", { group });
     await inAnyCase([
-      () => this.#gatherer?.flush(),
+      () => this.#linger?.flush(),
       () => this.#whenIdle(),
-      () => this.#delivery.stop(),
+      () => this.#sender.stop(),
       () => atMost(this.#cluster.membership.removeProducer(group), LEAVE_TIME),
     ], failed);
     this.#cluster.detach(this);
