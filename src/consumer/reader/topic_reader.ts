@@ -73,7 +73,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
       events,
       redelivery: new Skip<T>(consumer.group, events),
-      offer: (owned) => this.#dispatcher.offer(owned),
+      sink: { offer: (owned) => this.#dispatcher.offer(owned) },
     });
     this.#dispatcher = new Dispatcher(
       consumer.batchSize,
@@ -223,10 +223,9 @@ export class TopicReader<T = unknown> implements Reader<T> {
       autoCommit: false,
       startOffset: (queue) => this.#startOffset(queue),
       limits: new FlowLimits(consumer),
-      offer: (owned) => this.#dispatcher.offer(owned),
-      arrived: (owned, receivedAt) => this.#dispatcher.arrived(owned, receivedAt),
-      selector: () => consumer.topics.get(topic),
-      onBroken: (owned, record) => this.#broken(owned, record),
+      sink: this.#dispatcher,
+      subscriptions: { selector: () => consumer.topics.get(topic) },
+      broken: { add: (owned, record) => this.#broken(owned, record) },
     });
   }
 
