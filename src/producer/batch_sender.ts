@@ -7,6 +7,7 @@
 import { type Problem, ValidationError } from "../errors.ts";
 import { batchRequestOf, fitsBatch, MAX_BATCHED_PROPERTIES, takesBatches } from "./batch_request.ts";
 import { type BatchPart, entrySize, sequencesOf, splitBatch } from "./batch_split.ts";
+import type { AttemptObserver } from "../sending/attempt_observer.ts";
 import { Deadline } from "../sending/deadline.ts";
 import type { Sender } from "../sending/sender.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
@@ -42,14 +43,16 @@ export class BatchSender {
    * A request has at most 1 MiB, 8 are in flight at a time, and the time of each begins with its first attempt. After the
    * first request that fails no other begins.
    *
-   * @throws {ValidationError} if a message is not allowed: nothing was sent then
    * @throws {SendBatchError} if messages could not be sent; the signal's reason when it aborts
    */
-  async send(messages: readonly OutgoingMessage[], options: CheckedSendOptions): Promise<SendReceipt[]> {
-    const encoded = this.#encode(messages, options);
+  async send(
+    encoded: readonly EncodedMessage[],
+    options: CheckedSendOptions,
+    observer: AttemptObserver | undefined,
+  ): Promise<SendReceipt[]> {
     const inOrder = options.queue !== undefined || options.orderingKey !== undefined;
     const sequences = sequencesOf(splitBatch(encoded, Math.min(LARGEST_REQUEST, this.#maxMessageSize)), inOrder);
-    const receipts = new Array<SendReceipt | undefined>(messages.length).fill(undefined);
+    const receipts = new Array<SendReceipt | undefined>(encoded.length).fill(undefined);
     const failures: unknown[] = [];
     const work = sequences.values();
     const sendSequences = async (): Promise<void> => {
@@ -57,7 +60,7 @@ export class BatchSender {
         for (const part of sequence) {
           if (failures.length > 0) return;
           try {
-            await this.#sendPart(part, encoded, options, receipts);
+            await this.#sendPart(part, encoded, options, receipts, observer);
           } catch (error) {
             failures.push(error);
           }
@@ -75,18 +78,24 @@ export class BatchSender {
     encoded: readonly EncodedMessage[],
     options: CheckedSendOptions,
     receipts: (SendReceipt | undefined)[],
+    observer: AttemptObserver | undefined,
   ): Promise<void> {
     const messages = places.map((place) => encoded[place]!);
-    const delivered = await this.#sender.send(
-      batchRequestOf(topic, messages),
-      options,
-      new Deadline(options.timeout, options.signal),
-    );
-    const received = receiptsOf(delivered, messages);
+    const deadline = new Deadline(options.timeout, options.signal);
+    const result = await this.#sender.send(batchRequestOf(topic, messages), options, deadline, observer);
+    const received = receiptsOf(result, messages);
     for (let i = 0; i < received.length; i++) receipts[places[i]!] = received[i];
   }
 
-  #encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
+  /** Whether a message can be one of a batch. */
+  fits = (message: EncodedMessage): boolean => fitsBatch(message, this.#maxMessageSize);
+
+  /**
+   * Encodes the messages of a batch.
+   *
+   * @throws {ValidationError} if a message is not allowed
+   */
+  encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
     if (!Array.isArray(messages)) {
       const allowed = "an array of messages";
       throw new ValidationError("send a batch", [{ field: "messages", value: messages, allowed }]);
@@ -108,7 +117,7 @@ export class BatchSender {
   #checkForBatch(message: EncodedMessage, place: number, options: CheckedSendOptions, problems: Problem[]): void {
     const { topic, propertiesSize } = message;
     const { queue } = options;
-    if (fitsBatch(message, this.#maxMessageSize) && (queue === undefined || queue.topic === topic)) return;
+    if (this.fits(message) && (queue === undefined || queue.topic === topic)) return;
     const size = entrySize(message);
     const which = `messages[${place}]`;
     if (size > this.#maxMessageSize) {

@@ -8,6 +8,7 @@ import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { batchRequestOf, fitsBatch } from "./batch_request.ts";
+import type { AttemptObserver } from "../sending/attempt_observer.ts";
 import { Deadline } from "../sending/deadline.ts";
 import type { Sender } from "../sending/sender.ts";
 import type { EncodedMessage } from "./encoding.ts";
@@ -44,13 +45,18 @@ export class LingerBuffer {
    *
    * @throws {ProducerError} as {@linkcode Sender.send} does; the signal's reason when it aborts
    */
-  send(message: EncodedMessage, options: CheckedSendOptions, deadline: Deadline): Promise<SendReceipt> {
+  send(
+    message: EncodedMessage,
+    options: CheckedSendOptions,
+    deadline: Deadline,
+    observer?: AttemptObserver,
+  ): Promise<SendReceipt> {
     const { queue, orderingKey, delayLevel } = options;
     const hasQueue = queue !== undefined || orderingKey !== undefined;
     // Brokers do not delay batches, and do not decompress their bodies.
     const fits = delayLevel === undefined && message.sysFlag === 0 && fitsBatch(message, this.#options.maxMessageSize);
-    if (!fits && !hasQueue) return this.#sendDirectly(message, options, deadline);
-    const send = new LingeringSend(message, options, deadline, fits, this.#forget);
+    if (!fits && !hasQueue) return this.#sendDirectly(message, options, deadline, observer);
+    const send = new LingeringSend(message, options, deadline, fits, observer, this.#forget);
     this.#expiry.add(send);
     if (queue !== undefined) this.#queueOf(queue).add(send);
     else if (orderingKey !== undefined) this.#addWithKey(send, message.topic, orderingKey);
@@ -70,8 +76,9 @@ export class LingerBuffer {
     message: EncodedMessage,
     options: CheckedSendOptions,
     deadline: Deadline,
+    observer: AttemptObserver | undefined,
   ): Promise<SendReceipt> {
-    return receiptOf(await this.#sender.send(message, options, deadline), message.messageId);
+    return receiptOf(await this.#sender.send(message, options, deadline, observer), message.messageId);
   }
 
   #addWithKey(send: LingeringSend, topic: string, key: string): void {
@@ -131,7 +138,7 @@ export class LingerBuffer {
     this.#begin(sends, deadline);
     try {
       const request = batchRequestOf(messages[0]!.topic, messages);
-      const receipts = receiptsOf(await this.#sender.send(request, { queue }, deadline), messages);
+      const receipts = receiptsOf(await this.#sender.send(request, { queue }, deadline, observerOf(sends)), messages);
       for (let i = 0; i < sends.length; i++) sends[i]!.resolve(receipts[i]!);
     } catch (error) {
       if (isRefusedAsBatch(error)) await this.#sendEach(sends, queue !== undefined);
@@ -154,15 +161,25 @@ export class LingerBuffer {
   }
 
   async #sendAlone(send: LingeringSend): Promise<void> {
-    const { message, placement, deadline } = send;
+    const { message, placement, deadline, observer } = send;
     if (send.isSettled) return;
     this.#begin([send], deadline);
     try {
-      send.resolve(receiptOf(await this.#sender.send(message, placement, deadline), message.messageId));
+      send.resolve(receiptOf(await this.#sender.send(message, placement, deadline, observer), message.messageId));
     } catch (error) {
       send.reject(error);
     }
   }
+}
+
+/** Passes the attempts to all sends of a batch. Either all sends of a producer have an observer, or none. */
+function observerOf(sends: readonly LingeringSend[]): AttemptObserver | undefined {
+  if (sends[0]!.observer === undefined) return undefined;
+  return {
+    attempted(attempt) {
+      for (const { observer } of sends) observer?.attempted(attempt);
+    },
+  };
 }
 
 /** The latest deadline; sends with an earlier one end by their own timer. */

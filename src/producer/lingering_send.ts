@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AttemptObserver } from "../sending/attempt_observer.ts";
 import type { Deadline } from "../sending/deadline.ts";
 import type { EncodedMessage } from "./encoding.ts";
 import type { Expiring } from "./expiry.ts";
@@ -20,6 +21,8 @@ export class LingeringSend implements Expiring {
   readonly placement: Placement;
   /** The deadline of the call. */
   readonly deadline: Deadline;
+  /** Receives the attempts, if anything does. */
+  readonly observer: AttemptObserver | undefined;
   /** Whether it can share a request. */
   readonly fits: boolean;
   /** Whether its request has begun. */
@@ -39,12 +42,14 @@ export class LingeringSend implements Expiring {
     placement: Placement,
     deadline: Deadline,
     fits: boolean,
+    observer: AttemptObserver | undefined,
     onSettled: (send: LingeringSend) => void,
   ) {
     this.message = message;
     this.placement = placement;
     this.deadline = deadline;
     this.fits = fits;
+    this.observer = observer;
     this.#onSettled = onSettled;
     this.receipt = new Promise((resolve, reject) => {
       this.#resolve = resolve;

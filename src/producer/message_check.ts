@@ -109,13 +109,16 @@ function checkProperties(properties: unknown, report: ReportProblem): void {
     return;
   }
   for (const [name, value] of Object.entries(properties)) {
-    const field = `properties.${name}`;
-    const reserved = reservedName(name);
-    if (name === "" || SEPARATOR.test(name)) {
-      report(field, value, "a name of at least one character, without U+0001 and U+0002");
-    } else if (reserved !== undefined) report(field, value, reserved);
-    else if (typeof value !== "string" || value === "" || SEPARATOR.test(value)) {
-      report(field, value, "a text of at least one character, without U+0001 and U+0002: brokers lose empty ones");
-    }
+    const allowed = propertyProblem(name, value);
+    if (allowed !== undefined) report(`properties.${name}`, value, allowed);
   }
+}
+
+/** What is allowed instead of a property; undefined if it is allowed. */
+export function propertyProblem(name: string, value: unknown): string | undefined {
+  if (name === "" || SEPARATOR.test(name)) return "a name of at least one character, without U+0001 and U+0002";
+  const reserved = reservedName(name);
+  if (reserved !== undefined) return reserved;
+  if (typeof value === "string" && value !== "" && !SEPARATOR.test(value)) return undefined;
+  return "a text of at least one character, without U+0001 and U+0002: brokers lose empty ones";
 }

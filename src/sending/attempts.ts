@@ -16,15 +16,17 @@ import type { Attempt, PendingSend } from "./pending_send.ts";
 import { STORED_CODES, type StoredAnswer } from "./receipt.ts";
 import { SendHeaders } from "./send_headers.ts";
 
-/** Receives how attempts end that do not succeed. */
+/** Receives how attempts end. */
 export interface AttemptsOwner {
+  /** An attempt has succeeded. */
+  succeeded<T>(pending: PendingSend<T>, attempt: Attempt, answer: T): void;
   /** An attempt has failed. */
   failed<T>(pending: PendingSend<T>, attempt: Attempt, error: unknown): void;
   /** An attempt has no answer in its part of the time. A later answer still ends the send. */
   overdue<T>(pending: PendingSend<T>, attempt: Attempt): void;
 }
 
-/** Makes the attempts of one sender. One that succeeds resolves its send. */
+/** Makes the attempts of one sender. */
 export class Attempts {
   #cluster: Pick<Cluster, "broker">;
   #health: BrokerHealth;
@@ -56,7 +58,7 @@ export class Attempts {
       options,
       (answer) => {
         this.#health.answered(queue.broker, answer.receivedAt - startedAt);
-        pending.resolve({ answer, queue });
+        this.#owner.succeeded(pending, attempt, answer);
       },
       (error) => this.#owner.failed(pending, attempt, error),
     );
@@ -84,7 +86,7 @@ export class Attempts {
     const timeout = Math.ceil(deadline - startedAt);
     const options = { body: request.body, timeout, deadline, end, signal };
     const header = this.#headers.of(queue, request, born);
-    const written = () => pending.resolve({ answer: undefined, queue });
+    const written = () => this.#owner.succeeded(pending, attempt, undefined);
     attempt.call = new OnewayCall(sendMessage, header, options, written, failed, onAnswered);
     endpoint.begin(attempt.call);
   }

@@ -8,6 +8,7 @@ import type { OpenCall } from "../cluster/call.ts";
 import { TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { delay } from "../waiting.ts";
+import type { AttemptObserver } from "./attempt_observer.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Placement, SendRequest } from "./send_request.ts";
 import { queueOfKey } from "./queue_selection.ts";
@@ -31,6 +32,8 @@ export interface Attempt {
   readonly deadline: number;
   /** Undefined until the request has been made. */
   call: OpenCall | undefined;
+  /** Whether an observer has received its end. */
+  isReported: boolean;
 }
 
 /** How the attempts of a {@linkcode PendingSend} are made, and when another one may follow. */
@@ -55,6 +58,8 @@ export class PendingSend<T> {
   readonly deadline: Deadline;
   /** How attempts are made. */
   readonly mode: AttemptMode<T>;
+  /** Receives the attempts, if anything does. */
+  readonly observer: AttemptObserver | undefined;
   /** When the send began, in milliseconds since 1970. */
   readonly born = Date.now();
   /** The queues of the topic. */
@@ -78,11 +83,13 @@ export class PendingSend<T> {
     deadline: Deadline,
     mode: AttemptMode<T>,
     queues: readonly MessageQueue[],
+    observer: AttemptObserver | undefined,
   ) {
     this.request = request;
     this.placement = placement;
     this.deadline = deadline;
     this.mode = mode;
+    this.observer = observer;
     this.queues = queues;
     this.fixedQueue = fixedQueue(placement, queues);
     this.done = new Promise((resolve, reject) => {

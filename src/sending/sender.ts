@@ -10,6 +10,7 @@ import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { inBackground } from "../owned_work.ts";
 import { ResponseCode } from "../wire/codes.ts";
+import type { AttemptObserver } from "./attempt_observer.ts";
 import { attemptTimeout } from "./attempt_timeout.ts";
 import { Attempts } from "./attempts.ts";
 import type { Deadline } from "./deadline.ts";
@@ -42,6 +43,7 @@ export interface SenderOptions {
 
 /** Sends the requests of one producer group: of a producer, of a message trace, of a consumer's retry copies. */
 export class Sender {
+  #cluster: Pick<Cluster, "routes">;
   #health: BrokerHealth;
   #retries: number;
   #routes: PublishRoutes;
@@ -54,11 +56,13 @@ export class Sender {
 
   /** Makes a sender over a cluster's shared connections. */
   constructor(cluster: Pick<Cluster, "broker" | "health" | "routes" | "options">, { group, retries }: SenderOptions) {
+    this.#cluster = cluster;
     this.#health = cluster.health;
     this.#retries = retries;
     this.#routes = new PublishRoutes(cluster.routes, cluster.options.routeInterval);
     this.#roundRobin = new RoundRobin(cluster.health);
     const { answered, oneway } = new Attempts(cluster, group, {
+      succeeded: (pending, attempt, answer) => this.#succeeded(pending, attempt, answer),
       failed: (pending, attempt, error) => this.#failed(pending, attempt, error),
       overdue: (pending, attempt) => this.#overdue(pending, attempt),
     });
@@ -113,9 +117,14 @@ export class Sender {
    *
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
-  send(request: SendRequest, placement: Placement, deadline: Deadline): Promise<StoredResult> {
+  send(
+    request: SendRequest,
+    placement: Placement,
+    deadline: Deadline,
+    observer?: AttemptObserver,
+  ): Promise<StoredResult> {
     const isPlaced = placement.queue !== undefined || placement.orderingKey !== undefined;
-    return this.#start(request, placement, deadline, isPlaced ? this.#ordered : this.#plain);
+    return this.#start(request, placement, deadline, isPlaced ? this.#ordered : this.#plain, observer);
   }
 
   /**
@@ -134,8 +143,13 @@ export class Sender {
    *
    * @throws {ProducerError} with the last error as its cause; the signal's reason when it aborts
    */
-  sendOneway(request: SendRequest, placement: Placement, deadline: Deadline): Promise<unknown> {
-    return this.#start(request, placement, deadline, this.#oneway);
+  sendOneway(
+    request: SendRequest,
+    placement: Placement,
+    deadline: Deadline,
+    observer?: AttemptObserver,
+  ): Promise<unknown> {
+    return this.#start(request, placement, deadline, this.#oneway, observer);
   }
 
   /** The first attempt is nearly always the only one: no async function stands between it and its caller. */
@@ -144,15 +158,16 @@ export class Sender {
     placement: Placement,
     deadline: Deadline,
     mode: AttemptMode<T>,
+    observer?: AttemptObserver,
     known = this.#routes.known(request.topic),
   ): Promise<SendResult<T>> {
     const { topic } = request;
     if (known === undefined) {
       const found = mode.oncePerBroker ? this.#routes.existing(topic, deadline) : this.findQueues(topic, deadline);
-      return found.then((queues) => this.#start(request, placement, deadline, mode, queues));
+      return found.then((queues) => this.#start(request, placement, deadline, mode, observer, queues));
     }
     const queues = placement.avoid === undefined ? known : queuesAvoiding(placement.avoid, known);
-    const pending = new PendingSend(request, placement, deadline, mode, queues);
+    const pending = new PendingSend(request, placement, deadline, mode, queues, observer);
     this.#try(pending, pending.fixedQueue ?? this.#roundRobin.next(topic, queues));
     return pending.done;
   }
@@ -166,7 +181,7 @@ export class Sender {
     const startedAt = performance.now();
     const left = Math.max(1, end - startedAt);
     const timeout = mode.wholeTime ? left : attemptTimeout(left, this.#possibleAttempts(pending));
-    const attempt: Attempt = { queue, startedAt, deadline: startedAt + timeout, call: undefined };
+    const attempt: Attempt = { queue, startedAt, deadline: startedAt + timeout, call: undefined, isReported: false };
     pending.latest = attempt;
     try {
       mode.begin(pending, attempt);
@@ -181,8 +196,14 @@ export class Sender {
     return pending.mode.oncePerBroker ? Math.min(possible, pending.untriedBrokers) : possible;
   }
 
+  #succeeded<T>(pending: PendingSend<T>, attempt: Attempt, answer: T): void {
+    if (pending.observer !== undefined) this.#report(pending.observer, attempt, undefined);
+    pending.resolve({ answer, queue: attempt.queue });
+  }
+
   #failed<T>(pending: PendingSend<T>, attempt: Attempt, error: unknown): void {
     if (pending.isOver) return;
+    if (pending.observer !== undefined) this.#report(pending.observer, attempt, error);
     const { queue, call } = attempt;
     if (isBusy(error)) this.#health.busy(queue.broker);
     else if (isOfTheBroker(error)) this.#health.failed(queue.broker);
@@ -196,7 +217,23 @@ export class Sender {
     const { queue, startedAt, deadline } = attempt;
     this.#health.failed(queue.broker);
     const error = new TimeoutError(`send to broker "${queue.broker}"`, Math.round(deadline - startedAt));
+    if (pending.observer !== undefined) this.#report(pending.observer, attempt, error);
     this.#goOn(pending, { queue, error, maybeStored: true });
+  }
+
+  /** An attempt is reported once: its answer after it was overdue is not an attempt of its own. */
+  #report(observer: AttemptObserver, attempt: Attempt, error: unknown): void {
+    if (attempt.isReported) return;
+    attempt.isReported = true;
+    const { queue, startedAt } = attempt;
+    const { timeOrigin } = performance;
+    observer.attempted({
+      queue,
+      address: this.#cluster.routes.brokers().get(queue.broker)?.get(0),
+      startTime: timeOrigin + startedAt,
+      endTime: timeOrigin + performance.now(),
+      error,
+    });
   }
 
   #goOn<T>(pending: PendingSend<T>, last: FailedAttempt): void {

@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@
 import { type Problem, ValidationError } from "../../src/errors.ts";
 import { checkMessage, reportTo } from "../../src/producer/message_check.ts";
 import { json, type OutgoingMessage } from "../../src/producer/outgoing.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 const utf8 = new TextEncoder();
 
@@ -102,7 +103,7 @@ Deno.test("checkMessage() refuses properties that are RocketMQ's own, or get los
 
 Deno.test("checkMessage() names all problems at once, unknown fields included", () => {
   const problems: Problem[] = [];
-  const message = { topic: "", body: "", tag: "paid", keys: [""] } as unknown as OutgoingMessage;
+  const message = fromJavaScript({ topic: "", body: "", tag: "paid", keys: [""] });
   checkMessage(message, 8, reportTo(problems, () => "messages[3]."));
   assertEquals(
     problems.map(({ field }) => field),
