@@ -1,5 +1,5 @@
 /**
- * One request on its way, over all its attempts.
+ * One send over all its attempts.
  *
  * @module
  */
@@ -8,81 +8,90 @@ import type { OpenCall } from "../cluster/call.ts";
 import { TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { delay } from "../waiting.ts";
+import type { AttemptObserver } from "./attempt_observer.ts";
 import type { Deadline } from "./deadline.ts";
-import type { Parcel, Placement } from "./parcel.ts";
+import type { Placement, SendRequest } from "./send_request.ts";
 import { queueOfKey } from "./queue_selection.ts";
 import { type FailedAttempt, isAnswered } from "./send_error.ts";
 
-/** What came of a delivery. */
-export interface Done<T> {
-  /** What the broker answered. */
+/** The result of a send. */
+export interface SendResult<T> {
+  /** The broker's answer. */
   readonly answer: T;
-  /** The queue that was asked for. */
+  /** The queue to which the request was sent. */
   readonly queue: MessageQueue;
 }
 
-/** One attempt to deliver. */
+/** One attempt to send. */
 export interface Attempt {
-  /** The queue that is tried. */
+  /** The queue. */
   readonly queue: MessageQueue;
   /** When it began, by the monotonic clock. */
   readonly startedAt: number;
   /** When another attempt may follow, by the monotonic clock. */
   readonly deadline: number;
-  /** Not before the request has been made. */
+  /** Undefined until the request has been made. */
   call: OpenCall | undefined;
+  /** Whether an observer has received its end. */
+  isReported: boolean;
 }
 
-/** How the attempts of a {@linkcode Sending} are made. */
-export interface SendingKind<T> {
+/** How the attempts of a {@linkcode PendingSend} are made, and when another one may follow. */
+export interface AttemptMode<T> {
   /** Begins an attempt; may throw. */
-  begin(sending: Sending<T>, attempt: Attempt): void;
-  /** Whether there may be another attempt only if it is certain that nothing was stored. */
+  begin(pending: PendingSend<T>, attempt: Attempt): void;
+  /** Whether another attempt follows only if it is certain that nothing was stored. */
   readonly onlyIfNotStored: boolean;
-  /** Whether no attempt may follow one that is silent, so that each has all the time that is left. */
+  /** Whether no attempt follows one without an answer, so that each has all the time that is left. */
   readonly wholeTime: boolean;
+  /** Whether a broker has one attempt only, and the topic must exist: the caller has an alternative. */
+  readonly oncePerBroker: boolean;
 }
 
-/** A request whose attempts are under way. The first of them that succeeds ends it, also a late one. */
-export class Sending<T> {
-  /** What is delivered. */
-  readonly parcel: Parcel;
-  /** Which queue is wanted. */
+/** A request whose attempts are in flight. The first attempt that succeeds ends it, also a late one. */
+export class PendingSend<T> {
+  /** What is sent. */
+  readonly request: SendRequest;
+  /** Which queue is chosen. */
   readonly placement: Placement;
   /** The time for all attempts. */
   readonly deadline: Deadline;
   /** How attempts are made. */
-  readonly kind: SendingKind<T>;
-  /** When it was given to us, in milliseconds since 1970. */
+  readonly mode: AttemptMode<T>;
+  /** Receives the attempts, if anything does. */
+  readonly observer: AttemptObserver | undefined;
+  /** When the send began, in milliseconds since 1970. */
   readonly born = Date.now();
   /** The queues of the topic. */
   queues: readonly MessageQueue[];
-  /** The queue that all attempts go to, if order is wanted. */
-  given: MessageQueue | undefined;
+  /** The queue of all attempts, if order counts. */
+  fixedQueue: MessageQueue | undefined;
   /** The attempt that no other has followed yet. */
   latest: Attempt | undefined;
-  /** Resolves with what came of it. */
-  readonly done: Promise<Done<T>>;
+  /** Resolves with the result. */
+  readonly done: Promise<SendResult<T>>;
   #failed: FailedAttempt[] | undefined;
   #pause: AbortController | undefined;
   #isOver = false;
-  #resolve!: (done: Done<T>) => void;
+  #resolve!: (result: SendResult<T>) => void;
   #reject!: (reason: unknown) => void;
 
   /** Takes a request of which no attempt has begun. */
   constructor(
-    parcel: Parcel,
+    request: SendRequest,
     placement: Placement,
     deadline: Deadline,
-    kind: SendingKind<T>,
+    mode: AttemptMode<T>,
     queues: readonly MessageQueue[],
+    observer: AttemptObserver | undefined,
   ) {
-    this.parcel = parcel;
+    this.request = request;
     this.placement = placement;
     this.deadline = deadline;
-    this.kind = kind;
+    this.mode = mode;
+    this.observer = observer;
     this.queues = queues;
-    this.given = queueGiven(placement, queues);
+    this.fixedQueue = fixedQueue(placement, queues);
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -109,10 +118,22 @@ export class Sending<T> {
     return this.failed.filter(({ error }) => isAnswered(error) || error instanceof TimeoutError).length;
   }
 
-  /** Looks for the given queue again, as the topic has other queues than before. */
+  /** How many attempts have failed on a broker. */
+  failuresOf(broker: string): number {
+    return this.failed.filter(({ queue }) => queue.broker === broker).length;
+  }
+
+  /** How many brokers of the topic have had no attempt. */
+  get untriedBrokers(): number {
+    const brokers = new Set(this.queues.map(({ broker }) => broker));
+    for (const { queue } of this.failed) brokers.delete(queue.broker);
+    return brokers.size;
+  }
+
+  /** Replaces the queues, and with them the fixed one: the topic has other queues than before. */
   useQueues(queues: readonly MessageQueue[]): void {
     this.queues = queues;
-    this.given = queueGiven(this.placement, queues);
+    this.fixedQueue = fixedQueue(this.placement, queues);
   }
 
   /** Notes an attempt that no longer counts. */
@@ -120,7 +141,7 @@ export class Sending<T> {
     (this.#failed ??= []).push(attempt);
   }
 
-  /** Lets some milliseconds pass, never more than are left; ends early when the signal aborts, or all is over. */
+  /** Waits some milliseconds, never more than are left; ends early when the signal aborts, or the send is over. */
   async pause(milliseconds: number): Promise<void> {
     const { left, signal } = this.deadline;
     this.#pause = new AbortController();
@@ -130,9 +151,9 @@ export class Sending<T> {
   }
 
   /** Ends it with success. */
-  resolve(done: Done<T>): void {
+  resolve(result: SendResult<T>): void {
     this.#end();
-    this.#resolve(done);
+    this.#resolve(result);
   }
 
   /** Ends it with an error. */
@@ -149,6 +170,6 @@ export class Sending<T> {
 
 const NONE: readonly FailedAttempt[] = [];
 
-function queueGiven({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {
+function fixedQueue({ queue, orderingKey }: Placement, queues: readonly MessageQueue[]): MessageQueue | undefined {
   return queue ?? (orderingKey === undefined ? undefined : queueOfKey(queues, orderingKey));
 }

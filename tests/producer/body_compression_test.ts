@@ -21,7 +21,7 @@ async function open(broker: EmbeddedBroker, options: ProducerOptions = {}) {
   return { ...client, producer };
 }
 
-Deno.test("send() packs a large body without holding the event loop", async () => {
+Deno.test("send() compresses a large body without holding the event loop", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await open(broker);
   let turns = 0;
@@ -74,7 +74,7 @@ Deno.test("sends with another key, or without any, do not wait for a large one",
   assertEquals(ended.at(-1), "large");
 });
 
-Deno.test("a send whose time is over, or whose signal aborts, while its body is packed has sent nothing", async () => {
+Deno.test("a send whose time is over, or whose signal aborts, while its body is compressed has sent nothing", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await open(broker);
   const stop = new AbortController();
@@ -83,7 +83,7 @@ Deno.test("a send whose time is over, or whose signal aborts, while its body is 
   const behind = client.producer.send({ topic: "orders", body: "b" }, { orderingKey: "k" });
   setImmediate(() => stop.abort(new RangeError("enough")));
   const [error] = await Promise.all([
-    assertRejects(() => late, ProducerError, "still being packed; nothing of it was sent"),
+    assertRejects(() => late, ProducerError, "still being compressed; nothing of it was sent"),
     assertRejects(() => aborted, RangeError, "enough"),
     behind,
   ]);

@@ -7,21 +7,21 @@
 import { BatchBody } from "../wire/batch.ts";
 import { PropertyName } from "../wire/codes.ts";
 import { encodeProperties, MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
-import { BROKER_PROPERTIES_SIZE, entrySize } from "./batch_plan.ts";
-import type { Parcel } from "../sending/parcel.ts";
+import { BROKER_PROPERTIES_SIZE, entrySize } from "./batch_split.ts";
+import type { SendRequest } from "../sending/send_request.ts";
 import type { EncodedMessage } from "./encoding.ts";
 
-/** Topics that brokers take no batches for. Source: SendMessageProcessor. */
+/** Topics for which brokers accept no batches. Source: SendMessageProcessor. */
 const RETRY_PREFIX = "%RETRY%";
 /** The most bytes of properties that a message of a batch may have. */
 export const MAX_BATCHED_PROPERTIES = MAX_PROPERTIES_SIZE - BROKER_PROPERTIES_SIZE;
 /**
- * What a batch itself carries: brokers add it to each of its messages. No unique key: it would replace theirs.
+ * The properties of a batch itself: brokers add them to each of its messages. No unique key: it would replace theirs.
  * Source: MessageExtEncoder.
  */
 const BATCH_PROPERTIES = encodeProperties([[PropertyName.WAIT, "true"]]);
 
-/** Whether brokers take batches for a topic. */
+/** Whether brokers accept batches for a topic. */
 export function takesBatches(topic: string): boolean {
   return !topic.startsWith(RETRY_PREFIX);
 }
@@ -33,6 +33,6 @@ export function fitsBatch(message: EncodedMessage, maxSize: number): boolean {
 }
 
 /** The request that stores messages of one topic. */
-export function batchOf(topic: string, messages: readonly EncodedMessage[]): Parcel {
+export function batchRequestOf(topic: string, messages: readonly EncodedMessage[]): SendRequest {
   return { topic, body: new BatchBody(messages), flag: 0, sysFlag: 0, properties: BATCH_PROPERTIES, batch: true };
 }

@@ -1,50 +1,55 @@
 /**
- * One send that shares its request with others.
+ * One send that may share its request with others.
  *
  * @module
  */
 
+import type { AttemptObserver } from "../sending/attempt_observer.ts";
 import type { Deadline } from "../sending/deadline.ts";
 import type { EncodedMessage } from "./encoding.ts";
 import type { Expiring } from "./expiry.ts";
-import type { Placement } from "../sending/parcel.ts";
+import type { Placement } from "../sending/send_request.ts";
 import type { SendReceipt } from "../sending/receipt.ts";
 
-/** A message and the caller who waits for its receipt: by a time of its own, and a signal of its own. */
-export class GatheredSend implements Expiring {
+/** A message and the promise of its receipt, with a deadline and a signal of its own. */
+export class LingeringSend implements Expiring {
   /** The message. */
   readonly message: EncodedMessage;
-  /** Where it stands among what expires. */
+  /** Its place in the list of what expires. */
   place = -1;
-  /** Which queue is wanted. */
+  /** Which queue is chosen. */
   readonly placement: Placement;
-  /** The caller's time. */
+  /** The deadline of the call. */
   readonly deadline: Deadline;
+  /** Receives the attempts, if anything does. */
+  readonly observer: AttemptObserver | undefined;
   /** Whether it can share a request. */
   readonly fits: boolean;
-  /** Whether the request that it is in has been begun. */
+  /** Whether its request has begun. */
   hasBegun = false;
-  /** What the caller waits for. */
+  /** What the call returns. */
   readonly receipt: Promise<SendReceipt>;
   #resolve!: (receipt: SendReceipt) => void;
   #reject!: (reason: unknown) => void;
-  /** What else has to be done when the caller has what it waited for. */
-  #onSettled: (send: GatheredSend) => void;
+  /** What else has to be done when the receipt is settled. */
+  #onSettled: (send: LingeringSend) => void;
   #abort: (() => void) | undefined;
   #isSettled = false;
 
-  /** Makes a send; `onSettled` hears when its caller has what it waited for. */
+  /** Makes a send; `onSettled` is called when its receipt is settled. */
   constructor(
     message: EncodedMessage,
     placement: Placement,
     deadline: Deadline,
     fits: boolean,
-    onSettled: (send: GatheredSend) => void,
+    observer: AttemptObserver | undefined,
+    onSettled: (send: LingeringSend) => void,
   ) {
     this.message = message;
     this.placement = placement;
     this.deadline = deadline;
     this.fits = fits;
+    this.observer = observer;
     this.#onSettled = onSettled;
     this.receipt = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -56,17 +61,17 @@ export class GatheredSend implements Expiring {
     signal.addEventListener("abort", this.#abort, { once: true });
   }
 
-  /** Whether the caller has what it waited for: nothing has to be sent then. */
+  /** Whether the receipt is settled: nothing has to be sent then. */
   get isSettled(): boolean {
     return this.#isSettled;
   }
 
-  /** Tells the caller where its message is; the first of what it is told counts. */
+  /** Resolves the receipt; the first result counts. */
   resolve(receipt: SendReceipt): void {
     if (this.#settle()) this.#resolve(receipt);
   }
 
-  /** Tells the caller why its message is not known to be stored. */
+  /** Rejects the receipt. */
   reject(reason: unknown): void {
     if (this.#settle()) this.#reject(reason);
   }

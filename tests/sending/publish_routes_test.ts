@@ -83,9 +83,9 @@ Deno.test("known() forgets what was expected when the routes are refreshed, or a
 
   const publish = new PublishRoutes(routes, 30_000);
   await publish.find("orders", soon());
-  publish.doubt("orders", new ResponseError("SendMessage", 2, "a:10911", "busy"));
+  publish.invalidateAfter("orders", new ResponseError("SendMessage", 2, "a:10911", "busy"));
   assertEquals(names(publish.known("orders")), "a0 a1 a2 a3");
-  publish.doubt("orders", new ResponseError("SendMessage", 29, "a:10911", "illegal queue"));
+  publish.invalidateAfter("orders", new ResponseError("SendMessage", 29, "a:10911", "illegal queue"));
   assertEquals(publish.known("orders"), undefined);
 
   await publish.find("orders", soon());
@@ -93,12 +93,12 @@ Deno.test("known() forgets what was expected when the routes are refreshed, or a
   assertEquals(names(publish.known("orders")), "a0");
 });
 
-Deno.test("doubt() asks anew in the background and hides nobody's error", async () => {
+Deno.test("invalidateAfter() requests the route in the background and reports no failure of it", async () => {
   const routes = new FakeRoutes();
   const publish = new PublishRoutes(routes, 30_000);
   routes.failure = new NetworkError("gone", "ns:9876", "CONNECTION_LOST");
-  publish.doubt("orders", new NetworkError("lost", "a:10911", "CONNECTION_LOST"));
-  publish.doubt("orders", new TypeError("bug"));
+  publish.invalidateAfter("orders", new NetworkError("lost", "a:10911", "CONNECTION_LOST"));
+  publish.invalidateAfter("orders", new TypeError("bug"));
   await Promise.resolve();
   assertEquals(routes.asked, ["orders"]);
 });

@@ -1,9 +1,9 @@
 /**
- * How far one-way sends may be ahead of a broker.
+ * How many one-way sends to a broker may be in flight.
  *
- * A socket pushes back only while the broker does not read, and brokers always do: they put requests into a row, and
- * drop without a word what does not fit into it, or has waited there for 200 ms. So now and then a one-way send asks
- * for an answer after all, which nobody waits for until too many are missing.
+ * A socket exerts backpressure only while the broker does not read, and brokers always read: they put requests into a
+ * queue, and silently drop what does not fit into it, or has waited there for 200 ms. So now and then a one-way send
+ * requests an answer after all; sends wait for these answers only when too many are missing.
  *
  * Source: BrokerConfig (`sendThreadPoolQueueCapacity`, `waitTimeMillsInSendQueue`), NettyRemotingAbstract.
  *
@@ -12,22 +12,22 @@
 
 import type { Deadline } from "./deadline.ts";
 
-/** Every so many messages, or bytes of bodies, an answer is asked for. */
+/** Every so many messages, or bytes of bodies, an answer is requested. */
 const MESSAGES = 64;
 const BYTES = 256 * 1024;
-/** How many answers may be missing: with 512 messages a broker's row of 10 000 has room for others. */
+/** How many answers may be missing: with 512 messages a broker's queue of 10 000 has room for others. */
 const MOST_MISSING = 8;
 
-/** The pace of one producer's one-way sends to one broker. */
-export class OnewayPace {
+/** The window of one producer's one-way sends to one broker. */
+export class OnewayWindow {
   #messages = 0;
   #bytes = 0;
-  /** Answers that were asked for and are not there. */
+  /** Answers that were requested and have not arrived. */
   #missing = 0;
-  /** Oldest first; those that gave up are called too, and do not mind. */
+  /** Oldest first; those whose deadline has passed are called too, without effect. */
   #waiting: (() => void)[] = [];
 
-  /** Whether the next message has to wait for {@linkcode OnewayPace.room}. */
+  /** Whether the next message has to wait for {@linkcode OnewayWindow.room}. */
   get isFull(): boolean {
     return this.#missing >= MOST_MISSING;
   }
@@ -42,7 +42,7 @@ export class OnewayPace {
     return deadline.wait(room, "send one-way to a broker that is behind");
   }
 
-  /** Counts a message; if an answer is to be asked for with it, gives who has to hear that it is there or lost. */
+  /** Counts a message; if it has to request an answer, returns what is to be called when that arrives or is lost. */
   next(bytes: number): (() => void) | undefined {
     this.#messages++;
     this.#bytes += bytes;
