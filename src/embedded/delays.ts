@@ -8,7 +8,7 @@ import { PropertyName } from "../wire/codes.ts";
 import { encodeProperties } from "../wire/properties.ts";
 import { Heap } from "./heap.ts";
 import type { NewMessage, StoreLimits } from "./store.ts";
-import type { Job, Timetable } from "./timetable.ts";
+import type { Job, Scheduler } from "./scheduler.ts";
 
 /** What a waiting message takes besides its body, roughly, in bytes. */
 const OVERHEAD = 512;
@@ -43,7 +43,7 @@ export class Delays implements Job {
   #hasTimers: boolean;
   #limits: StoreLimits;
   #deliver: (message: NewMessage) => void;
-  #timetable: Timetable;
+  #scheduler: Scheduler;
   #waiting = new Heap<Waiting>((a, b) => a.due < b.due || (a.due === b.due && a.sequence < b.sequence));
   #bytes = 0;
   /** How many messages each level and the timers have seen: the offsets of their queues. */
@@ -58,13 +58,13 @@ export class Delays implements Job {
     levels: readonly number[],
     hasTimers: boolean,
     limits: StoreLimits,
-    timetable: Timetable,
+    scheduler: Scheduler,
     deliver: (message: NewMessage) => void,
   ) {
     this.#levels = levels;
     this.#hasTimers = hasTimers;
     this.#limits = limits;
-    this.#timetable = timetable;
+    this.#scheduler = scheduler;
     this.#deliver = deliver;
   }
 
@@ -90,7 +90,7 @@ export class Delays implements Job {
     encodeProperties(properties); // fails here and not when its time has come
     this.#waiting.push({ due, sequence: this.#sequence++, message: { ...message, properties } });
     this.#bytes += message.body.length + OVERHEAD;
-    this.#timetable.announce(due);
+    this.#scheduler.schedule(due);
     const offset = this.#counts.get(queue) ?? 0;
     this.#counts.set(queue, offset + 1);
     return offset;

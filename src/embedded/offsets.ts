@@ -71,7 +71,7 @@ export class Offsets {
   /** What operators have set and no pull has been told of. */
   #resets = new OffsetTable();
   /** What was committed since the last persist. */
-  #young = new OffsetTable();
+  #unpersisted = new OffsetTable();
   #nextPersist: number;
 
   /** Makes an empty table of at most `most` offsets that becomes durable every `interval` milliseconds. */
@@ -114,20 +114,20 @@ export class Offsets {
     if (this.#live.size >= this.#most && !this.#live.queues(group, topic).has(queueId)) return false;
     this.#live.set(group, topic, queueId, offset);
     if (this.#interval === 0) this.#durable.set(group, topic, queueId, offset);
-    else this.#young.set(group, topic, queueId, offset);
+    else this.#unpersisted.set(group, topic, queueId, offset);
     return true;
   }
 
   /** Makes all offsets durable. */
   persist(): void {
-    this.#durable.addAll(this.#young);
-    this.#young = new OffsetTable();
+    this.#durable.addAll(this.#unpersisted);
+    this.#unpersisted = new OffsetTable();
   }
 
   /** Goes back to the offsets that are durable. */
-  forgetYoung(): void {
+  revert(): void {
     this.#persistIfDue();
-    this.#young = new OffsetTable();
+    this.#unpersisted = new OffsetTable();
     this.#resets = new OffsetTable();
     this.#live = this.#durable.copy();
   }

@@ -8,7 +8,7 @@ import type { MessageQueue } from "../message.ts";
 import { encodeHeader, type HeaderOf } from "../wire/fields.ts";
 import { resetConsumerOffset } from "../wire/requests.ts";
 import { isV5, type Parts } from "./parts.ts";
-import { textBody } from "./routes.ts";
+import { textBody } from "./replies.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
 /** Sets a group's offset of a queue: 5.x tells the next pull of it, 4.9 all members at once. */
@@ -30,7 +30,7 @@ export function resetOffset(
 export function pushReset(parts: Parts, header: HeaderOf<typeof resetConsumerOffset.header>, body: Uint8Array): number {
   const { name, code } = resetConsumerOffset;
   const fields = encodeHeader(resetConsumerOffset.header, header);
-  const members = [...parts.groups.get(header.group)?.members.values() ?? []];
+  const members = [...parts.consumerGroups.get(header.group)?.members.values() ?? []];
   for (const { connection } of members) {
     inBackground(connection.sendOneway({ name, code, fields, body }), unheard); // it is closing
   }

@@ -233,6 +233,12 @@ export class Peer {
     });
   }
 
+  /** Joins producer groups. */
+  joinProducers(clientId: string, ...groups: string[]): Promise<Command> {
+    const producerDataSet = groups.map((groupName) => ({ groupName }));
+    return this.ask(heartbeat, {}, { body: { clientID: clientId, producerDataSet, consumerDataSet: [] } });
+  }
+
   /** Sends a message back. */
   sendBack(header: Partial<HeaderOf<typeof sendBack.header>> & { offset: number }): Promise<Command> {
     return this.ask(sendBack, { group: "billing", delayLevel: 0, ...header });

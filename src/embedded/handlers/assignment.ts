@@ -11,7 +11,8 @@ import { Permission, ResponseCode } from "../../wire/codes.ts";
 import { queryAssignment, setMessageRequestMode } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
 import type { RequestMode } from "../request_modes.ts";
-import { accept, jsonBody, refuse, type Route, route } from "../routes.ts";
+import { accept, jsonBody, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 const RETRY_PREFIX = "%RETRY%";
 
@@ -36,10 +37,10 @@ const strategies: Readonly<Record<string, Strategy>> = {
 };
 
 /** The requests about assignments. */
-export function assignmentRoutes(parts: Parts): Route[] {
+export function assignmentHandlers(parts: Parts): Handler[] {
   return [
-    route(queryAssignment, (_header, { command }) => query(parts, readQueryAssignment(command.body))),
-    route(setMessageRequestMode, (_header, { command }) => setMode(parts, readRequestMode(command.body))),
+    handler(queryAssignment, (_header, { command }) => query(parts, readQueryAssignment(command.body))),
+    handler(setMessageRequestMode, (_header, { command }) => setMode(parts, readRequestMode(command.body))),
   ];
 }
 
@@ -69,7 +70,7 @@ function queuesOf(
   const queues = routedQueues(parts, topic);
   if (queues === undefined) return undefined;
   if (messageModel === "BROADCASTING") return queues;
-  const group = parts.groups.get(consumerGroup);
+  const group = parts.consumerGroups.get(consumerGroup);
   const strategy = Object.hasOwn(strategies, strategyName) ? strategies[strategyName] : undefined;
   if (group === undefined || strategy === undefined) return undefined;
   const members = [...group.members.values()].map((member) => member.clientId).sort();
@@ -115,7 +116,7 @@ function setMode(parts: Parts, body: Partial<MessageRequestModeBody>): Reply {
   if (parts.topics.get(topic) === undefined) {
     return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist`);
   }
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group does not exist");
   }
   parts.requestModes.set(topic, consumerGroup, { mode, popShareQueueNum });

@@ -18,9 +18,10 @@ import {
   queryConsumerStatus,
   type RequestSpec,
 } from "../../wire/requests.ts";
-import type { Member } from "../groups.ts";
+import type { Member } from "../members.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, type BrokerReply, refuse, type Route, route, textBody } from "../routes.ts";
+import { accept, type BrokerReply, refuse, textBody } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 /** How long a member may take to answer, in milliseconds. Source: Broker2Client.callClient. */
 const CALL_TIMEOUT = 10_000;
@@ -30,11 +31,11 @@ const STATUS_TIMEOUT = 5_000;
 const CALL_VERSION = 62;
 
 /** The requests that are passed on to members. */
-export function operatorRoutes(parts: Parts): Route[] {
+export function operatorHandlers(parts: Parts): Handler[] {
   return [
-    route(getConsumerRunningInfo, (header, { command }) => call(parts, getConsumerRunningInfo, header, command)),
-    route(consumeMessageDirectly, (header, { command }) => consume(parts, header, command)),
-    route(queryConsumerStatus, (header) => askStatus(parts, header)),
+    handler(getConsumerRunningInfo, (header, { command }) => call(parts, getConsumerRunningInfo, header, command)),
+    handler(consumeMessageDirectly, (header, { command }) => consume(parts, header, command)),
+    handler(queryConsumerStatus, (header) => askStatus(parts, header)),
   ];
 }
 
@@ -52,7 +53,7 @@ function consume(
   const fields = { ...command.fields, brokerName: parts.options.brokerName };
   if (isV5(parts)) {
     if (topic !== undefined && parts.topics.get(topic) !== undefined) Object.assign(fields, { topicSysFlag: "0" });
-    if (parts.groups.ensure(consumerGroup)) Object.assign(fields, { groupSysFlag: "0" });
+    if (parts.consumerGroups.ensure(consumerGroup)) Object.assign(fields, { groupSysFlag: "0" });
   }
   return call(parts, consumeMessageDirectly, header, { ...command, fields, body: entry.record });
 }
@@ -103,7 +104,7 @@ async function ask({ connection }: Member, request: OutgoingRequest, timeout: nu
 }
 
 function memberOf(parts: Parts, group: string, clientId: string | undefined): Member | undefined {
-  return [...parts.groups.get(group)?.members.values() ?? []].find((member) => member.clientId === clientId);
+  return [...parts.consumerGroups.get(group)?.members.values() ?? []].find((member) => member.clientId === clientId);
 }
 
 /** Asks one member after the other up to where it is; those that do not tell are left out. */
@@ -111,7 +112,7 @@ async function askStatus(
   parts: Parts,
   { group: name, topic, clientAddr }: HeaderOf<typeof queryConsumerStatus.header>,
 ): Promise<BrokerReply> {
-  const group = parts.groups.get(name);
+  const group = parts.consumerGroups.get(name);
   if (group === undefined) {
     return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, the group has no members");
   }

@@ -7,12 +7,14 @@
 import type { Reply } from "../../transport/connection.ts";
 import { Permission, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
+import { join } from "../../wire/join.ts";
 import { formatPopInfo } from "../../wire/pop.ts";
 import { popMessage } from "../../wire/requests.ts";
 import { isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
 import { type Popped, Popper, type PopWish } from "../pop/popper.ts";
-import { type Call, joined, refuse, type Route, route } from "../routes.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 
 /** Without a time of its own a pop counts from its arrival. */
@@ -36,9 +38,9 @@ const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
 });
 
 /** The request that takes messages. */
-export function popRoutes(parts: Parts): Route[] {
+export function popHandlers(parts: Parts): Handler[] {
   const popper = new Popper(parts);
-  return [route(spec, (header, call) => pop(parts, popper, header, call))];
+  return [handler(spec, (header, call) => pop(parts, popper, header, call))];
 }
 
 function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Call): Reply | Promise<Reply> {
@@ -65,9 +67,9 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
   const reply = attempt();
   if (reply.code === ResponseCode.SUCCESS || header.pollTime <= 0) return reply;
   const held = { connection, group, topic, queueId, matches, attempt };
-  if (parts.pop.polls.isFull(held)) return { ...reply, code: ResponseCode.POLLING_FULL };
+  if (parts.pop.held.isFull(held)) return { ...reply, code: ResponseCode.POLLING_FULL };
   const due = bornTime + header.pollTime - EARLY;
-  return due <= now ? reply : parts.pop.polls.hold(held, due);
+  return due <= now ? reply : parts.pop.held.hold(held, due);
 }
 
 function check(parts: Parts, header: PopHeader, late: number): Reply | undefined {
@@ -91,7 +93,7 @@ function check(parts: Parts, header: PopHeader, late: number): Reply | undefined
     const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueues}]`;
     return refuse(ResponseCode.INVALID_PARAMETER, remark);
   }
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${consumerGroup}] does not exist, `);
   }
   if (maxMsgNums < 0) {
@@ -126,6 +128,6 @@ function replyOf(popped: Popped, { invisibleTime, order }: PopWish): Reply {
       msgOffsetInfo: formatPopInfo(popped.offsets),
       orderCountInfo: order ? formatPopInfo(popped.counts) : undefined,
     }),
-    body: found ? joined(records) : undefined,
+    body: found ? join(records) : undefined,
   };
 }

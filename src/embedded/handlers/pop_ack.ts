@@ -19,7 +19,8 @@ import {
 import { decodeAckBits } from "../../wire/pop_acks.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 /** One delivery, and who says so: what an ack needs of a receipt. */
 type Acked = Omit<PopReceipt, "retry" | "queueOffset"> & { readonly group: string; readonly topic: string };
@@ -30,9 +31,9 @@ type ChangeHeader = HeaderOf<typeof changeInvisibleTime.header>;
 const NO_WORDS = "not set any response code";
 
 /** The requests about popped messages. */
-export function popAckRoutes(parts: Parts): Route[] {
+export function popAckHandlers(parts: Parts): Handler[] {
   return [
-    route(ackMessage, ({ consumerGroup: group, topic, queueId, extraInfo, offset }) => {
+    handler(ackMessage, ({ consumerGroup: group, topic, queueId, extraInfo, offset }) => {
       const refused = checkQueue(parts, topic, queueId);
       if (refused !== undefined) return refused;
       const { least, most } = rangeOf(parts, topic, queueId);
@@ -42,14 +43,14 @@ export function popAckRoutes(parts: Parts): Route[] {
       }
       return ack(parts, { ...parsePopReceipt(extraInfo), group, topic, queueId }, offset) ?? accept();
     }),
-    route(batchAckMessage, (_header, { command }) => {
+    handler(batchAckMessage, (_header, { command }) => {
       const { brokerName, acks = [] } = command.body.length === 0 ? {} : readBatchAcks(command.body);
       if (acks.length === 0) return { code: ResponseCode.NO_MESSAGE };
       let refused: Reply | undefined;
       for (const each of acks) refused = ackMany(parts, each, brokerName ?? parts.options.brokerName) ?? refused;
       return refused ?? accept();
     }),
-    route(changeInvisibleTime, (header) => change(parts, header)),
+    handler(changeInvisibleTime, (header) => change(parts, header)),
   ];
 }
 
@@ -79,7 +80,7 @@ function ackInOrder(parts: Parts, { group, topic, queueId, popTime }: Acked, off
   const { offsets, pop } = parts;
   const old = offsets.get(group, topic, queueId) ?? -1;
   if (offset < old) return undefined;
-  const next = pop.orders.ack({ group, topic, queueId }, offset, popTime);
+  const next = pop.ordered.ack({ group, topic, queueId }, offset, popTime);
   if (next === "illegal") {
     const remark = `offset is illegal, key:${topic}@${group}@${queueId}, old:${old}, commit:${offset}, next:-1`;
     return refuse(ResponseCode.MESSAGE_ILLEGAL, remark);
@@ -133,7 +134,7 @@ function changeInOrder(parts: Parts, header: ChangeHeader, { popTime, reviveQueu
   const { consumerGroup: group, topic, queueId, offset, invisibleTime } = header;
   if (offset < (parts.offsets.get(group, topic, queueId) ?? -1)) return changed(0, 0, 0);
   const visibleAt = Date.now() + invisibleTime;
-  parts.pop.orders.setVisible({ group, topic, queueId }, offset, popTime, visibleAt);
+  parts.pop.ordered.setVisible({ group, topic, queueId }, offset, popTime, visibleAt);
   return changed(popTime, visibleAt - popTime, reviveQueueId);
 }
 

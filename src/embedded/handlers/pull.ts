@@ -7,11 +7,13 @@
 import type { Reply } from "../../transport/connection.ts";
 import { Permission, PullSysFlag, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
+import { join } from "../../wire/join.ts";
 import { pullMessage } from "../../wire/requests.ts";
 import { everything, filterOf, isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue, ReadResult, ReadStatus } from "../queue.ts";
-import { type Call, joined, refuse, type Route, route } from "../routes.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 import { refuseExpression } from "./clients.ts";
 
@@ -21,9 +23,9 @@ type PullHeader = HeaderOf<typeof pullMessage.header>;
 const litePull = { ...pullMessage, name: "LitePullMessage", code: 361 } as const;
 
 /** The requests that read messages. */
-export function pullRoutes(parts: Parts): Route[] {
+export function pullHandlers(parts: Parts): Handler[] {
   const serve = (header: PullHeader, call: Call) => pull(parts, header, call, true);
-  return isV5(parts) ? [route(pullMessage, serve), route(litePull, serve)] : [route(pullMessage, serve)];
+  return isV5(parts) ? [handler(pullMessage, serve), handler(litePull, serve)] : [handler(pullMessage, serve)];
 }
 
 /** Serves a pull; the second time, after it was held, it is answered whatever there is. */
@@ -47,7 +49,7 @@ function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): R
   const code = codeOf(result.status, queueOffset);
   if (code === ResponseCode.PULL_NOT_FOUND && isFirst && (sysFlag & PullSysFlag.SUSPEND) !== 0) {
     const answer = () => pull(parts, header, call, false);
-    return parts.longPolls.hold({ connection: call.connection, queue, matches, answer }, suspendTimeoutMillis);
+    return parts.heldPulls.hold({ connection: call.connection, queue, matches, answer }, suspendTimeoutMillis);
   }
   return replyOf(parts, queue, result, code);
 }
@@ -60,7 +62,7 @@ function resetOf(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): R
 
 /** What is wrong with a pull before its subscription is looked at. */
 function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Reply | undefined {
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     const remark = `subscription group [${consumerGroup}] does not exist`;
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark);
   }
@@ -98,7 +100,7 @@ function ownFilter(parts: Parts, { subscription, expressionType }: PullHeader): 
 
 /** The filter that a group's heartbeats have set for a topic. */
 function groupFilter(parts: Parts, { consumerGroup, topic, subVersion }: PullHeader): MessageFilter | Reply {
-  const group = parts.groups.get(consumerGroup);
+  const group = parts.consumerGroups.get(consumerGroup);
   if (group === undefined) {
     return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
   }
@@ -149,6 +151,6 @@ function replyOf(parts: Parts, queue: Queue, result: ReadResult, code: number): 
     code,
     remark: result.status,
     fields,
-    body: result.records.length === 0 ? undefined : joined(result.records),
+    body: result.records.length === 0 ? undefined : join(result.records),
   };
 }

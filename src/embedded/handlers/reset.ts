@@ -11,20 +11,23 @@ import { resetGroupOffset } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
 import { Queue } from "../queue.ts";
 import { offsetTable, pushReset } from "../reset.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 type ResetHeader = HeaderOf<typeof resetGroupOffset.header>;
 
 /** The request that sets offsets. */
-export function resetRoutes(parts: Parts): Route[] {
-  return [route(resetGroupOffset, (header) => isV5(parts) ? resetHere(parts, header) : resetAtMembers(parts, header))];
+export function resetHandlers(parts: Parts): Handler[] {
+  return [
+    handler(resetGroupOffset, (header) => isV5(parts) ? resetHere(parts, header) : resetAtMembers(parts, header)),
+  ];
 }
 
 /** 5.x keeps the offsets itself, and tells the next pull or pop of them. */
 function resetHere(parts: Parts, { topic, group, timestamp, queueId = -1, offset = -1 }: ResetHeader): Reply {
   const config = parts.topics.get(topic);
   if (config === undefined) return refuse(ResponseCode.TOPIC_NOT_EXIST, `Topic ${topic} does not exist`);
-  if (!parts.groups.isKnown(group)) {
+  if (!parts.consumerGroups.isKnown(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `Group ${group} does not exist`);
   }
   const at = (id: number): number =>

@@ -14,7 +14,8 @@ import { encodeProperties, parseProperties } from "../../wire/properties.ts";
 import { sendAnswer, sendBatch, type sendHeader, sendMessage, sendMessageV1 } from "../../wire/requests.ts";
 import { isSendable, topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { type Call, refuse, type Route, route } from "../routes.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import type { NewMessage } from "../store.ts";
 import type { TopicConfig } from "../topics.ts";
 
@@ -30,12 +31,12 @@ const DEFAULT_RETRY_TIMES = 16;
 const region: Readonly<HeaderText> = { MSG_REGION: "DefaultRegion", TRACE_ON: "true" };
 
 /** The requests that store messages. */
-export function sendRoutes(parts: Parts): Route[] {
+export function sendHandlers(parts: Parts): Handler[] {
   const serve = (header: SendHeader, call: Call): Reply => {
     const reply = send(parts, header, call);
     return { ...reply, fields: { ...reply.fields, ...region } };
   };
-  return [route(sendMessage, serve), route(sendBatch, serve), route(sendMessageV1, serve)];
+  return [handler(sendMessage, serve), handler(sendBatch, serve), handler(sendMessageV1, serve)];
 }
 
 function send(parts: Parts, header: SendHeader, call: Call): Reply {
@@ -155,7 +156,7 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
 function retryTarget(parts: Parts, header: SendHeader, version: number): string | Reply {
   if (!header.topic.startsWith(RETRY_PREFIX)) return header.topic;
   const group = header.topic.slice(RETRY_PREFIX.length);
-  if (!parts.groups.ensure(group)) {
+  if (!parts.consumerGroups.ensure(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
   }
   const times = header.reconsumeTimes ?? 0;

@@ -10,7 +10,8 @@ import type { HeaderOf } from "../../wire/fields.ts";
 import { decodeStored } from "../../wire/record.ts";
 import { sendBack } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 import type { Entry } from "../queue.ts";
 import type { NewMessage } from "../store.ts";
 import { maxReconsumeTimes, refusesInnerBatch } from "./send.ts";
@@ -19,13 +20,13 @@ import { maxReconsumeTimes, refusesInnerBatch } from "./send.ts";
 const FIRST_RETRY_LEVEL = 3;
 
 /** The request that sends a message back. */
-export function sendBackRoutes(parts: Parts): Route[] {
-  return [route(sendBack, (header, { command }) => takeBack(parts, header, command.version))];
+export function sendBackHandlers(parts: Parts): Handler[] {
+  return [handler(sendBack, (header, { command }) => takeBack(parts, header, command.version))];
 }
 
 function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, version: number): Reply {
   const { group, offset } = header;
-  if (!parts.groups.ensure(group)) {
+  if (!parts.consumerGroups.ensure(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
   }
   parts.topics.ensure(retryTopic(group), 1);

@@ -8,15 +8,16 @@ import { ResponseCode } from "../../wire/codes.ts";
 import { createTopic } from "../../wire/requests.ts";
 import { topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 /** The most queues of a topic that a request makes: answers about a topic list all of them. */
 const MOST_QUEUES = 65_536;
 
 /** The requests about topics. */
-export function topicRoutes(parts: Parts): Route[] {
+export function topicHandlers(parts: Parts): Handler[] {
   return [
-    route(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
+    handler(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
       const problem = topicProblem(topic) ??
         (parts.topics.isSystem(topic) ? "no topic of the broker itself" : undefined) ??
         (Math.max(readQueueNums, writeQueueNums) > MOST_QUEUES

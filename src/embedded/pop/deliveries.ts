@@ -5,7 +5,7 @@
  */
 
 import { Heap } from "../heap.ts";
-import type { Job, Timetable } from "../timetable.ts";
+import type { Job, Scheduler } from "../scheduler.ts";
 
 /** The messages of one queue that one pop took. */
 export interface Delivery {
@@ -51,15 +51,15 @@ const SLACK = 1_000;
  * put into the group's retry topic. An ack of a delivery that is not known does nothing, and says nothing.
  */
 export class Deliveries implements Job {
-  #timetable: Timetable;
+  #scheduler: Scheduler;
   #revive: Revive;
   #deliveries = new Map<string, Waiting>();
   /** All deliveries by their time, and some that are done. */
   #byTime = newHeap();
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable, revive: Revive) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler, revive: Revive) {
+    this.#scheduler = scheduler;
     this.#revive = revive;
   }
 
@@ -86,7 +86,7 @@ export class Deliveries implements Job {
     };
     this.#deliveries.set(key, waiting);
     this.#byTime.push(waiting);
-    this.#timetable.announce(due);
+    this.#scheduler.schedule(due);
   }
 
   /** Takes a message out of a delivery. */

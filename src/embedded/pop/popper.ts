@@ -12,7 +12,7 @@ import { At, readLong } from "../../wire/record_layout.ts";
 import type { MessageFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
 import type { Queue } from "../queue.ts";
-import type { QueueOfGroup } from "./orders.ts";
+import type { QueueOfGroup } from "./ordered_pops.ts";
 
 /** What is wanted. */
 export interface PopWish {
@@ -106,7 +106,7 @@ export class Popper {
     const { offsets, pop, options } = this.#parts;
     const place = { group: wish.group, topic, queueId };
     const start = this.#startOf(queue, wish);
-    if (wish.order && pop.orders.isBlocked(place, wish.attemptId)) return;
+    if (wish.order && pop.ordered.isBlocked(place, wish.attemptId)) return;
     const room = wish.maxMessages - popped.records.length;
     if (room <= 0) {
       popped.rest += queue.maxOffset - start;
@@ -132,7 +132,7 @@ export class Popper {
     const { topic, queueId, minOffset, maxOffset } = queue;
     const { offsets, pop } = this.#parts;
     const reset = offsets.takeReset(group, topic, queueId);
-    if (reset !== undefined) pop.orders.clear({ group, topic, queueId });
+    if (reset !== undefined) pop.ordered.clear({ group, topic, queueId });
     const stored = reset ?? offsets.get(group, topic, queueId) ?? firstOffset(queue, initMode);
     const start = Math.max(minOffset, Math.min(stored, maxOffset));
     if (start !== offsets.get(group, topic, queueId)) offsets.commit(group, topic, queueId, start);
@@ -142,9 +142,9 @@ export class Popper {
   #remember(place: QueueOfGroup, start: number, taken: number[], wish: PopWish, popped: Popped): void {
     const { popTime } = popped;
     const { order, attemptId, invisibleTime } = wish;
-    const { orders, deliveries } = this.#parts.pop;
+    const { ordered, deliveries } = this.#parts.pop;
     if (order) {
-      const counts = orders.take(place, { attemptId, popTime, invisibleTime, offsets: taken });
+      const counts = ordered.take(place, { attemptId, popTime, invisibleTime, offsets: taken });
       for (const [key, count] of counts) popped.counts.set(key, count);
     } else deliveries.add({ ...place, startOffset: start, popTime }, taken, popTime + invisibleTime);
     const key = popQueueKey(popRetryOf(place.topic), place.queueId);

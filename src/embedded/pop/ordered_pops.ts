@@ -6,7 +6,7 @@
  */
 
 import { popMessageKey, popQueueKey, popRetryOf } from "../../wire/pop.ts";
-import type { Job, Timetable } from "../timetable.ts";
+import type { Job, Scheduler } from "../scheduler.ts";
 
 /** One queue of one group. */
 export interface QueueOfGroup {
@@ -42,16 +42,16 @@ interface Order extends Taking {
 export type OrderAck = number | "illegal" | "stale";
 
 /** What is in hand in each queue that is popped in order: one taking per queue and group. */
-export class PopOrders implements Job {
-  #timetable: Timetable;
+export class OrderedPops implements Job {
+  #scheduler: Scheduler;
   #onFree: (queue: QueueOfGroup) => void;
   #orders = new Map<string, Order>();
   /** The queues whose blocks will end by themselves, by their keys. */
   #blocked = new Map<string, { readonly queue: QueueOfGroup; readonly due: number }>();
 
   /** Makes an empty table; `onFree` is told of each queue whose block has ended. */
-  constructor(timetable: Timetable, onFree: (queue: QueueOfGroup) => void) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler, onFree: (queue: QueueOfGroup) => void) {
+    this.#scheduler = scheduler;
     this.#onFree = onFree;
   }
 
@@ -118,7 +118,7 @@ export class PopOrders implements Job {
   #watch(queue: QueueOfGroup): void {
     const due = freeAt(this.#orders.get(keyOf(queue))!);
     this.#blocked.set(keyOf(queue), { queue, due });
-    this.#timetable.announce(due);
+    this.#scheduler.schedule(due);
   }
 }
 

@@ -9,7 +9,7 @@ import { ResponseCode } from "../../wire/codes.ts";
 import { popRetryTopic } from "../../wire/pop.ts";
 import type { MessageFilter } from "../filter.ts";
 import type { Queue } from "../queue.ts";
-import type { Job, Timetable } from "../timetable.ts";
+import type { Job, Scheduler } from "../scheduler.ts";
 
 /** How many pops of one group may wait for one topic and queue. Source: BrokerConfig.popPollingSize. */
 const MOST_OF_ONE_KIND = 1_025;
@@ -43,16 +43,16 @@ interface Held extends HeldPop {
  * A message that arrives ends the first pop that wants it, and so does one that becomes visible again. A real 5.3.3
  * gives the latter only to a pop that has waited long enough, or that another message of its topic ends.
  */
-export class PopPolls implements Job {
-  #timetable: Timetable;
+export class HeldPops implements Job {
+  #scheduler: Scheduler;
   #held = new Set<Held>();
   /** The pops that wait for a topic, by its name and by that of the group's retry topic of it. */
   #byTopic = new Map<string, Set<Held>>();
   #counts = new Map<string, number>();
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
   }
 
   /** How many pops wait. */
@@ -76,7 +76,7 @@ export class PopPolls implements Job {
         else pops.add(held);
       }
       this.#counts.set(kindOf(held), (this.#counts.get(kindOf(held)) ?? 0) + 1);
-      this.#timetable.announce(due);
+      this.#scheduler.schedule(due);
     });
   }
 

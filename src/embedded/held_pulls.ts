@@ -7,7 +7,7 @@
 import type { Connection, Reply } from "../transport/connection.ts";
 import type { MessageFilter } from "./filter.ts";
 import type { Queue } from "./queue.ts";
-import type { Job, Timetable } from "./timetable.ts";
+import type { Job, Scheduler } from "./scheduler.ts";
 
 /** How often a broker looks at the pulls that it holds, in milliseconds. */
 const SCAN_INTERVAL = 5_000;
@@ -33,14 +33,14 @@ interface Held extends HeldPull {
 }
 
 /** The pulls that a broker holds. */
-export class LongPolls implements Job {
-  #timetable: Timetable;
+export class HeldPulls implements Job {
+  #scheduler: Scheduler;
   #held = new Map<Queue, Set<Held>>();
   #count = 0;
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
   }
 
   /** How many pulls wait. */
@@ -57,7 +57,7 @@ export class LongPolls implements Job {
       if (pulls === undefined) this.#held.set(pull.queue, pulls = new Set());
       pulls.add({ ...pull, due, resolve });
       this.#count++;
-      this.#timetable.announce(due);
+      this.#scheduler.schedule(due);
     });
   }
 
@@ -72,7 +72,7 @@ export class LongPolls implements Job {
     const scan = Date.now() + SCAN_INTERVAL;
     for (const pull of pulls) {
       if (queue.hasMatch(from, pull.matches)) this.#answer(pull);
-      else if (scan < pull.due) this.#timetable.announce(pull.due = scan);
+      else if (scan < pull.due) this.#scheduler.schedule(pull.due = scan);
     }
   }
 
