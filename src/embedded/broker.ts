@@ -212,8 +212,8 @@ export class EmbeddedBroker {
   }
 
   /**
-   * Stops the broker as a crash does: the port and all connections close, and offsets that were committed since the last
-   * persist are lost. Messages, topics and persisted offsets stay for {@linkcode revive}.
+   * Stops the broker as a crash does: the port and all connections close, and offsets that were committed since the
+   * last persist are lost. Messages, topics and persisted offsets stay for {@linkcode revive}.
    */
   kill(): Promise<void> {
     return this.#broker.kill();

@@ -124,7 +124,7 @@ export class EmbeddedCluster {
     const places = this.brokers.flatMap((broker) =>
       broker.topicStats(topic)
         .filter(({ queueId }) => options.queueId === undefined || options.queueId === queueId)
-        .map(({ queueId }) => ({ broker, queueId, messages: [] as (string | Uint8Array | PublishedMessage)[] }))
+        .map(({ queueId }) => ({ broker, queueId, messages: new Array<string | Uint8Array | PublishedMessage>() }))
     );
     if (places.length === 0) {
       throw new InvalidTopicError(`Cannot publish to topic "${topic}": no broker of the cluster has it`, topic);

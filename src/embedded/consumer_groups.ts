@@ -41,8 +41,8 @@ export class ConsumerGroups implements Job {
   }
 
   /**
-   * Makes a record of a group if there is none, as all requests but the commit do; false if its name is illegal or there
-   * are too many groups.
+   * Makes a record of a group if there is none, as all requests but the commit do; false if its name is illegal or
+   * there are too many groups.
    */
   ensure(name: string): boolean {
     if (!this.#records.has(name) && this.#records.size < this.#most && this.#isLegal(name)) this.#records.add(name);
@@ -125,8 +125,9 @@ export class ConsumerGroups implements Job {
   #notify(group: ConsumerGroup): void {
     if (group.consumer.messageModel === "BROADCASTING") return;
     const { name, code } = notifyConsumerIdsChanged;
+    const fields = { consumerGroup: group.name };
     for (const connection of group.members.keys()) {
-      inBackground(connection.sendOneway({ name, code, fields: { consumerGroup: group.name } }), unheard); // it is closing
+      inBackground(connection.sendOneway({ name, code, fields }), unheard); // it fails if the connection is closing
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Pulls that wait for messages. Source: PullRequestHoldService.
+ * Pulls that are held open until there is a message (long polling). Source: PullRequestHoldService.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import type { MessageFilter } from "./filter.ts";
 import type { Queue } from "./queue.ts";
 import type { Job, Scheduler } from "./scheduler.ts";
 
-/** How often a broker looks at the pulls that it holds, in milliseconds. */
+/** How often a broker checks the pulls that it holds, in milliseconds. */
 const SCAN_INTERVAL = 5_000;
 
-/** The most pulls that wait: one more is answered at once. */
-const MOST = 100_000;
+/** The largest number of held pulls; a further one is answered at once. */
+const MAX_HELD = 100_000;
 
-/** A pull that waits. */
+/** A pull to be held. */
 export interface HeldPull {
-  /** The connection that it came on. */
+  /** Its connection. */
   readonly connection: Connection;
-  /** The queue that it waits for. */
+  /** Its queue. */
   readonly queue: Queue;
-  /** What it waits for. */
+  /** The filter of the messages that it waits for. */
   readonly matches: MessageFilter;
-  /** Does the pull again, and gives its answer. */
+  /** Repeats the pull and returns its answer. */
   readonly answer: () => Reply;
 }
 
@@ -43,14 +43,14 @@ export class HeldPulls implements Job {
     this.#scheduler = scheduler;
   }
 
-  /** How many pulls wait. */
+  /** The number of held pulls. */
   get length(): number {
     return this.#count;
   }
 
-  /** Holds a pull until a message that it waits for comes, at most `timeout` milliseconds. */
+  /** Holds a pull until there is a matching message, at most `timeout` milliseconds. */
   hold(pull: HeldPull, timeout: number): Promise<Reply> {
-    if (this.#count >= MOST) return Promise.resolve(pull.answer());
+    if (this.#count >= MAX_HELD) return Promise.resolve(pull.answer());
     const due = Date.now() + timeout;
     return new Promise((resolve) => {
       let pulls = this.#held.get(pull.queue);
@@ -62,9 +62,9 @@ export class HeldPulls implements Job {
   }
 
   /**
-   * Answers the pulls of a queue that wait for one of its messages from `from` on.
+   * Answers the held pulls of a queue that match one of its messages from `from` on.
    *
-   * Messages that a pull does not want end it at the broker's next look, with code 20 and the offset after them.
+   * Messages that do not match end a pull at the broker's next check, with code 20 and the offset after them.
    */
   arrived(queue: Queue, from: number): void {
     const pulls = this.#held.get(queue);
@@ -76,21 +76,21 @@ export class HeldPulls implements Job {
     }
   }
 
-  /** Forgets the pulls of a lost connection. */
+  /** Removes the pulls of a lost connection. */
   dropConnection(connection: Connection): void {
     for (const pulls of [...this.#held.values()]) {
       for (const pull of pulls) if (pull.connection === connection) this.#remove(pull);
     }
   }
 
-  /** When the next pull has waited long enough. */
+  /** When the first timeout ends. */
   nextDue(): number {
     let due = Infinity;
     for (const pulls of this.#held.values()) for (const pull of pulls) due = Math.min(due, pull.due);
     return due;
   }
 
-  /** Answers the pulls that have waited long enough. */
+  /** Answers the pulls whose timeout has ended. */
   run(now: number): void {
     for (const pulls of [...this.#held.values()]) {
       for (const pull of pulls) if (pull.due <= now) this.#answer(pull);

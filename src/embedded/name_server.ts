@@ -106,7 +106,7 @@ export class EmbeddedNameServer {
     this.#registry.setOrder(topic, order);
   }
 
-  /** Stops it as a crash does: the port and all connections close. Its brokers stay registered for {@linkcode revive}. */
+  /** Stops it as a crash does: the port and all connections close. Its brokers stay registered. */
   kill(): Promise<void> {
     return this.#server.close();
   }

@@ -72,7 +72,7 @@ export class Server {
     return this.#isOpen;
   }
 
-  /** When it was active last, in milliseconds since 1970: now, or when its pause began; undefined while it is closed. */
+  /** When it was active last, in milliseconds since 1970: now, or when its pause began; undefined if it is closed. */
   get seenAt(): number | undefined {
     return this.#isOpen ? this.#pause?.since ?? Date.now() : undefined;
   }

@@ -24,7 +24,7 @@ Deno.test("Deque keeps positions while it loses items at the beginning", () => {
   assertEquals([deque.shift(), first], [undefined, 10_000]);
 });
 
-Deno.test("Heap gives its items in order, whatever the order in which they came", () => {
+Deno.test("Heap returns its items in order, whatever the order in which they were added", () => {
   const heap = new Heap<number>((a, b) => a < b);
   const items = Array.from({ length: 1_000 }, (_, i) => (i * 7_919) % 1_009);
 
@@ -63,10 +63,10 @@ Deno.test("Scheduler runs each job when it is due, and none after stop()", () =>
 Deno.test("Slabs keep copies apart, and large pieces as they are", () => {
   const slabs = new Slabs();
   const pieces = Array.from({ length: 500 }, (_, i) => new Uint8Array(1 + (i * 37) % 2_000).fill(i % 256));
-  const kept = pieces.map((piece) => slabs.keep(piece));
+  const kept = pieces.map((piece) => slabs.copy(piece));
 
   kept.forEach((copy, i) => assertEquals([copy.length, copy[0], copy.at(-1)], [pieces[i]!.length, i % 256, i % 256]));
   assertEquals(new Set(kept.map((copy) => copy.buffer)).size < 5, true);
   const large = new Uint8Array(20_000);
-  assertEquals(slabs.keep(large) === large, true);
+  assertEquals(slabs.copy(large) === large, true);
 });

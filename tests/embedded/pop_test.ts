@@ -33,7 +33,7 @@ Deno.test("a pop takes messages of all queues, each once", async () => {
   assertEquals([broker.committed("billing", "orders"), broker.poppedMessages], [4, 8]);
 });
 
-Deno.test("an answer to a pop tells start offsets, message offsets and what is left", async () => {
+Deno.test("an answer to a pop carries start offsets, message offsets and the number of further messages", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["1", "2", "3", "4"].map((body, i) => ({ body, tags: i % 2 ? "odd" : "even" })));
@@ -212,7 +212,7 @@ Deno.test("a group without an offset begins at the first message, or at the last
   assertEquals(texts(await peer.popped({ topic: "single", consumerGroup: "first" })), ["c", "d"]);
 });
 
-Deno.test("a held pop ends with the first message that it wants", async () => {
+Deno.test("a held pop ends with the first message that matches", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
 
@@ -342,7 +342,7 @@ Deno.test("a message that the store has dropped does not come again", async () =
   assertEquals(texts(await peer.popped({ topic: "single" })), ["b"]);
 });
 
-Deno.test("a message that was sent with a delay waits for it again before it comes back", async () => {
+Deno.test("a message that was sent with a delay is delayed again before it is redelivered", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics, delayLevels: [3_000] });
   await using peer = await Peer.connect(broker);

@@ -10,7 +10,7 @@ import type { Parts } from "../parts.ts";
 import { accept, jsonBody } from "../replies.ts";
 import { type Handler, handler } from "../router.ts";
 
-/** The requests about locks. */
+/** The handlers of requests about locks. */
 export function lockHandlers(parts: Parts): Handler[] {
   return [
     handler(lockQueues, (_header, { command }) => {

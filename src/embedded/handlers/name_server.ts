@@ -1,5 +1,5 @@
 /**
- * What a name server answers: where topics live. Source: ClientRequestProcessor, DefaultRequestProcessor.
+ * The requests of name servers: routes of topics. Source: ClientRequestProcessor, DefaultRequestProcessor.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { Registry } from "../registry.ts";
 import { accept, acceptWith, jsonBody, refuse, textBody } from "../replies.ts";
 import { type Handler, handler } from "../router.ts";
 
-/** The first client version (4.9.4) that gets strict JSON unasked. */
+/** The first client version (4.9.4) that receives strict JSON by default. */
 const STRICT_JSON_VERSION = 401;
 
-/** The requests that name servers serve. */
+/** The handlers of requests to name servers. */
 export function nameServerHandlers(registry: Registry): Handler[] {
   return [
     handler(getRoute, ({ topic, acceptStandardJsonOnly }, { command }) => {

@@ -1,5 +1,5 @@
 /**
- * Offsets: what groups have committed, and where queues begin and end.
+ * Offsets of groups and of queues.
  * Source: ConsumerManageProcessor, AdminBrokerProcessor.
  *
  * @module
@@ -24,7 +24,7 @@ import { type Handler, handler } from "../router.ts";
 
 const encoder = new TextEncoder();
 
-/** The requests about offsets. */
+/** The handlers of requests about offsets. */
 export function offsetHandlers(parts: Parts): Handler[] {
   const { store } = parts;
   return [
@@ -52,7 +52,7 @@ function search(queue: Queue, timestamp: number, boundaryType: string | undefine
   return boundaryType?.toLowerCase() === "upper" ? queue.lastOffsetAt(timestamp) : queue.offsetAt(timestamp);
 }
 
-/** Queues that hold nothing are left out. Source: AdminBrokerProcessor `queryConsumeTimeSpan`. */
+/** The time spans of queues, without empty queues. Source: AdminBrokerProcessor `queryConsumeTimeSpan`. */
 function timeSpan({ topics, store, offsets, options: { brokerName } }: Parts, topic: string, group: string): Reply {
   const config = topics.get(topic);
   if (config === undefined) return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic ${topic} not exist`);
@@ -74,7 +74,7 @@ function timeSpan({ topics, store, offsets, options: { brokerName } }: Parts, to
   return { ...accept(), body: encoder.encode(JSON.stringify({ consumeTimeSpanSet: spans.flat() })) };
 }
 
-/** Without a commit the answer is 0 if the queue's first message is still there: everything is still to be read. */
+/** Without a commit the answer is 0 if the queue's first message still exists: nothing has been consumed. */
 function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>): Reply {
   const { consumerGroup, topic, queueId, setZeroIfNotFound } = header;
   const offset = parts.offsets.get(consumerGroup, topic, queueId);
@@ -88,7 +88,7 @@ function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>
   return refuse(ResponseCode.QUERY_NOT_FOUND, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first");
 }
 
-/** Any value is taken. 5.x wants to know the group and the topic, and makes neither. */
+/** Stores any value. 5.x requires that the group and the topic exist. */
 function update(parts: Parts, header: HeaderOf<typeof updateConsumerOffset.header>): Reply {
   const { consumerGroup, topic, queueId, commitOffset } = header;
   if (isV5(parts)) {

@@ -12,24 +12,24 @@ import { formatPopInfo } from "../../wire/pop.ts";
 import { popMessage } from "../../wire/requests.ts";
 import { isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
-import { type Popped, Popper, type PopWish } from "../pop/popper.ts";
+import { type Popped, Popper, type PopRequest } from "../pop/popper.ts";
 import { refuse } from "../replies.ts";
 import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 
-/** Without a time of its own a pop counts from its arrival. */
+/** A pop without a time counts from its arrival. */
 const spec = { ...popMessage, header: { ...popMessage.header, bornTime: "long?" } } as const;
 
 type PopHeader = HeaderOf<typeof spec.header>;
 
-/** The most messages of one pop. */
-const MOST_MESSAGES = 32;
+/** The largest number of messages of one pop. */
+const MAX_MESSAGES = 32;
 /** How late a pop may arrive, in milliseconds. Source: PopMessageRequestHeader.isTimeoutTooMuch. */
-const MOST_LATE = 500;
-/** A pop that waits is answered so much before its time, in milliseconds. Source: PopRequest.isTimeout. */
+const MAX_LATENESS = 500;
+/** How long before its timeout a held pop is answered, in milliseconds. Source: PopRequest.isTimeout. */
 const EARLY = 50;
 
-/** What a refusal carries. */
+/** The header of a refusal. */
 const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
   popTime: 0,
   invisibleTime: 0,
@@ -37,7 +37,7 @@ const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
   restNum: 0,
 });
 
-/** The request that takes messages. */
+/** The handler of pops. */
 export function popHandlers(parts: Parts): Handler[] {
   const popper = new Popper(parts);
   return [handler(spec, (header, call) => pop(parts, popper, header, call))];
@@ -52,7 +52,7 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
   if (typeof matches === "object") return { ...matches, fields: { ...nothing } };
   const { consumerGroup: group, topic, queueId, maxMsgNums, invisibleTime, initMode, attemptId } = header;
   const order = header.order === true;
-  const wish: PopWish = {
+  const request: PopRequest = {
     group,
     topic,
     queueId,
@@ -63,7 +63,7 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
     attemptId,
     matches,
   };
-  const attempt = () => replyOf(popper.take(wish), wish);
+  const attempt = () => replyOf(popper.pop(request), request);
   const reply = attempt();
   if (reply.code === ResponseCode.SUCCESS || header.pollTime <= 0) return reply;
   const held = { connection, group, topic, queueId, matches, attempt };
@@ -76,10 +76,10 @@ function check(parts: Parts, header: PopHeader, late: number): Reply | undefined
   const { topic, queueId, maxMsgNums, consumerGroup } = header;
   const { address } = parts.store;
   const host = address.slice(0, address.lastIndexOf(":"));
-  if (late > MOST_LATE) {
+  if (late > MAX_LATENESS) {
     return refuse(ResponseCode.POLLING_TIMEOUT, `the broker[${host}] pop message is timeout too much`);
   }
-  if (maxMsgNums > MOST_MESSAGES) {
+  if (maxMsgNums > MAX_MESSAGES) {
     return refuse(ResponseCode.INVALID_PARAMETER, `the broker[${host}] pop message's num is greater than 32`);
   }
   const config = parts.topics.get(topic);
@@ -102,18 +102,18 @@ function check(parts: Parts, header: PopHeader, late: number): Reply | undefined
   return undefined;
 }
 
-/** The filter that a pop carries. Unlike a pull, one that cannot be read is refused. */
+/** The filter of a pop. Unlike that of a pull, an invalid one is refused. */
 function filterOf(parts: Parts, { exp, expType }: PopHeader): MessageFilter | Reply {
-  if (exp === undefined || exp === "" || isTagType(expType)) return parseTags(exp) ?? unreadable();
+  if (exp === undefined || exp === "" || isTagType(expType)) return parseTags(exp) ?? invalidFilter();
   const read = expType === SQL92 ? parts.expressions.read(exp) : undefined;
-  return read === undefined || read instanceof SqlError ? unreadable() : sqlFilter(read);
+  return read === undefined || read instanceof SqlError ? invalidFilter() : sqlFilter(read);
 }
 
-function unreadable(): Reply {
+function invalidFilter(): Reply {
   return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
 }
 
-function replyOf(popped: Popped, { invisibleTime, order }: PopWish): Reply {
+function replyOf(popped: Popped, { invisibleTime, order }: PopRequest): Reply {
   const { popTime, reviveQueueId: reviveQid, rest: restNum, records } = popped;
   const found = records.length > 0;
   return {

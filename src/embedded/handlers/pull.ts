@@ -19,16 +19,16 @@ import { refuseExpression } from "./clients.ts";
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
 
-/** A pull of a consumer that is no member of its group; 5.x has a code of its own for it. */
+/** The pull of a consumer that is no member of its group; 5.x has a separate code for it. */
 const litePull = { ...pullMessage, name: "LitePullMessage", code: 361 } as const;
 
-/** The requests that read messages. */
+/** The handlers of pulls. */
 export function pullHandlers(parts: Parts): Handler[] {
   const serve = (header: PullHeader, call: Call) => pull(parts, header, call, true);
   return isV5(parts) ? [handler(pullMessage, serve), handler(litePull, serve)] : [handler(pullMessage, serve)];
 }
 
-/** Serves a pull; the second time, after it was held, it is answered whatever there is. */
+/** Handles a pull. The second time, after it was held, it is always answered. */
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: false): Reply;
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply>;
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply> {
@@ -54,13 +54,13 @@ function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): R
   return replyOf(parts, queue, result, code);
 }
 
-/** The result of a pull that is told of an offset which an operator has set. */
+/** The result of a pull after a reset of the offset. */
 function resetOf(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): ReadResult | undefined {
   const nextOffset = parts.offsets.takeReset(consumerGroup, topic, queueId);
   return nextOffset === undefined ? undefined : { status: "OFFSET_RESET", nextOffset, records: [], bytes: 0 };
 }
 
-/** What is wrong with a pull before its subscription is looked at. */
+/** Refuses a pull for reasons other than its subscription. */
 function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Reply | undefined {
   if (!parts.consumerGroups.ensure(consumerGroup)) {
     const remark = `subscription group [${consumerGroup}] does not exist`;
@@ -78,7 +78,7 @@ function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Rep
   return refuse(isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR, remark);
 }
 
-/** The filter that a pull is for: its own, if it carries one, else its group's. */
+/** The filter of a pull: its own, if it carries one, else its group's. */
 function subscriptionOf(parts: Parts, header: PullHeader): MessageFilter | Reply {
   return (header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0 ? ownFilter(parts, header) : groupFilter(parts, header);
 }
@@ -86,8 +86,7 @@ function subscriptionOf(parts: Parts, header: PullHeader): MessageFilter | Reply
 /**
  * The filter that a pull carries.
  *
- * An expression that cannot be read lets everything through: so does a broker, which counts on clients to have it
- * checked before.
+ * An invalid expression matches all messages, as in a real broker: clients let it be checked before.
  */
 function ownFilter(parts: Parts, { subscription, expressionType }: PullHeader): MessageFilter | Reply {
   const failed = () => refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
@@ -123,7 +122,7 @@ function groupFilter(parts: Parts, { consumerGroup, topic, subVersion }: PullHea
   return parts.options.propertyFilter ? filter.matches : refuseExpression(subscription.expressionType);
 }
 
-/** The code that says what a read found. */
+/** The response code of the result of a read. */
 function codeOf(status: ReadStatus, queueOffset: number): number {
   switch (status) {
     case "FOUND":

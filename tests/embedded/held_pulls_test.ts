@@ -12,7 +12,7 @@ async function served(peer: Peer): Promise<void> {
   await peer.ask(getMaxOffset, { topic: "orders", queueId: 0 });
 }
 
-Deno.test("a pull at the end of a queue is held until a message comes", async () => {
+Deno.test("a pull at the end of a queue is held until there is a message", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await using producer = await Peer.connect(broker);
