@@ -308,7 +308,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #lastCommitFailed(cause: unknown): void {
     const error = new ConsumerShutdownError(
-      `Cannot store the last offsets of group "${this.group}": messages since the commit before come again`,
+      `Cannot store the last offsets of group "${this.group}": messages since the commit before are redelivered`,
       { code: "LAST_COMMIT_FAILED", cause },
     );
     this.#cluster.options.events.emit("warning", "commitFailed", error.message, { group: this.group, error });

@@ -205,7 +205,7 @@ function checkInstance(check: OptionsCheck, { instance, offsetStore }: ConsumerO
   return "default";
 }
 
-/** Checks `trace`: gives the topic, undefined without a trace. */
+/** Checks `trace`: returns the topic, undefined without a trace. */
 export function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return TRACE_TOPIC;

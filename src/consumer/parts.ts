@@ -15,7 +15,7 @@ import { retryTopic } from "../wire/codes.ts";
 import { Assignment } from "./assignment/assignment.ts";
 import type { Batch } from "./delivery/batch.ts";
 import { ConcurrentSettlement } from "./delivery/concurrent_settlement.ts";
-import { type Disposal, SendBack, Skip } from "./delivery/disposal.ts";
+import { type Redelivery, SendBack, Skip } from "./delivery/redelivery.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { FlowLimits } from "./queue/flow_limits.ts";
 import { GroupStart } from "./assignment/group_start.ts";
@@ -63,7 +63,7 @@ export class ConsumerParts<T = unknown> {
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
   #owner: PartsOwner;
-  #disposal: Disposal<T>;
+  #redelivery: Redelivery<T>;
   #statistics = new ConsumerStatistics();
 
   constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, offsets?: OffsetStore) {
@@ -81,12 +81,12 @@ export class ConsumerParts<T = unknown> {
     );
     this.offsets = offsets === undefined ? this.#brokerOffsets() : this.#guarded(offsets);
     this.groupStart = this.#makeGroupStart();
-    this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
+    this.#redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
     this.settlement = this.#makeSettlement();
     this.dispatcher = new Dispatcher(
       options.batchSize,
-      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
     );
     this.locks = this.#makeLocks();
     this.assignment = this.#makeAssignment(puller);
@@ -155,7 +155,7 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #sendBack(): Disposal<T> {
+  #sendBack(): Redelivery<T> {
     return new SendBack<T>({
       options: this.#options,
       events: this.#events,
@@ -170,7 +170,7 @@ export class ConsumerParts<T = unknown> {
     return new Rules<T>({
       options: this.#options,
       events: this.#events,
-      disposal: this.#disposal,
+      redelivery: this.#redelivery,
       offer: (owned) => this.dispatcher.offer(owned),
       observer: this.observer,
     });
@@ -198,7 +198,7 @@ export class ConsumerParts<T = unknown> {
   }
 
   #makeAssignment(puller: Puller<T>): Assignment<T> {
-    const rescue = new Rescue<T>({ group: this.#options.group, events: this.#events, disposal: this.#disposal });
+    const rescue = new Rescue<T>({ group: this.#options.group, events: this.#events, redelivery: this.#redelivery });
     return new Assignment<T>({
       options: this.#options,
       events: this.#events,

@@ -43,7 +43,7 @@ export interface TraceSenderOptions {
   readonly group: string;
   /** The trace topic. */
   readonly topic: string;
-  /** Hears of contexts that are lost, and of a topic that is missing. */
+  /** Emits events of contexts that are lost, and of a topic that is missing. */
   readonly events: EventHub;
   /** How long a context waits for others before it is sent, in milliseconds. @default {5_000} */
   readonly flushInterval?: number;

@@ -5,7 +5,7 @@ import type { FakeTime } from "@std/testing/time";
 import type { SendBackOptions } from "../../src/brokers/broker_client.ts";
 import type { Batch } from "../../src/consumer/delivery/batch.ts";
 import { ConcurrentSettlement } from "../../src/consumer/delivery/concurrent_settlement.ts";
-import { SendBack, Skip } from "../../src/consumer/delivery/disposal.ts";
+import { SendBack, Skip } from "../../src/consumer/delivery/redelivery.ts";
 import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
@@ -64,14 +64,14 @@ export class Bench {
       },
       sendBroken: () => Promise.resolve(),
     });
-    const disposal = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
+    const redelivery = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
     const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
-    this.settlement = new Rules({ options: checked, events, disposal, offer });
+    this.settlement = new Rules({ options: checked, events, redelivery, offer });
     this.#keyOf = { concurrent: undefined, orderly: () => "", byKey: keyOf }[checked.ordering];
     this.dispatcher = new Dispatcher(
       checked.batchSize,
-      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
       nextTurn,
     );
   }

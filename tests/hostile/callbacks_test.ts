@@ -221,7 +221,7 @@ Deno.test("whatever a handler throws fails its messages, and nothing else", asyn
       if (failures === count) break;
     }
     if (ordering === "orderly") await waitUntil(() => consumed === count, { what: "all are consumed" });
-    await waitUntil(() => consumer.stats().inHand === 0, { what: "nothing is in flight" });
+    await waitUntil(() => consumer.stats().inFlight === 0, { what: "nothing is in flight" });
     stop.abort();
     await running;
     await consumer.close();

@@ -1,10 +1,10 @@
 /**
- * The queues that are ours, each in its epoch.
+ * The queues that are assigned, each in its epoch.
  *
  * @module
  */
 
-import { atMost, delay, Gate, waitFor } from "../../waiting.ts";
+import { atMost, delay, Semaphore, waitFor } from "../../waiting.ts";
 import type { BrokerClient } from "../../brokers/broker_client.ts";
 import { ConsumerStateError, MessagePullError, ResponseError, TimeoutError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
@@ -20,7 +20,7 @@ import { Pauses } from "./pauses.ts";
 import { type KeyOf, ProcessQueue } from "../queue/process_queue.ts";
 import { PullLoop } from "../queue/pull_loop.ts";
 import type { PullAnswer } from "../queue/puller.ts";
-import { QueuePulls, type SharedPulls } from "../queue/queue_pulls.ts";
+import { QueueFlow, type SharedFlow } from "../queue/queue_flow.ts";
 import type { QueueLocks } from "./queue_locks.ts";
 import type { Gain } from "./rebalancer.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
@@ -34,7 +34,7 @@ const HANDOVER_GRACE = 500;
  * How many queues of a broker look for their beginning at a time: thousands at once would take memory that they never
  * need again, and the broker's time from everybody else.
  */
-const BEGINNING = 64;
+const STARTS_AT_A_TIME = 64;
 /** After a lock that another member has, in milliseconds. Source: RebalanceImpl, 5.x. */
 const LOCK_INTERVAL = 500;
 /** After an offset could not be read or stored, in milliseconds. */
@@ -42,7 +42,7 @@ const RETRY_INTERVAL = 1_000;
 
 /** What an {@linkcode Assignment} works with. */
 export interface AssignmentContext<T = unknown>
-  extends Omit<SharedPulls<T>, "interval" | "onMoved" | "onError" | "onStandstill"> {
+  extends Omit<SharedFlow<T>, "interval" | "onMoved" | "onError" | "onStandstill"> {
   /** The consumer's options. */
   readonly options: CheckedConsumerOptions;
   /** Reads positions. */
@@ -57,7 +57,7 @@ export interface AssignmentContext<T = unknown>
   readonly locks?: Pick<QueueLocks, "acquire" | "release"> | undefined;
   /** What messages are ordered by; undefined where they are not. */
   readonly keyOf?: KeyOf<T> | undefined;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Called with queues that may deliver again. */
   readonly offer: (owned: OwnedQueue<T>) => void;
@@ -67,20 +67,20 @@ export interface AssignmentContext<T = unknown>
 export interface SeekLimits {
   /** Milliseconds for all of it. @default {no limit} */
   readonly timeout?: number | undefined;
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the wait when it aborts, with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** The queues of one consumer: adding them, setting their position, and letting them go. */
 export class Assignment<T = unknown> {
   #context: AssignmentContext<T>;
-  #pulls: SharedPulls<T>;
+  #pulls: SharedFlow<T>;
   #owned = new Map<string, OwnedQueue<T>>();
-  /** Epochs of queues that are let go, until their last commit. */
-  #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
+  /** Epochs of queues that are revoked, until their last commit. */
+  #revoking = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
   #pauses = new Pauses();
   /** By broker. */
-  #gates = new Map<string, Gate>();
+  #gates = new Map<string, Semaphore>();
   #jumps: Jumps<T>;
   #commits: OffsetCommits<T>;
   #resets: Resets<T>;
@@ -113,19 +113,19 @@ export class Assignment<T = unknown> {
     this.#commits = new OffsetCommits<T>({ offsets, events, group });
   }
 
-  /** The queues that are ours, in their epochs. */
+  /** The queues that are assigned, in their epochs. */
   get owned(): readonly OwnedQueue<T>[] {
     return [...this.#owned.values()];
   }
 
-  /** Resolves when nothing is in hand, of our queues and of those that we are letting go. */
+  /** Resolves when nothing is in flight, of our queues and of those that we are letting go. */
   async whenIdle(): Promise<void> {
-    const all = [...this.owned, ...[...this.#leaving.values()].map(({ owned }) => owned)];
+    const all = [...this.owned, ...[...this.#revoking.values()].map(({ owned }) => owned)];
     do {
       await Promise.all(all.map((owned) => owned.whenIdle()));
       if (!all.some((owned) => owned.counts)) return; // nobody may wait any more, and no timer must be left
       await delay(0); // a loop that has settled its batch may ask for one more at once
-    } while (all.some((owned) => owned.counts && owned.process.inHandCount > 0));
+    } while (all.some((owned) => owned.counts && owned.process.inFlightCount > 0));
   }
 
   /** The epoch of one of our queues. */
@@ -140,10 +140,10 @@ export class Assignment<T = unknown> {
 
   /**
    * Makes queues ours and lets others go; resolves when those that go are committed, but does not wait for long: a
-   * locked queue stays ours until what is in hand of it is settled.
+   * locked queue stays ours until what is in flight of it is settled.
    */
   async change(gained: readonly Gain[], lost: readonly MessageQueue[], reason: string): Promise<void> {
-    const going = lost.map((queue) => this.#letGo(queue, reason));
+    const going = lost.map((queue) => this.#revoke(queue, reason));
     for (const gain of gained) this.#addInBackground(gain);
     this.#context.limits.share(this.#owned.size);
     const { group } = this.#context.options;
@@ -190,7 +190,7 @@ export class Assignment<T = unknown> {
   async seek(queue: MessageQueue, offset: number, reason: string, limits: SeekLimits = {}): Promise<void> {
     const { timeout = Infinity, signal } = limits;
     const before = this.get(queue);
-    const leaving = this.#leaving.get(queueKey(queue));
+    const leaving = this.#revoking.get(queueKey(queue));
     leaving?.owned.end(reason);
     before.end(reason);
     const owned = this.#begin(queue);
@@ -199,7 +199,7 @@ export class Assignment<T = unknown> {
     const late = () => new TimeoutError(`set the position of ${queueKey(queue)}, which is not locked for us`, timeout);
     try {
       const isReady = await waitFor(locked, { ...(timeout < Infinity ? { ms: timeout } : {}), late, signal });
-      if (!isReady) { // another call has set it since, or it is not ours any more
+      if (!isReady) { // another call has set it since, or it is not assigned any more
         this.get(queue);
         return;
       }
@@ -256,14 +256,16 @@ export class Assignment<T = unknown> {
     for (const owned of this.#owned.values()) this.#close(owned);
   }
 
-  /** The right to a queue is not ours any more: what is in hand is void, and the queue is locked and read anew. */
+  /**
+   * The right to a queue is not assigned any more: what is in flight is void, and the queue is locked and read anew.
+   */
   lockLost(queue: MessageQueue, reason: string): void {
     const key = queueKey(queue);
-    this.#leaving.get(key)?.owned.end(reason);
+    this.#revoking.get(key)?.owned.end(reason);
     const owned = this.#owned.get(key);
     if (owned === undefined) return;
     const { events, options: { group } } = this.#context;
-    const text = `the lock of ${key} is lost: ${reason}; what is in hand comes again where the queue is then`;
+    const text = `the lock of ${key} is lost: ${reason}; what is in flight is redelivered where the queue is then`;
     events.emit("warning", "lockLost", text, { group, queue, broker: queue.broker });
     if (owned.state === "starting") return; // before it opens, it is locked again
     const wasOpen = owned.state === "open";
@@ -271,15 +273,15 @@ export class Assignment<T = unknown> {
     if (wasOpen) this.#addInBackground({ queue, shared: false });
   }
 
-  /** Lets all queues go at once, whatever is in hand. */
+  /** Lets all queues go at once, whatever is in flight. */
   async end(reason: string): Promise<void> {
     const committed = this.commit();
     inBackground(committed, unheard); // it is looked at later, and may fail before
     const owned = this.owned;
-    for (const { owned } of this.#leaving.values()) owned.end(reason);
+    for (const { owned } of this.#revoking.values()) owned.end(reason);
     for (const each of owned) each.end(reason);
     this.#owned.clear();
-    await Promise.all([...this.#leaving.values()].map(({ gone }) => gone));
+    await Promise.all([...this.#revoking.values()].map(({ gone }) => gone));
     try {
       await committed;
     } finally {
@@ -309,7 +311,7 @@ export class Assignment<T = unknown> {
   async #add({ queue, shared }: Gain): Promise<void> {
     const owned = this.#begin(queue);
     // It may be on its way out still, from when it was ours before.
-    await this.#leaving.get(queueKey(queue))?.gone;
+    await this.#revoking.get(queueKey(queue))?.gone;
     // Where queues are locked, the last owner has committed before it has given up the lock.
     const waits = shared && this.#context.locks === undefined;
     if (waits) await delay(HANDOVER_WAIT, { signal: owned.ended }).catch(() => {});
@@ -347,13 +349,13 @@ export class Assignment<T = unknown> {
 
   /** A lock that came too late is of use only if the queue is ours again. */
   async #giveBack({ queue, lock }: OwnedQueue<T>): Promise<void> {
-    const isOurs = this.#owned.has(queueKey(queue)) || this.#leaving.has(queueKey(queue));
+    const isOurs = this.#owned.has(queueKey(queue)) || this.#revoking.has(queueKey(queue));
     if (lock !== undefined && !isOurs) await this.#context.locks?.release(queue);
   }
 
-  #gateOf(broker: string): Gate {
+  #gateOf(broker: string): Semaphore {
     let gate = this.#gates.get(broker);
-    if (gate === undefined) this.#gates.set(broker, gate = new Gate(BEGINNING));
+    if (gate === undefined) this.#gates.set(broker, gate = new Semaphore(STARTS_AT_A_TIME));
     return gate;
   }
 
@@ -379,14 +381,14 @@ export class Assignment<T = unknown> {
     if (owned.state !== "starting") return;
     const process = new ProcessQueue<T>(offset, this.#context.keyOf);
     const account = this.#context.limits.budget.open(() => loop.wake());
-    const loop = new PullLoop<T>(new QueuePulls(this.#pulls, owned, process, account));
+    const loop = new PullLoop<T>(new QueueFlow(this.#pulls, owned, process, account));
     this.#context.offsets.reset(owned.queue, offset);
     owned.open(process, loop, account);
     loop.start();
   }
 
-  /** Lets one queue go: nothing more is handed out, what is in hand may settle for a while, then it is committed. */
-  async #letGo(queue: MessageQueue, reason: string): Promise<void> {
+  /** Lets one queue go: nothing more is delivered, what is in flight may settle for a while, then it is committed. */
+  async #revoke(queue: MessageQueue, reason: string): Promise<void> {
     const key = queueKey(queue);
     const owned = this.#owned.get(key);
     if (owned === undefined) return;
@@ -396,12 +398,12 @@ export class Assignment<T = unknown> {
     this.#jumps.forget(queue);
     if (!hasOpened) {
       // An epoch that is still on its way out needs the lock, and gives it up itself.
-      if (!this.#leaving.has(key)) await this.#context.locks?.release(queue);
+      if (!this.#revoking.has(key)) await this.#context.locks?.release(queue);
       return;
     }
     const gone = this.#commitLast(owned, reason);
-    this.#leaving.set(key, { owned, gone });
-    await gone.finally(() => this.#leaving.delete(key));
+    this.#revoking.set(key, { owned, gone });
+    await gone.finally(() => this.#revoking.delete(key));
   }
 
   #close(owned: OwnedQueue<T>): void {

@@ -29,7 +29,7 @@ const CALM = 120_000;
 export interface JumpsContext<T = unknown> {
   /** The group, for events. */
   readonly group: string;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Reads positions. */
   readonly brokers: Pick<BrokerClient, "minOffset" | "offsetAt">;
@@ -65,7 +65,7 @@ export class Jumps<T = unknown> {
     }
     if (to > process.position) {
       // The broker has deleted what is below; what is held already stays good.
-      this.#say("offsetJumped", owned.queue, process.position, to);
+      this.#report("offsetJumped", owned.queue, process.position, to);
       process.put([], to);
       return this.#waitOf(owned.queue);
     }
@@ -74,7 +74,7 @@ export class Jumps<T = unknown> {
     return undefined;
   }
 
-  /** Forgets a queue that is not ours any more. */
+  /** Forgets a queue that is not assigned any more. */
   forget(queue: MessageQueue): void {
     this.#history.delete(queueKey(queue));
   }
@@ -115,7 +115,7 @@ export class Jumps<T = unknown> {
       try {
         const offset = await to();
         if (owned.state !== "open") return;
-        this.#say(type, queue, from, offset);
+        this.#report(type, queue, from, offset);
         await this.#context.seek(queue, offset, `the queue's position was set to ${offset}`);
       } catch (error) {
         this.#context.onError(owned, error);
@@ -124,7 +124,7 @@ export class Jumps<T = unknown> {
     }
   }
 
-  #say(type: JumpType, queue: MessageQueue, from: number, to: number): void {
+  #report(type: JumpType, queue: MessageQueue, from: number, to: number): void {
     const text = `the position of ${queueKey(queue)} went from ${from} to ${to}`;
     const { events, group } = this.#context;
     events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });

@@ -1,5 +1,5 @@
 /**
- * Storing the offsets of the queues that are ours.
+ * Storing the offsets of the queues that are assigned.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { OwnedQueue } from "../queue/owned_queue.ts";
 export interface OffsetCommitsContext {
   /** Keeps offsets. */
   readonly offsets: OffsetStore;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
   /** The group, for events. */
   readonly group: string;
@@ -49,7 +49,7 @@ export class OffsetCommits<T = unknown> {
     await this.#context.offsets.persist(this.#update(owned));
   }
 
-  /** Stores all offsets of a broker again: those of its queues that are ours, and what it could not take before. */
+  /** Stores all offsets of a broker again: those of its queues that are assigned, and what it could not take before. */
   async rewrite(broker: string, owned: readonly OwnedQueue<T>[]): Promise<void> {
     const { offsets } = this.#context;
     offsets.distrust(broker);
@@ -64,7 +64,7 @@ export class OffsetCommits<T = unknown> {
     await this.commit(owned);
   }
 
-  /** Keeps the offset of a queue that is not ours any more and could not be stored. */
+  /** Keeps the offset of a queue that is not assigned any more and could not be stored. */
   keep(queue: MessageQueue, offset: number): void {
     this.#unsaved.set(queueKey(queue), { queue, offset });
   }

@@ -33,7 +33,9 @@ const NOT_COPIED: ReadonlySet<string> = new Set([
 /** The timer's own, with which the copy would wait once more; and what brokers never store. */
 const NOT_COPIED_PREFIXES = ["TIMER_", "__RMQ.TRANSIENT."] as const;
 
-/** The property of a dead letter that is the bytes of a record which cannot be read: `broker/queueId@commitLogOffset`. */
+/**
+ * The property of a dead letter that is the bytes of a record which cannot be read: `broker/queueId@commitLogOffset`.
+ */
 export const BROKEN_RECORD = "BROKEN_RECORD";
 
 /**

@@ -8,7 +8,7 @@ import type { GroupCommands, RunningInfo } from "../../cluster/command_router.ts
 import type { ConsumeMessageDirectlyResult } from "../../wire/bodies.ts";
 import { Batch } from "../delivery/batch.ts";
 import { consumeDirectly, readMessage } from "../delivery/direct.ts";
-import type { SettlementRules } from "../delivery/handed_out.ts";
+import type { SettlementRules } from "../delivery/delivered_batch.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { OwnedQueue } from "../queue/owned_queue.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
@@ -36,7 +36,7 @@ export interface GroupCommandsContext<T> {
   readonly options: CheckedConsumerOptions;
   /** The name servers' addresses. */
   readonly nameServers: readonly string[];
-  /** Hears of a position that an operator has set and that could not be stored. */
+  /** Called with a position that an operator has set and that could not be stored. */
   readonly onFailed: (error: unknown) => void;
 }
 

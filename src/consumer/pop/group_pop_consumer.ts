@@ -183,7 +183,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#checkOpen("pop");
     const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
     const { deliveries = [], receivedAt = performance.now() } = popped ?? {};
-    return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime, this.#room);
+    return this.#settlement.deliver(topic, deliveries, receivedAt + this.#options.invisibleTime, this.#room);
   }
 
   pause(): void {
@@ -198,8 +198,8 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   }
 
   stats(): PopConsumerStats {
-    const { inHandCount: inHand, settledTotal: settled, retriedTotal: retried } = this.#settlement;
-    return { ready: this.#sources.count, inHand, settled, retried };
+    const { inFlightCount: inFlight, settledTotal: settled, retriedTotal: retried } = this.#settlement;
+    return { ready: this.#sources.count, inFlight, settled, retried };
   }
 
   close(options: { timeout?: number } = {}): Promise<void> {
@@ -279,7 +279,7 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     const taken = source.take(max);
     return taken === undefined
       ? undefined
-      : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline, source);
+      : this.#settlement.deliver(source.place.topic, taken.deliveries, taken.deadline, source);
   }
 
   #makeSubscriptions(brokers: BrokerClient): GroupSubscriptions {

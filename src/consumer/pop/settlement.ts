@@ -11,7 +11,7 @@ import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
 import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
-import type { Outcome, RetryOptions, SettlementObserver } from "../delivery/handed_out.ts";
+import type { Outcome, RetryOptions, SettlementObserver } from "../delivery/delivered_batch.ts";
 import { type PopHolder, PoppedBatch, type PopRules } from "./batch.ts";
 import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";
@@ -31,26 +31,26 @@ const DEAD_LETTER_LEVEL = -1;
 export interface PopSettlementContext<T = unknown> {
   /** The consumer's options. */
   readonly options: Pick<CheckedPopOptions, "group" | "maxReconsumeTimes">;
-  /** Hears of faults. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Reaches the brokers. */
   readonly client: Pick<PopClient, "ack" | "changeInvisibleTime">;
   /** Sends a message to the dead letter queue, by its place in the broker's commit log. */
   readonly sendBack: (message: Message<T>, options: SendBackOptions) => Promise<void>;
-  /** Hears of what is handed out, and of what becomes of it. */
+  /** Called with what is delivered, and with its outcome. */
   readonly observer: SettlementObserver<T>;
 }
 
 /** The rules of POP, and the watch over invisible times. */
 export class PopSettlement<T = unknown> implements PopRules<T> {
   #context: PopSettlementContext<T>;
-  #inHand = new PlacedList<PoppedBatch<T>>();
+  #inFlight = new PlacedList<PoppedBatch<T>>();
   #threw = new WeakSet<PoppedBatch<T>>();
   /** Requests that are on their way. */
   #sending = new Set<Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = Infinity;
-  #inHandCount = 0;
+  #inFlightCount = 0;
   #idle: (() => void)[] = [];
   #settledTotal = 0;
   #retriedTotal = 0;
@@ -60,12 +60,12 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     this.#context = context;
   }
 
-  /** How many messages are in hand. */
-  get inHandCount(): number {
-    return this.#inHandCount;
+  /** How many messages are in flight. */
+  get inFlightCount(): number {
+    return this.#inFlightCount;
   }
 
-  /** How many messages were settled, those that come again included. */
+  /** How many messages were settled, those that are redelivered included. */
   get settledTotal(): number {
     return this.#settledTotal;
   }
@@ -76,7 +76,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
   }
 
   /** Makes a batch of messages whose invisible time ends at `deadline`; `holder` hears when they are settled. */
-  handOut(
+  deliver(
     topic: string,
     deliveries: readonly Delivery<T>[],
     deadline: number,
@@ -85,9 +85,9 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const batch = PoppedBatch.popped<T>(topic, deliveries, deadline, this);
     batch.holder = holder;
     if (batch.length === 0) return batch;
-    this.#inHand.add(batch);
-    this.#inHandCount += batch.length;
-    this.#context.observer.handedOut(batch);
+    this.#inFlight.add(batch);
+    this.#inFlightCount += batch.length;
+    this.#context.observer.delivered(batch);
     this.#watch(deadline);
     return batch;
   }
@@ -106,7 +106,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     return this.#work(Promise.all(claimed.map((delivery) => this.#bury(batch, delivery))));
   }
 
-  /** Nothing is sent: the messages come again when their invisible time ends. */
+  /** Nothing is sent: the messages are redelivered when their invisible time ends. */
   release(batch: PoppedBatch<T>): void {
     this.#settled(batch, batch.claim().length);
   }
@@ -115,7 +115,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const { events, options: { group } } = this.#context;
     const { topic, messages } = batch;
     const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
-    const text = `a handler of topic "${topic}" failed, what it has not settled comes again later`;
+    const text = `a handler of topic "${topic}" failed, what it has not settled is redelivered later`;
     events.emit("warning", "handlerFailed", text, { group, topic, error });
     this.#threw.add(batch);
     return this.retry(batch, undefined, {});
@@ -142,18 +142,18 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     this.#watch(batch.deadline);
   }
 
-  /** Resolves when nothing is in hand, and all that is to be told is told. */
+  /** Resolves when nothing is in flight, and all that is to be told is told. */
   async whenIdle(): Promise<void> {
-    while (this.#inHandCount > 0 || this.#sending.size > 0) {
+    while (this.#inFlightCount > 0 || this.#sending.size > 0) {
       if (this.#sending.size > 0) await Promise.all(this.#sending);
       else await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
 
-  /** Ends the watch; what is in hand comes again by itself. */
+  /** Ends the watch; what is in flight is redelivered by itself. */
   close(reason: string): void {
     clearTimeout(this.#timer);
-    for (const batch of this.#inHand) this.#end(batch, reason);
+    for (const batch of this.#inFlight) this.#end(batch, reason);
   }
 
   async #retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
@@ -215,13 +215,13 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
           await delay(ATTEMPT_INTERVAL);
           continue;
         }
-        this.#tellFailed(batch, deliveries, type, error);
+        this.#reportFailed(batch, deliveries, type, error);
         return false;
       }
     }
   }
 
-  #tellFailed(
+  #reportFailed(
     { topic }: PoppedBatch<T>,
     deliveries: readonly Delivery<T>[],
     type: "ackFailed" | "sendBackFailed",
@@ -230,7 +230,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const { events, options: { group } } = this.#context;
     const { broker } = deliveries[0]!.receipt;
     const text =
-      `the broker could not be told about ${deliveries.length} messages of topic "${topic}": they come again`;
+      `the broker did not take the settlement of ${deliveries.length} messages of topic "${topic}": they are redelivered`;
     events.emit("warning", type, text, { group, topic, broker, error });
   }
 
@@ -251,10 +251,10 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
 
   #settled(batch: PoppedBatch<T>, count: number): void {
     if (batch.place < 0) return; // its time was over
-    this.#inHandCount -= count;
-    if (batch.isClaimed) this.#inHand.delete(batch);
+    this.#inFlightCount -= count;
+    if (batch.isClaimed) this.#inFlight.delete(batch);
     batch.holder?.settled(count);
-    if (this.#inHandCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
+    if (this.#inFlightCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
   }
 
   /** Keeps a request until it has ended: closing waits for it. */
@@ -276,17 +276,18 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
   #expire(): void {
     this.#timer = undefined;
     let next = Infinity;
-    for (const batch of this.#inHand) {
+    for (const batch of this.#inFlight) {
       if (batch.counts) next = Math.min(next, batch.deadline);
-      else this.#tellExpired(batch);
+      else this.#reportExpired(batch);
     }
     if (next !== Infinity) this.#watch(next);
   }
 
-  #tellExpired(batch: PoppedBatch<T>): void {
+  #reportExpired(batch: PoppedBatch<T>): void {
     const { events, options: { group }, observer } = this.#context;
     const late = batch.unclaimed().map((at) => batch.messages[at]!);
-    const text = `a batch of ${late.length} messages was in hand for longer than its invisible time: they come again`;
+    const text =
+      `a batch of ${late.length} messages was in flight for longer than its invisible time: they are redelivered`;
     events.emit("warning", "stalled", text, { group, topic: batch.topic });
     observer.ended(batch, "late", late);
     this.#end(batch, "its invisible time is over");
@@ -299,7 +300,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
 }
 
 function timeIsOver(): ConsumerStateError {
-  return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
+  return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages are redelivered", {
     code: "BATCH_VOID",
   });
 }

@@ -32,8 +32,8 @@ const KEPT_PART = 1 / 4;
  * Room for messages, taken before they are asked for and given back when they are settled.
  *
  * Half of it is divided evenly: that much is kept for each asker, whatever others hold, so that none can starve it. The
- * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn; if that does not come
- * soon, it makes do with what is kept for it.
+ * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn; if that does not
+ * come soon, it makes do with what is kept for it.
  */
 export class BufferBudget {
   #limits: BudgetLimits;
@@ -182,7 +182,9 @@ export class BufferBudget {
     return Math.max(0, Math.floor(room / this.#averageSize));
   }
 
-  /** How many of `count` messages, for which there is room, who holds nothing may ask for by their bytes: one at least. */
+  /**
+   * How many of `count` messages, for which there is room, who holds nothing may ask for by their bytes: one at least.
+   */
   #keptFor(count: number): number {
     const { bytes } = this.#limits;
     const room = bytes - this.#heldBytes - this.#askedBytes;

@@ -12,7 +12,7 @@ import type { PullLoop } from "./pull_loop.ts";
 /**
  * How far an epoch is.
  *
- * `starting`: its position is not known yet. `open`: it pulls and hands out. `closing`: nothing is handed out, but
+ * `starting`: its position is not known yet. `open`: it pulls and delivers. `closing`: nothing is delivered, but
  * settlements count. `void`: nothing has an effect any more.
  */
 export type EpochState = "starting" | "open" | "closing" | "void";
@@ -24,13 +24,13 @@ export interface QueueLock {
 }
 
 /** Work on messages of an epoch, which is told when the epoch ends. */
-export interface Handout {
+export interface InFlightWork {
   /** Tells that settlements no longer count, and why. */
   abort(reason?: string): void;
 }
 
 /**
- * A queue from the moment it is assigned, or its position is set, until it is let go or set again.
+ * A queue from the moment it is assigned, or its position is set, until it is revoked or set again.
  *
  * Every answer, settlement and timer holds the epoch that it belongs to, and has no effect once that is void.
  */
@@ -56,10 +56,10 @@ export class OwnedQueue<T = unknown> {
   listed = false;
   /** The store time of the newest message seen, by the broker's clock; 0 if none was. */
   newestStoredAt = 0;
-  /** When a batch of it was handed out last, by the monotonic clock. */
-  lastHandOut: number | undefined;
-  /** What is handed out of it, in no order: as few as loops work on one queue. */
-  readonly inHand: Handout[] = [];
+  /** When a batch of it was delivered last, by the monotonic clock. */
+  lastDeliveredAt: number | undefined;
+  /** What is delivered of it, in no order: as few as loops work on one queue. */
+  readonly inFlight: InFlightWork[] = [];
   #account: BudgetAccount | undefined;
   #rests = new Set<ReturnType<typeof setTimeout>>();
   #idle: (() => void)[] = [];
@@ -86,8 +86,8 @@ export class OwnedQueue<T = unknown> {
     this.state = "open";
   }
 
-  /** Whether messages may be handed out; of a queue that closes only those that others wait for to be committed. */
-  get handsOut(): boolean {
+  /** Whether messages may be delivered; of a queue that closes only those that others wait for to be committed. */
+  get canDeliver(): boolean {
     if (this.paused || !this.holdsLock) return false;
     return this.state === "closing" ? this.process.hasHoles : this.state === "open" && this.process.readyCount > 0;
   }
@@ -111,38 +111,38 @@ export class OwnedQueue<T = unknown> {
     this.#rests.add(timer);
   }
 
-  /** All messages of a batch are settled, or were put back. */
-  settled(batch: Handout): void {
-    const at = this.inHand.indexOf(batch);
+  /** All messages of a batch are settled, or were requeued. */
+  settled(batch: InFlightWork): void {
+    const at = this.inFlight.indexOf(batch);
     if (at < 0) return;
-    const last = this.inHand.pop()!;
-    if (last !== batch) this.inHand[at] = last;
+    const last = this.inFlight.pop()!;
+    if (last !== batch) this.inFlight[at] = last;
   }
 
-  /** After messages were settled or put back: the loop may go on, and whoever waits for idleness may too. */
-  eased(): void {
+  /** After messages were settled or requeued: the loop may go on, and whoever waits for idleness may too. */
+  progressed(): void {
     this.#account?.hold(this.process.count, this.process.bytes);
     if (this.state === "open") {
       this.loop.wake();
       this.#onProgress?.(this);
     }
-    if (this.process.inHandCount === 0) this.#wakeIdle();
+    if (this.process.inFlightCount === 0) this.#wakeIdle();
   }
 
-  /** Resolves when nothing is in hand, or the epoch has ended. */
+  /** Resolves when nothing is in flight, or the epoch has ended. */
   async whenIdle(): Promise<void> {
-    if (!this.counts || this.process.inHandCount === 0) return;
+    if (!this.counts || this.process.inFlightCount === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Resolves when nothing is in hand, and nothing that could be is older than what was; or the epoch has ended. */
+  /** Resolves when nothing is in flight, and nothing that could be is older than what was; or the epoch has ended. */
   async whenWhole(): Promise<void> {
-    while (this.counts && (this.process.inHandCount > 0 || (this.process.hasHoles && !this.paused))) {
+    while (this.counts && (this.process.inFlightCount > 0 || (this.process.hasHoles && !this.paused))) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
 
-  /** Stops handing out and pulling; settlements still count. */
+  /** Stops delivering and pulling; settlements still count. */
   close(): void {
     if (this.state === "void") return;
     if (this.state === "open") this.loop.stop();
@@ -150,7 +150,7 @@ export class OwnedQueue<T = unknown> {
     if (this.state === "void") this.#ended.abort();
   }
 
-  /** Ends the epoch: batches in hand are told, and nothing of it has an effect any more. */
+  /** Ends the epoch: batches in flight are told, and nothing of it has an effect any more. */
   end(reason?: string): void {
     if (this.state === "void") return;
     this.close();
@@ -159,7 +159,7 @@ export class OwnedQueue<T = unknown> {
     this.#account?.close();
     this.#ended.abort();
     for (const timer of this.#rests) clearTimeout(timer);
-    for (const batch of this.inHand.splice(0)) batch.abort(reason);
+    for (const batch of this.inFlight.splice(0)) batch.abort(reason);
     this.#wakeIdle();
   }
 

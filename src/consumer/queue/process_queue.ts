@@ -1,18 +1,18 @@
 /**
- * What is held of one queue: received, handed out, settled, and up to where that may be committed.
+ * What is held of one queue: received, delivered, settled, and up to where that may be committed.
  *
  * @module
  */
 
 import type { Message } from "../../message.ts";
 
-/** A message waits to be handed out. */
+/** A message waits to be delivered. */
 const READY = 0;
 /** A message is in a batch that somebody works on, or on its way back to the broker. */
-const IN_HAND = 1;
+const IN_FLIGHT = 1;
 /** A message is done with; it stays until all before it are. */
 const SETTLED = 2;
-/** A message was put back and is not handed out before its rest is over. */
+/** A message was requeued and is not delivered before its rest is over. */
 const RESTING = 3;
 
 /** There may be thousands of queues, most of them with nothing in them. */
@@ -26,7 +26,7 @@ const NO_COUNTS = new Uint32Array(0);
 
 /** A message while this member holds it. */
 export interface HeldMessage<T = unknown> extends Message<T> {
-  /** How often it was put back here after a failure, which no broker counts: part of `reconsumeTimes`. */
+  /** How often it was requeued here after a failure, which no broker counts: part of `reconsumeTimes`. */
   retriedHere: number;
   /** The number of retries in the record itself, of whatever group. */
   readonly storedReconsumeTimes: number;
@@ -39,7 +39,7 @@ export interface HeldMessage<T = unknown> extends Message<T> {
 /** What a message is ordered by: messages of one key are never in two batches at a time. */
 export type KeyOf<T = unknown> = (message: Message<T>) => string;
 
-/** Messages that were handed out together. */
+/** Messages that were delivered together. */
 export interface Taken<T = unknown> {
   /** The number of the first one in its process queue. */
   readonly first: number;
@@ -55,7 +55,8 @@ export interface Taken<T = unknown> {
  * Pure state: no time, no I/O. Every message has a number that grows by one with each message received; a ring holds
  * those from the oldest unsettled one on. One process queue lives for one epoch of its queue.
  *
- * With keys it keeps the order of each: nothing of a key is handed out while another message of it is in hand or rests.
+ * With keys it keeps the order of each: nothing of a key is delivered while another message of it is in flight or
+ * rests.
  */
 export class ProcessQueue<T = unknown> {
   #messages: (HeldMessage<T> | undefined)[] = new Array(FIRST_CAPACITY);
@@ -63,9 +64,9 @@ export class ProcessQueue<T = unknown> {
   #keyOf: KeyOf<T> | undefined;
   /** The hash codes of the messages' keys, by slot: two keys that share one are ordered as if they were one. */
   #keys = NO_KEYS;
-  /** How many messages are in hand or rest, by the last bits of their keys: nearly always what one key has. */
+  /** How many messages are in flight or rest, by the last bits of their keys: nearly always what one key has. */
   #held = NO_COUNTS;
-  /** Nothing from this number on was ever handed out. */
+  /** Nothing from this number on was ever delivered. */
   #frontier = 0;
   #mask = FIRST_CAPACITY - 1;
   /** The number of the oldest unsettled message, and the one that the next message received will get. */
@@ -75,7 +76,7 @@ export class ProcessQueue<T = unknown> {
   #firstReady = 0;
   #position: number;
   #readyCount = 0;
-  #inHandCount = 0;
+  #inFlightCount = 0;
   #count = 0;
   #bytes = 0;
   /** Places of what is no message and not settled either, in rising order. */
@@ -106,7 +107,7 @@ export class ProcessQueue<T = unknown> {
     return this.#messages[this.#head & this.#mask];
   }
 
-  /** Messages received and not settled, those in hand included, and places that are held. */
+  /** Messages received and not settled, those in flight included, and places that are held. */
   get count(): number {
     return this.#count + this.#places.length;
   }
@@ -116,18 +117,20 @@ export class ProcessQueue<T = unknown> {
     return this.#bytes;
   }
 
-  /** How many offsets lie between the oldest unsettled message and the next pull; a place that is held stops no pull. */
+  /**
+   * How many offsets lie between the oldest unsettled message and the next pull; a place that is held stops no pull.
+   */
   get span(): number {
     return this.#position - (this.oldest?.queueOffset ?? this.#position);
   }
 
-  /** Messages that could be handed out now. */
+  /** Messages that could be delivered now. */
   get readyCount(): number {
     return this.#readyCount;
   }
 
   /**
-   * Whether a message is ready that is older than one settled or in hand, which only keys make happen: until it is
+   * Whether a message is ready that is older than one settled or in flight, which only keys make happen: until it is
    * settled as well, what was settled behind it cannot be committed.
    */
   get hasHoles(): boolean {
@@ -141,9 +144,9 @@ export class ProcessQueue<T = unknown> {
     return false;
   }
 
-  /** Messages that are handed out and not settled. */
-  get inHandCount(): number {
-    return this.#inHandCount;
+  /** Messages that are delivered and not settled. */
+  get inFlightCount(): number {
+    return this.#inFlightCount;
   }
 
   /**
@@ -169,11 +172,11 @@ export class ProcessQueue<T = unknown> {
   }
 
   /**
-   * Hands out the oldest ready messages that share a topic, at most `max`: without keys those that stand together, with
+   * Delivers the oldest ready messages that share a topic, at most `max`: without keys those that stand together, with
    * keys those whose key is free.
    *
    * @param topic takes messages of this topic only: those of others stay where they are
-   * @param holesOnly takes nothing newer than what was handed out already
+   * @param holesOnly takes nothing newer than what was delivered already
    */
   take(max: number, topic?: string, holesOnly = false): Taken<T> | undefined {
     if (this.#readyCount === 0) return undefined;
@@ -188,21 +191,21 @@ export class ProcessQueue<T = unknown> {
     const messages: HeldMessage<T>[] = [];
     for (let at = first; at < this.#tail && messages.length < max && this.#isReady(at, wanted); at++) {
       messages.push(this.#messages[at & this.#mask]!);
-      this.#states[at & this.#mask] = IN_HAND;
+      this.#states[at & this.#mask] = IN_FLIGHT;
     }
     if (first === this.#firstReady) this.#firstReady += messages.length;
     this.#readyCount -= messages.length;
-    this.#inHandCount += messages.length;
+    this.#inFlightCount += messages.length;
     return { first, messages };
   }
 
-  /** Settles a message that is in hand. */
+  /** Settles a message that is in flight. */
   settle(number: number): void {
     this.#mark(number);
     this.#dropSettled();
   }
 
-  /** Settles messages that are all in hand. */
+  /** Settles messages that are all in flight. */
   settleRange(first: number, count: number): void {
     for (let number = first; number < first + count; number++) this.#mark(number);
     this.#dropSettled();
@@ -211,7 +214,7 @@ export class ProcessQueue<T = unknown> {
   /**
    * Holds the place of a record that cannot be read, before the messages of its answer are put: up to
    * {@linkcode ProcessQueue.release} nothing from the position on may be committed, whatever is settled. The record's
-   * own offset is not asked, as it may be what is wrong with it. Gives what to release.
+   * own offset is not asked, as it may be what is wrong with it. Returns what to release.
    */
   hold(): number {
     this.#places.push(this.#position);
@@ -229,14 +232,14 @@ export class ProcessQueue<T = unknown> {
     return this.#keyOf === undefined ? undefined : this.#keys[number & this.#mask];
   }
 
-  /** Puts a message that is in hand back: it stays unsettled and rests until {@linkcode ProcessQueue.wakeUp}. */
-  putBack(number: number): void {
+  /** Puts a message that is in flight back: it stays unsettled and rests until {@linkcode ProcessQueue.endRest}. */
+  requeue(number: number): void {
     this.#states[number & this.#mask] = RESTING;
-    this.#inHandCount--;
+    this.#inFlightCount--;
   }
 
-  /** Ends the rest of a message that was put back: it is the next to be handed out. */
-  wakeUp(number: number): void {
+  /** Ends the rest of a message that was requeued: it is the next to be delivered. */
+  endRest(number: number): void {
     this.#states[number & this.#mask] = READY;
     this.#countHeld(number & this.#mask, -1);
     this.#readyCount++;
@@ -262,7 +265,7 @@ export class ProcessQueue<T = unknown> {
         if (messages.length > 0) break;
         continue;
       }
-      this.#states[slot] = IN_HAND;
+      this.#states[slot] = IN_FLIGHT;
       this.#countHeld(slot, 1);
       ours?.add(key);
       numbers.push(at);
@@ -270,24 +273,24 @@ export class ProcessQueue<T = unknown> {
     }
     if (messages.length === 0) return undefined;
     this.#readyCount -= messages.length;
-    this.#inHandCount += messages.length;
+    this.#inFlightCount += messages.length;
     const first = numbers[0]!;
     this.#frontier = Math.max(this.#frontier, numbers.at(-1)! + 1);
     return { first, numbers: numbers.at(-1)! - first < numbers.length ? undefined : numbers, messages };
   }
 
-  /** Whether a message of a key is in hand or rests. */
+  /** Whether a message of a key is in flight or rests. */
   #isHeld(key: number): boolean {
     if (this.#held[key & (this.#held.length - 1)] === 0) return false;
     for (let at = this.#head; at < this.#tail; at++) {
       const slot = at & this.#mask;
       const state = this.#states[slot];
-      if ((state === IN_HAND || state === RESTING) && this.#keys[slot] === key) return true;
+      if ((state === IN_FLIGHT || state === RESTING) && this.#keys[slot] === key) return true;
     }
     return false;
   }
 
-  /** Counts a message that is in hand or rests from now on, or not any more. */
+  /** Counts a message that is in flight or rests from now on, or not any more. */
   #countHeld(slot: number, change: 1 | -1): void {
     if (this.#keyOf !== undefined) this.#held[this.#keys[slot]! & (this.#held.length - 1)]! += change;
   }
@@ -300,7 +303,7 @@ export class ProcessQueue<T = unknown> {
     const slot = number & this.#mask;
     this.#states[slot] = SETTLED;
     this.#countHeld(slot, -1);
-    this.#inHandCount--;
+    this.#inFlightCount--;
     this.#count--;
     this.#bytes -= this.#messages[slot]!.heldSize;
     this.#messages[slot] = undefined;
@@ -330,7 +333,7 @@ export class ProcessQueue<T = unknown> {
     this.#held = new Uint32Array(capacity * BUCKETS_PER_SLOT);
     for (let number = this.#head; number < this.#tail; number++) {
       const slot = number & this.#mask;
-      if (states[slot] === IN_HAND || states[slot] === RESTING) this.#countHeld(slot, 1);
+      if (states[slot] === IN_FLIGHT || states[slot] === RESTING) this.#countHeld(slot, 1);
     }
   }
 }

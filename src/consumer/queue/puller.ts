@@ -48,7 +48,7 @@ export interface PullAnswer<T = unknown> {
   readonly rest?: (() => Promise<PullAnswer<T>>) | undefined;
 }
 
-/** Hears how many messages of a topic came, how many milliseconds that took, and when, by the monotonic clock. */
+/** Called with how many messages of a topic came, how many milliseconds that took, and when, by the monotonic clock. */
 export type PullObserver = (topic: string, count: number, ms: number, receivedAt: number) => void;
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;

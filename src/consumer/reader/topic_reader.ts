@@ -17,7 +17,7 @@ import { ConcurrentSettlement } from "../delivery/concurrent_settlement.ts";
 import type { QueueLag, SeekPosition } from "../consumer.ts";
 import type { BatchesOptions } from "../delivery/loop_options.ts";
 import { Dispatcher } from "../delivery/dispatcher.ts";
-import { Skip } from "../delivery/disposal.ts";
+import { Skip } from "../delivery/redelivery.ts";
 import { FlowLimits } from "../queue/flow_limits.ts";
 import { GroupStart } from "../assignment/group_start.ts";
 import { BatchIterator, batchStream } from "../delivery/iteration.ts";
@@ -54,7 +54,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
   /** The moment at which it was opened, which `"latest"` means. */
   #start: GroupStart;
   #unwatch: () => void = () => {};
-  #letGo: () => void;
+  #revoke: () => void;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -64,7 +64,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
     this.topic = topic;
     this.#cluster = cluster;
     this.#options = options;
-    this.#letGo = cluster.routes.hold([topic]);
+    this.#revoke = cluster.routes.hold([topic]);
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
     // The pulls make the group known: there is nobody to introduce.
     const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
@@ -72,12 +72,12 @@ export class TopicReader<T = unknown> implements Reader<T> {
     this.#settlement = new ConcurrentSettlement<T>({
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
       events,
-      disposal: new Skip<T>(consumer.group, events),
+      redelivery: new Skip<T>(consumer.group, events),
       offer: (owned) => this.#dispatcher.offer(owned),
     });
     this.#dispatcher = new Dispatcher(
       consumer.batchSize,
-      (owned, max, asked) => this.#settlement.handOut(owned, max, asked),
+      (owned, max, asked) => this.#settlement.deliver(owned, max, asked),
     );
     const puller = new Puller<T>(this.#brokers, consumer);
     this.#start = new GroupStart({
@@ -183,7 +183,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
     await inAnyCase([
       () => this.#closing.abort(),
       () => this.#unwatch(),
-      () => this.#letGo(),
+      () => this.#revoke(),
       () => this.#assignment.stop(),
       () => this.#dispatcher.close(),
       () => this.#watchdog.stop(),

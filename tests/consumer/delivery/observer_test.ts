@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
 import { ConcurrentSettlement } from "../../../src/consumer/delivery/concurrent_settlement.ts";
-import { Skip } from "../../../src/consumer/delivery/disposal.ts";
+import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
 import { Observer } from "../../../src/consumer/delivery/observer.ts";
 import type { ConsumerOptions } from "../../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../../src/consumer/delivery/ordered_settlement.ts";
@@ -45,7 +45,7 @@ class Bench {
     this.settlement = new Rules({
       options: checked,
       events,
-      disposal: { ...safe, dispose: () => Promise.resolve(), disposeBroken: () => Promise.resolve() },
+      redelivery: { ...safe, redeliver: () => Promise.resolve(), deadLetterBroken: () => Promise.resolve() },
       offer: () => {},
       observer: new Observer(this.#statistics, tracer),
     });
@@ -57,7 +57,7 @@ class Bench {
     const process = new ProcessQueue(0, this.settlement instanceof OrderedSettlement ? () => "" : undefined);
     owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
     process.put(offsets.map((offset) => fakeMessage(offset)), offsets.at(-1)! + 1);
-    return this.settlement.handOut(owned, 32, undefined)!;
+    return this.settlement.deliver(owned, 32, undefined)!;
   }
 
   /** How many messages were consumed and failed, by the statistics. */
@@ -119,11 +119,11 @@ for (const [what, settle, after, counted] of cases) {
   });
 }
 
-Deno.test("Observer, concurrent: a batch that is in hand for too long is late", async () => {
+Deno.test("Observer, concurrent: a batch that is in flight for too long is late", async () => {
   using time = new FakeTime();
   using bench = new Bench({ consumeTimeout: 1_000 });
   const batch = bench.batch(0, 1, 2);
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000 }); // the monotonic clock is not faked
   await batch.ack(batch.messages[0]);
   time.tick(1_000);
   await settleMicrotasks();

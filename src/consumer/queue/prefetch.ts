@@ -17,8 +17,8 @@ export interface PullSource<T = unknown> {
   /** Makes one pull, at a time by the monotonic clock; an answer with a rest is asked for that before the next. */
   pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>>;
   /** Whether it pays to have another pull leave before the next is answered, and both fit; takes room for it. */
-  mayPullAhead(): boolean;
-  /** Gives back the room that was taken for an answer of so many messages. */
+  mayPrefetch(): boolean;
+  /** Releases the room that was taken for an answer of so many messages. */
   answered(asked: number): void;
 }
 
@@ -30,7 +30,7 @@ export interface PullSource<T = unknown> {
  * known to hold what the pull asks for, so that the broker never holds it. A wrong guess costs the broker one read; its
  * answer is dropped.
  */
-export class ReadAhead<T = unknown> {
+export class Prefetch<T = unknown> {
   #source: PullSource<T>;
   #ahead: { readonly offset: number; readonly asked: number; readonly answer: Promise<PullAnswer<T>> } | undefined;
   #asked = 0;
@@ -63,7 +63,7 @@ export class ReadAhead<T = unknown> {
     const answer = ahead?.answer ?? this.#source.pull(offset, brokerId, now);
     this.#asked = ahead?.asked ?? this.#source.asked;
     const next = offset + this.#stride;
-    if (this.#isSteady && next + this.#stride <= this.#end && this.#source.mayPullAhead()) {
+    if (this.#isSteady && next + this.#stride <= this.#end && this.#source.mayPrefetch()) {
       const answer = this.#source.pull(next, brokerId, now);
       inBackground(answer, unheard); // whoever asks for it is told
       this.#ahead = { offset: next, asked: this.#source.asked, answer };

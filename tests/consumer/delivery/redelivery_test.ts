@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../../mod.ts";
-import { SendBack } from "../../../src/consumer/delivery/disposal.ts";
+import { SendBack } from "../../../src/consumer/delivery/redelivery.ts";
 import { retryReader } from "../../../src/consumer/delivery/retry_reader.ts";
 import { EmbeddedBroker } from "../../../src/embedded/mod.ts";
 import { ConsumerError, NetworkError } from "../../../src/errors.ts";
@@ -13,7 +13,7 @@ import { queue } from "../fakes.ts";
 
 const group = "billing";
 
-/** A disposal that notes its ways; those named in `refused` lead nowhere. */
+/** A redelivery that notes its ways; those named in `refused` lead nowhere. */
 function noting(refused: readonly string[] = []) {
   const ways: string[] = [];
   const way = (name: string) => {
@@ -41,7 +41,7 @@ Deno.test("SendBack leaves it to the broker, else sends a copy elsewhere, what t
   const own = { reconsumeTimes: 2, properties: "RETRY_TOPIC\x01orders\x02" };
   for (const each of [message("orders"), message("%RETRY%billing", own)]) {
     const { ways, sendBack } = noting(["broker 5"]);
-    await sendBack.dispose(each, 5);
+    await sendBack.redeliver(each, 5);
     assertEquals(ways, ["broker 5", "copy 5 not b"]);
   }
 });
@@ -50,9 +50,9 @@ Deno.test("SendBack decides itself what is dead: by the group's count, with what
   const { ways, sendBack } = noting();
   const here = message("orders");
   here.retriedHere = 3;
-  await sendBack.dispose(here, 5);
-  await sendBack.dispose(message("%DLQ%other", { reconsumeTimes: 17 }), 5);
-  await sendBack.dispose(message("%RETRY%billing", { reconsumeTimes: 3 }), 5);
+  await sendBack.redeliver(here, 5);
+  await sendBack.redeliver(message("%DLQ%other", { reconsumeTimes: 17 }), 5);
+  await sendBack.redeliver(message("%RETRY%billing", { reconsumeTimes: 3 }), 5);
   assertEquals(ways, ["broker -1", "copy 5", "broker -1"]);
 });
 
@@ -62,7 +62,7 @@ Deno.test("SendBack copies what the broker would count or name wrongly", async (
   const foreign = message("%DLQ%other", { reconsumeTimes: 4, properties: "RETRY_TOPIC\x01orders\x02" });
   for (const [each, expected] of [[counted, ["copy 5", "broker 5"]], [foreign, ["copy 5"]]] as const) {
     const { ways, sendBack } = noting(["copy 5", "broker 5"]);
-    await assertRejects(() => sendBack.dispose(each, 5), ConsumerError, "no copy 5");
+    await assertRejects(() => sendBack.redeliver(each, 5), ConsumerError, "no copy 5");
     assertEquals(ways, [...expected]);
   }
 });
@@ -79,10 +79,10 @@ Deno.test("SendBack sends the bytes of a record that the broker cannot read eith
     ] as const
   ) {
     const { ways, sendBack } = noting(refused);
-    await sendBack.disposeBroken(queue, { ...record, commitLogOffset: at });
+    await sendBack.deadLetterBroken(queue, { ...record, commitLogOffset: at });
     assertEquals(ways, [...expected]);
   }
-  await assertRejects(() => noting(["broker -1", "bytes 7"]).sendBack.disposeBroken(queue, record), ConsumerError);
+  await assertRejects(() => noting(["broker -1", "bytes 7"]).sendBack.deadLetterBroken(queue, record), ConsumerError);
 });
 
 Deno.test("a copy is packed as it was, and has the user's properties and none that brokers set", async () => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { PullAnswer } from "../../../src/consumer/queue/puller.ts";
-import { ReadAhead } from "../../../src/consumer/queue/read_ahead.ts";
+import { Prefetch } from "../../../src/consumer/queue/prefetch.ts";
 
 /** A queue that ends at 1 000, and whose broker gives `size` offsets at a time. */
 class Source {
@@ -25,12 +25,12 @@ class Source {
     });
   };
 
-  mayPullAhead = (): boolean => this.fits;
+  mayPrefetch = (): boolean => this.fits;
 
   answered = (asked: number): void => void (this.givenBack += asked);
 
   /** Pulls and learns as a loop does. */
-  async read(ahead: ReadAhead, from: number, times = 1): Promise<number> {
+  async read(ahead: Prefetch, from: number, times = 1): Promise<number> {
     for (; times > 0; times--) {
       const answer = await ahead.pull(from, 0, 0);
       ahead.learn(from, answer);
@@ -40,9 +40,9 @@ class Source {
   }
 }
 
-Deno.test("ReadAhead has a second pull leave once two answers were equally long", async () => {
+Deno.test("Prefetch has a second pull leave once two answers were equally long", async () => {
   const source = new Source();
-  const ahead = new ReadAhead(source);
+  const ahead = new Prefetch(source);
   assertEquals(await source.read(ahead, 0, 2), 20);
   assertEquals(source.pulled, [0, 10]);
   assertEquals(await source.read(ahead, 20), 30);
@@ -51,20 +51,20 @@ Deno.test("ReadAhead has a second pull leave once two answers were equally long"
   assertEquals(source.pulled, [0, 10, 20, 30, 40]); // the one from 30 on had left, and 40 is the next
 });
 
-Deno.test("ReadAhead never asks for what the queue may not hold: the broker would wait for it", async () => {
+Deno.test("Prefetch never asks for what the queue may not hold: the broker would wait for it", async () => {
   const source = new Source();
-  const ahead = new ReadAhead(source);
+  const ahead = new Prefetch(source);
   await source.read(ahead, 0, 100);
   assertEquals(source.pulled, Array.from({ length: 100 }, (_, i) => i * 10));
   const short = new Source();
   short.size = 15;
-  await short.read(new ReadAhead(short), 0, 67);
+  await short.read(new Prefetch(short), 0, 67);
   assertEquals(short.pulled.at(-1), 990);
 });
 
-Deno.test("ReadAhead drops a wrong guess, and guesses again after two answers of one length", async () => {
+Deno.test("Prefetch drops a wrong guess, and guesses again after two answers of one length", async () => {
   const source = new Source();
-  const ahead = new ReadAhead(source);
+  const ahead = new Prefetch(source);
   const at = await source.read(ahead, 0, 2);
   source.size = 7;
   const next = await source.read(ahead, at); // 30 has left with it, but 27 is where it goes on
@@ -75,9 +75,9 @@ Deno.test("ReadAhead drops a wrong guess, and guesses again after two answers of
   assertEquals(source.pulled, [0, 10, 20, 30, 27, 34, 41]);
 });
 
-Deno.test("ReadAhead has nothing leave early without room, and nothing early counts after reset()", async () => {
+Deno.test("Prefetch has nothing leave early without room, and nothing early counts after reset()", async () => {
   const source = new Source();
-  const ahead = new ReadAhead(source);
+  const ahead = new Prefetch(source);
   source.fits = false;
   const at = await source.read(ahead, 0, 3);
   assertEquals(source.pulled, [0, 10, 20]);
@@ -89,16 +89,16 @@ Deno.test("ReadAhead has nothing leave early without room, and nothing early cou
   assertEquals(source.pulled, [0, 10, 20, 30, 40, 40]);
 });
 
-Deno.test("ReadAhead has nothing leave early where answers are large", async () => {
+Deno.test("Prefetch has nothing leave early where answers are large", async () => {
   const source = new Source();
   source.bytes = 64 * 1024 + 1;
-  await source.read(new ReadAhead(source), 0, 4);
+  await source.read(new Prefetch(source), 0, 4);
   assertEquals(source.pulled, [0, 10, 20, 30]);
 });
 
-Deno.test("ReadAhead tells of a pull's failure whoever asks for its answer, and nobody else", async () => {
+Deno.test("Prefetch tells of a pull's failure whoever asks for its answer, and nobody else", async () => {
   const source = new Source();
-  const ahead = new ReadAhead(source);
+  const ahead = new Prefetch(source);
   await source.read(ahead, 0, 2);
   source.failing = true;
   await assertRejects(() => ahead.pull(20, 0, 0), RangeError, "from 20");

@@ -19,21 +19,23 @@ export const DEAD_LETTER_LEVEL: number = -1;
 const MOST_TIMES = 0x7fffffff;
 const INNER_BATCH = MessageSysFlag.NEED_UNWRAP | MessageSysFlag.INNER_BATCH;
 
-/** The way out for messages that failed. Each makes one attempt, and rejects with the reason why nobody has taken it. */
-export interface Disposal<T = unknown> {
+/**
+ * The way out for messages that failed. Each makes one attempt, and rejects with the reason why nobody has taken it.
+ */
+export interface Redelivery<T = unknown> {
   /** Whether messages are redelivered from where they are put. */
   readonly sendsBack: boolean;
   /** Moves a message to where it is redelivered from; a delay level below 0 is the dead letter queue. */
-  dispose(message: HeldMessage<T>, delayLevel: number): Promise<void>;
+  redeliver(message: HeldMessage<T>, delayLevel: number): Promise<void>;
   /** Moves a record of a queue that cannot be read out of the way. */
-  disposeBroken(queue: MessageQueue, record: BrokenRecord): Promise<void>;
+  deadLetterBroken(queue: MessageQueue, record: BrokenRecord): Promise<void>;
 }
 
 /** What {@linkcode SendBack} needs. */
 export interface SendBackContext<T = unknown> {
   /** The consumer's options. */
   readonly options: Pick<CheckedConsumerOptions, "group" | "maxReconsumeTimes">;
-  /** Hears of faults. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Sends a message back by its place in the broker's commit log. */
   readonly sendBack: (message: SendBackSource, options: SendBackOptions) => Promise<void>;
@@ -44,7 +46,7 @@ export interface SendBackContext<T = unknown> {
 }
 
 /** Sends messages back to the broker, which keeps them in the group's retry topic or dead letter queue. */
-export class SendBack<T = unknown> implements Disposal<T> {
+export class SendBack<T = unknown> implements Redelivery<T> {
   readonly sendsBack = true as const;
   #context: SendBackContext<T>;
 
@@ -53,7 +55,7 @@ export class SendBack<T = unknown> implements Disposal<T> {
   }
 
   /** Which messages are dead is decided here: the broker counts for itself, and not what failed at this member only. */
-  async dispose(message: HeldMessage<T>, delayLevel: number): Promise<void> {
+  async redeliver(message: HeldMessage<T>, delayLevel: number): Promise<void> {
     const { events, options: { group, maxReconsumeTimes } } = this.#context;
     const isDead = delayLevel < 0 || message.reconsumeTimes >= maxReconsumeTimes;
     await this.#send(message, isDead ? deadLetter(group) : { group, delayLevel, maxReconsumeTimes: MOST_TIMES });
@@ -64,7 +66,7 @@ export class SendBack<T = unknown> implements Disposal<T> {
   }
 
   /** The broker copies the record as it is stored; where it cannot read it either, its bytes are sent. */
-  async disposeBroken(queue: MessageQueue, record: BrokenRecord): Promise<void> {
+  async deadLetterBroken(queue: MessageQueue, record: BrokenRecord): Promise<void> {
     const { sendBack, sendBroken, options: { group } } = this.#context;
     const how = deadLetter(group);
     const { commitLogOffset } = record;
@@ -116,7 +118,7 @@ function deadLetter(group: string): SendBackOptions {
  * Skips messages and says so: in broadcasting there is nowhere to send them back to, as other members have theirs.
  * Source: ConsumeMessageConcurrentlyService.
  */
-export class Skip<T = unknown> implements Disposal<T> {
+export class Skip<T = unknown> implements Redelivery<T> {
   readonly sendsBack = false as const;
   #group: string;
   #events: EventHub;
@@ -126,14 +128,14 @@ export class Skip<T = unknown> implements Disposal<T> {
     this.#events = events;
   }
 
-  dispose(message: Message<T>): Promise<void> {
+  redeliver(message: Message<T>): Promise<void> {
     const text = `message ${message.messageId} of topic "${message.topic}" is skipped: broadcasting sends nothing back`;
     const { queue, topic, queueOffset: offset } = message;
     this.#events.emit("warning", "skipped", text, { group: this.#group, broker: queue.broker, topic, queue, offset });
     return Promise.resolve();
   }
 
-  disposeBroken(): Promise<void> {
+  deadLetterBroken(): Promise<void> {
     return Promise.resolve();
   }
 }

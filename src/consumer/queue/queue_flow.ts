@@ -1,5 +1,5 @@
 /**
- * The pulls of a queue that is ours.
+ * The pulls of a queue that is assigned to this member.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import type { PullAnswer, Puller } from "./puller.ts";
 import type { Selector } from "../subscriptions/selector.ts";
 
 /** What the pulls of all queues of a consumer share. */
-export interface SharedPulls<T = unknown> {
+export interface SharedFlow<T = unknown> {
   /** Pulls. */
   readonly puller: Puller<T>;
   /** How much a queue may hold. */
@@ -26,9 +26,9 @@ export interface SharedPulls<T = unknown> {
   readonly interval: number;
   /** What is wanted of a topic; undefined once it is not subscribed any more. */
   readonly selector: (topic: string) => Selector | undefined;
-  /** Hears of queues that have got messages, and when, by the monotonic clock. */
+  /** Called with queues that have got messages, and when, by the monotonic clock. */
   readonly arrived: (owned: OwnedQueue<T>, receivedAt: number) => void;
-  /** Hears of a record that cannot be read, before the messages of its answer are in the process queue. */
+  /** Called with a record that cannot be read, before the messages of its answer are in the process queue. */
   readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => void;
   /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
   readonly onMoved: (owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number) => number | undefined;
@@ -45,11 +45,11 @@ const TOO_LARGE_DELAY = 5_000;
 const TURN = 1;
 
 /** What the pull loop of one queue works with. A class, because thousands of queues share its methods. */
-export class QueuePulls<T = unknown> implements PullLoopContext<T> {
+export class QueueFlow<T = unknown> implements PullLoopContext<T> {
   readonly process: ProcessQueue<T>;
   /** For how many messages there is room that no pull has been made for, or that was taken for the last one. */
   asked = 0;
-  #shared: SharedPulls<T>;
+  #shared: SharedFlow<T>;
   #owned: OwnedQueue<T>;
   #account: BudgetAccount;
   #timesMoved = 0;
@@ -58,7 +58,7 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
   /** Whether the last answer led to the end of the queue. */
   #isAtEnd = false;
 
-  constructor(shared: SharedPulls<T>, owned: OwnedQueue<T>, process: ProcessQueue<T>, account: BudgetAccount) {
+  constructor(shared: SharedFlow<T>, owned: OwnedQueue<T>, process: ProcessQueue<T>, account: BudgetAccount) {
     this.process = process;
     this.#shared = shared;
     this.#owned = owned;
@@ -81,7 +81,7 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
     return puller.pull(queue, this.#selector!, offset, brokerId, ended, now, this.asked, this.#mayBeHeld);
   }
 
-  /** A topic that is not subscribed any more stands still until its queues are let go. */
+  /** A topic that is not subscribed any more stands still until its queues are revoked. */
   mayPull(hasLeft: boolean): boolean {
     const { process } = this;
     this.#account.hold(process.count, process.bytes);
@@ -89,7 +89,7 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
     return hasLeft || this.#ask();
   }
 
-  mayPullAhead(): boolean {
+  mayPrefetch(): boolean {
     return this.#shared.interval === 0 && this.#shared.limits.allowAhead(this.process) && this.#ask();
   }
 
@@ -99,8 +99,8 @@ export class QueuePulls<T = unknown> implements PullLoopContext<T> {
   }
 
   /**
-   * What a broker holds takes room from others for as long: where there is little, a pull is held only at the end of its
-   * queue, and asks for no more than is kept for it.
+   * What a broker holds takes room from others for as long: where there is little, a pull is held only at the end of
+   * its queue, and asks for no more than is kept for it.
    */
   get #mayBeHeld(): boolean {
     const { budget } = this.#shared.limits;

@@ -8,7 +8,7 @@ import { ConsumerStateError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Placed } from "../../placed_list.ts";
 
-/** When failed messages come again. */
+/** When failed messages are redelivered. */
 export interface RetryOptions {
   /**
    * For messages that are sent back, in concurrent consumption: the broker's delay level, 1 to 18 with Java's defaults:
@@ -34,9 +34,9 @@ export interface SettlementRules<T, B> {
   retry(batch: B, message: Message<T> | undefined, options: RetryOptions): Promise<void>;
   /** Moves messages to the dead letter queue; resolves when they are safe there or here, or no longer ours. */
   deadLetter(batch: B, message: Message<T> | undefined): Promise<void>;
-  /** Gives up what nobody has settled. */
+  /** Releases what nobody has settled. */
   release(batch: B): void;
-  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  /** A handler has failed: an event reports it, and what nobody has settled is redelivered. */
   fail(batch: B, error: unknown): Promise<void>;
 }
 
@@ -49,16 +49,16 @@ export interface ObservedBatch<T = unknown> {
   readonly messages: readonly Message<T>[];
   /** How many there are. */
   readonly length: number;
-  /** When it was handed out, by the monotonic clock. */
-  readonly handedOutAt: number;
+  /** When it was delivered, by the monotonic clock. */
+  readonly deliveredAt: number;
   /** Where its figures are counted: what comes back counts for the retry topic. */
   readonly sourceTopic: string;
 }
 
-/** Hears of batches: for statistics and traces. */
+/** Called with batches: for statistics and traces. */
 export interface SettlementObserver<T = unknown> {
-  /** A batch is handed out. */
-  handedOut(batch: ObservedBatch<T>): void;
+  /** A batch is delivered. */
+  delivered(batch: ObservedBatch<T>): void;
   /** Some messages of it, or all, have ended so. */
   ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
 }
@@ -68,13 +68,13 @@ export const SETTLED: Promise<void> = Promise.resolve();
 
 const noReason = "the messages are no longer this member's";
 
-/** A batch in hand: knows which of its messages somebody has settled, and leaves the how to its rules. */
-export abstract class HandedOut<T, M extends Message<T> = Message<T>> implements Placed {
+/** A batch in flight: knows which of its messages somebody has settled, and leaves the how to its rules. */
+export abstract class DeliveredBatch<T, M extends Message<T> = Message<T>> implements Placed {
   readonly messages: readonly M[];
-  /** Where it stands among what its settlement has in hand. */
+  /** Where it stands among what its settlement has in flight. */
   place = -1;
-  /** When it was handed out, by the monotonic clock. */
-  readonly handedOutAt: number = performance.now();
+  /** When it was delivered, by the monotonic clock. */
+  readonly deliveredAt: number = performance.now();
   protected abstract readonly rules: SettlementRules<T, this>;
   /** Which messages have been settled; made when some are and some are not. */
   #claimed: Uint8Array | undefined;
@@ -126,7 +126,7 @@ export abstract class HandedOut<T, M extends Message<T> = Message<T>> implements
     this.rules.release(this);
   }
 
-  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  /** A handler has failed: an event reports it, and what nobody has settled is redelivered. */
   fail(error: unknown): Promise<void> {
     return this.rules.fail(this, error);
   }
@@ -146,14 +146,14 @@ export abstract class HandedOut<T, M extends Message<T> = Message<T>> implements
     this.#unclaimed = 0;
   }
 
-  /** Marks one message, or all that are not settled yet, as settled: gives their positions in the batch. */
+  /** Marks one message, or all that are not settled yet, as settled: returns their positions in the batch. */
   claim(message?: Message<T>): number[] {
     if (message === undefined) return this.claimWhere(() => true);
     const wanted = this.positionOf(message);
     return this.claimWhere((at) => at === wanted);
   }
 
-  /** Marks those not settled yet of some positions as settled: gives them. */
+  /** Marks those not settled yet of some positions as settled: returns them. */
   claimWhere(isWanted: (at: number) => boolean): number[] {
     const claimed: number[] = [];
     if (this.#unclaimed === 0) return claimed;
