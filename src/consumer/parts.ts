@@ -8,6 +8,7 @@ import { BrokerClient } from "../brokers/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
+import { OffsetTable } from "../offsets/offset_table.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
@@ -35,7 +36,6 @@ import { retryReader } from "./delivery/retry_reader.ts";
 import type { Settlement } from "./delivery/settlement.ts";
 import { Watchdog } from "./queue/watchdog.ts";
 import { inBackground, notAPromise } from "../owned_work.ts";
-import { GuardedOffsetStore } from "../offsets/guarded.ts";
 import { shown } from "../plain_text.ts";
 
 /** What the parts tell the consumer that they belong to. */
@@ -48,7 +48,7 @@ export interface PartsOwner {
 export class ConsumerParts<T = unknown> {
   readonly brokers: BrokerClient;
   readonly subscriptions: GroupSubscriptions;
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   readonly groupStart: GroupStart;
   readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
@@ -79,7 +79,7 @@ export class ConsumerParts<T = unknown> {
       (topic, count, ms, receivedAt) => this.#statistics.pulled(topic, count, ms, receivedAt),
       retryReader(options.group, this.subscriptions),
     );
-    this.offsets = offsets === undefined ? this.#brokerOffsets() : this.#guarded(offsets);
+    this.offsets = offsets === undefined ? this.#brokerOffsets() : OffsetTable.of(offsets);
     this.groupStart = this.#makeGroupStart();
     this.#redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
@@ -129,15 +129,9 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #guarded(store: OffsetStore): OffsetStore {
-    const { group } = this.#options;
-    const what = `noting an offset in the offsetStore of group "${group}"`;
-    return new GuardedOffsetStore(store, this.#events.failureOf("commitFailed", what, { group }));
-  }
-
-  #brokerOffsets(): OffsetStore {
-    const introduce = () => this.#cluster.membership.beat();
-    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, introduce });
+  #brokerOffsets(): OffsetTable {
+    const register = () => this.#cluster.membership.beat();
+    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, register });
   }
 
   #makeGroupStart(): GroupStart {

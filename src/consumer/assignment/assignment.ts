@@ -9,7 +9,7 @@ import type { BrokerClient } from "../../brokers/broker_client.ts";
 import { ConsumerStateError, MessagePullError, ResponseError, TimeoutError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { reasonOf } from "../../plain_text.ts";
 import { ResponseCode, retryTopic } from "../../wire/codes.ts";
 import { Jumps } from "./jumps.ts";
@@ -48,7 +48,7 @@ export interface AssignmentContext<T = unknown>
   /** Reads positions. */
   readonly brokers: BrokerClient;
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Whether offsets are stored as they move, and not only by {@linkcode Assignment.commit}. */
   readonly autoCommit: boolean;
   /** Computes where a queue begins for which no offset is kept. */
