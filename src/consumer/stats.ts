@@ -12,8 +12,9 @@ import type { ConsumerParts } from "./parts.ts";
 export function statsOf<T>({ assignment, settlement, subscriptions, observer }: ConsumerParts<T>): ConsumerStats {
   const totals = { buffered: 0, bufferedBytes: 0, inFlight: 0 };
   let oldest = Infinity;
-  for (const { counts, process } of assignment.owned) {
-    if (!counts) continue;
+  for (const owned of assignment.owned) {
+    if (!owned.counts) continue;
+    const { process } = owned;
     totals.buffered += process.count;
     totals.bufferedBytes += process.bytes;
     totals.inFlight += process.inFlightCount;

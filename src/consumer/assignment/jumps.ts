@@ -10,6 +10,7 @@ import { type MessageQueue, queueKey } from "../../message.ts";
 import { delay } from "../../waiting.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { PullAnswer } from "../queue/puller.ts";
+import type { PullReports } from "./pull_reports.ts";
 import { inBackground } from "../../owned_work.ts";
 
 /** After a position could not be found out or stored, and between two attempts at a position, in milliseconds. */
@@ -35,8 +36,8 @@ export interface JumpsContext<T = unknown> {
   readonly brokers: Pick<BrokerClient, "minOffset" | "offsetAt">;
   /** Sets a queue's position, which begins another epoch. */
   readonly seek: (queue: MessageQueue, offset: number, reason: string) => Promise<void>;
-  /** Called with what keeps a position from being found out or stored. */
-  readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
+  /** Reports what keeps a position from being found out or stored. */
+  readonly reports: Pick<PullReports, "failed">;
 }
 
 /** Why a position moves. */
@@ -103,7 +104,7 @@ export class Jumps<T = unknown> {
   }
 
   #jumpInBackground(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): void {
-    inBackground(this.#jump(owned, to, type), (error) => this.#context.onError(owned, error));
+    inBackground(this.#jump(owned, to, type), (error) => this.#context.reports.failed(owned, error));
   }
 
   async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): Promise<void> {
@@ -118,7 +119,7 @@ export class Jumps<T = unknown> {
         this.#report(type, queue, from, offset);
         await this.#context.seek(queue, offset, `the queue's position was set to ${offset}`);
       } catch (error) {
-        this.#context.onError(owned, error);
+        this.#context.reports.failed(owned, error);
         await pause(RETRY_INTERVAL);
       }
     }

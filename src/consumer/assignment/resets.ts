@@ -66,9 +66,11 @@ export class Resets<T = unknown> {
     if (failure !== undefined) throw failure.error;
   }
 
-  #report({ queue, counts, process }: OwnedQueue<T>, offset: number): void {
+  #report(owned: OwnedQueue<T>, offset: number): void {
     const { events, group } = this.#context;
-    const text = `the position of ${queueKey(queue)} went from ${counts ? process.position : -1} to ${offset}`;
+    const { queue } = owned;
+    const from = owned.counts ? owned.process.position : -1;
+    const text = `the position of ${queueKey(queue)} went from ${from} to ${offset}`;
     events.emit("warning", "offsetReset", text, { group, queue, broker: queue.broker, offset });
   }
 }

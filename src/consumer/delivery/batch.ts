@@ -53,17 +53,28 @@ export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
   release(): void;
 }
 
+/** What loops over queues get: batches of queues, and messages that an operator sends to this consumer. */
+export type QueueBatch<T = unknown> = DeliveredBatch<T> & MessageBatch<T>;
+
 /** A batch of messages of one queue. */
 export class Batch<T = unknown> extends DeliveredBatch<T, HeldMessage<T>> implements MessageBatch<T>, InFlightWork {
   /** The epoch of the queue that the messages belong to. */
   readonly owner: OwnedQueue<T>;
+  /** When `consumeTimeout` is over, by the monotonic clock. */
+  readonly deadline: number;
   protected readonly rules: SettlementRules<T, Batch<T>>;
   #first: number;
   #numbers: readonly number[] | undefined;
 
-  constructor(owner: OwnedQueue<T>, { first, numbers, messages }: Taken<T>, rules: SettlementRules<T, Batch<T>>) {
+  constructor(
+    owner: OwnedQueue<T>,
+    { first, numbers, messages }: Taken<T>,
+    rules: SettlementRules<T, Batch<T>>,
+    consumeTimeout: number = Infinity,
+  ) {
     super(messages);
     this.owner = owner;
+    this.deadline = this.deliveredAt + consumeTimeout;
     this.rules = rules;
     this.#first = first;
     this.#numbers = numbers;
@@ -75,6 +86,11 @@ export class Batch<T = unknown> extends DeliveredBatch<T, HeldMessage<T>> implem
 
   get topic(): string {
     return this.messages[0]!.topic;
+  }
+
+  /** Whether settlements count. */
+  get counts(): boolean {
+    return this.owner.counts;
   }
 
   /** Where the figures of its messages are counted. */

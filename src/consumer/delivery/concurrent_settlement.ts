@@ -20,7 +20,7 @@ const HIGHEST_LEVEL = 18;
 export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
   async retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const level = levelOf(options);
-    if (batch.owner.counts) await this.redeliver(batch, batch.claim(message), level);
+    if (batch.counts) await this.redeliver(batch, batch.claim(message), level);
   }
 
   protected claimAcked(batch: Batch<T>, message: Message<T>): number[] {

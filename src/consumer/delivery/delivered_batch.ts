@@ -75,6 +75,10 @@ export abstract class DeliveredBatch<T, M extends Message<T> = Message<T>> imple
   place = -1;
   /** When it was delivered, by the monotonic clock. */
   readonly deliveredAt: number = performance.now();
+  /** The topic of its messages. */
+  abstract readonly topic: string;
+  /** Where their figures are counted: what is redelivered counts for the retry topic. */
+  abstract readonly sourceTopic: string;
   protected abstract readonly rules: SettlementRules<T, this>;
   /** Which messages have been settled; made when some are and some are not. */
   #claimed: Uint8Array | undefined;

@@ -12,7 +12,8 @@ import { deadLetterTopic, retryTopic } from "../../wire/codes.ts";
 import { decodeRecords } from "../../wire/record.ts";
 import type { StoredMessage } from "../../wire/stored_message.ts";
 import type { DirectDelivery } from "./dispatcher.ts";
-import type { DeliveredBatch, SettlementRules } from "./delivered_batch.ts";
+import type { MessageBatch } from "./batch.ts";
+import { DeliveredBatch, type SettlementRules } from "./delivered_batch.ts";
 import { retryReader, type SubscribedTopics } from "./retry_reader.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
 
@@ -49,6 +50,22 @@ export async function consumeDirectly<T, B extends DeliveredBatch<T>>(
   const { result, remark = "" } = settled;
   const spentTimeMills = Math.round(performance.now() - started);
   return { order: isOrdered, autoCommit: true, consumeResult: result, remark, spentTimeMills };
+}
+
+/** One message that an operator sends to this consumer: its queue need not be assigned to it. */
+export class DirectBatch<T = unknown> extends DeliveredBatch<T> implements MessageBatch<T> {
+  readonly queue: MessageQueue;
+  readonly topic: string;
+  readonly sourceTopic: string;
+  protected readonly rules: SettlementRules<T, DeliveredBatch<T>>;
+
+  constructor(message: Message<T>, rules: SettlementRules<T, DeliveredBatch<T>>) {
+    super([message]);
+    this.queue = message.queue;
+    this.topic = message.topic;
+    this.sourceTopic = message.queue.topic;
+    this.rules = rules;
+  }
 }
 
 /** Settlements of one message that is in no queue of ours: nothing is stored, the operator is told. */

@@ -25,7 +25,7 @@ const MANY_TIMES = 16;
 export class OrderedSettlement<T = unknown> extends Settlement<T> {
   async retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const rest = restOf(options) ?? this.context.options.suspendQueue;
-    if (!batch.owner.counts) return;
+    if (!batch.counts) return;
     if (message !== undefined && !batch.isUnsettled(message)) return;
     const failedAt = message === undefined ? undefined : batch.positionOf(message);
     const claimed = message === undefined ? batch.claim() : batch.claimWhere(behind(batch, failedAt!));
@@ -50,7 +50,7 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
   /** A key may be free again: its next messages can be delivered. */
   protected override settled(batch: Batch<T>): void {
     super.settled(batch);
-    this.context.offer(batch.owner);
+    this.context.sink.offer(batch.owner);
   }
 
   #count(batch: Batch<T>, at: number): void {

@@ -11,6 +11,8 @@ import type { BrokenRecord } from "../../wire/record.ts";
 import type { Redelivery } from "./redelivery.ts";
 import { restAfter } from "./local_rests.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
+import type { BrokenRecords } from "../queue/queue_flow.ts";
+import { inBackground } from "../../owned_work.ts";
 
 /** How many records are on their way at a time. */
 const AT_A_TIME = 4;
@@ -37,7 +39,7 @@ interface Seen {
  * Moves records that cannot be read to the dead letter queue, each once per epoch of its queue, and goes on trying
  * while that fails. Meanwhile the messages around it are delivered, and the offset that is stored does not pass it.
  */
-export class Rescue<T = unknown> {
+export class Rescue<T = unknown> implements BrokenRecords<T> {
   #context: RescueContext<T>;
   #gate = new Semaphore(AT_A_TIME);
   #seen = new WeakMap<OwnedQueue<T>, Seen>();
@@ -45,6 +47,13 @@ export class Rescue<T = unknown> {
   /** Makes one for a consumer. */
   constructor(context: RescueContext<T>) {
     this.#context = context;
+  }
+
+  add(owned: OwnedQueue<T>, record: BrokenRecord): void {
+    const { events, group } = this.#context;
+    const about = { group, queue: owned.queue };
+    const failed = events.failureOf("broken", "making a record safe that cannot be read", about);
+    inBackground(this.rescue(owned, record), failed);
   }
 
   /** Begins with a record, before the messages of its answer are in the process queue; need not be waited for. */

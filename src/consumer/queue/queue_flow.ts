@@ -1,5 +1,5 @@
 /**
- * The pulls of a queue that is assigned to this member.
+ * How much one queue pulls, and what becomes of the answers.
  *
  * @module
  */
@@ -16,7 +16,31 @@ import { PullSize } from "./pull_size.ts";
 import type { PullAnswer, Puller } from "./puller.ts";
 import type { Selector } from "../subscriptions/selector.ts";
 
-/** What the pulls of all queues of a consumer share. */
+/** Where the messages of queues go. */
+export interface QueueSink<T = unknown> {
+  /** A queue may deliver again. */
+  offer(owned: OwnedQueue<T>): void;
+  /** Messages of a queue were received, at a time by the monotonic clock. */
+  arrived(owned: OwnedQueue<T>, receivedAt: number): void;
+}
+
+/** Takes the records that cannot be read. */
+export interface BrokenRecords<T = unknown> {
+  /** Called with a record before the messages of its answer are in the process queue. */
+  add(owned: OwnedQueue<T>, record: BrokenRecord): void;
+}
+
+/** What is done about answers that bring no messages as they should. */
+export interface PullFaults<T = unknown> {
+  /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
+  moved(owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number): number | undefined;
+  /** Called with the first error after an answer. */
+  failed(owned: OwnedQueue<T>, error: unknown): void;
+  /** Called with an answer that leaves the position where it was. */
+  standstill(owned: OwnedQueue<T>, answer: PullAnswer<T>): void;
+}
+
+/** What the flow of all queues of a consumer has in common. */
 export interface SharedFlow<T = unknown> {
   /** Pulls. */
   readonly puller: Puller<T>;
@@ -24,18 +48,14 @@ export interface SharedFlow<T = unknown> {
   readonly limits: FlowLimits;
   /** Milliseconds between two pulls of a queue. */
   readonly interval: number;
-  /** What is wanted of a topic; undefined once it is not subscribed any more. */
-  readonly selector: (topic: string) => Selector | undefined;
-  /** Called with queues that have got messages, and when, by the monotonic clock. */
-  readonly arrived: (owned: OwnedQueue<T>, receivedAt: number) => void;
-  /** Called with a record that cannot be read, before the messages of its answer are in the process queue. */
-  readonly onBroken: (owned: OwnedQueue<T>, record: BrokenRecord) => void;
-  /** The broker does not have the position, for so many times in a row: as {@linkcode PullLoopContext.onMoved}. */
-  readonly onMoved: (owned: OwnedQueue<T>, answer: PullAnswer<T>, times: number) => number | undefined;
-  /** Called with the first error after an answer. */
-  readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
-  /** Called with an answer that leaves the position where it was. */
-  readonly onStandstill: (owned: OwnedQueue<T>, answer: PullAnswer<T>) => void;
+  /** What is subscribed; a topic without a selector is not any more. */
+  readonly subscriptions: { selector(topic: string): Selector | undefined };
+  /** Where messages go. */
+  readonly sink: QueueSink<T>;
+  /** Where records go that cannot be read. */
+  readonly broken: BrokenRecords<T>;
+  /** What is done about other answers. */
+  readonly faults: PullFaults<T>;
 }
 
 /** After one message that is larger than a frame may be, in milliseconds: it stays so until somebody does something. */
@@ -85,7 +105,7 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
   mayPull(hasLeft: boolean): boolean {
     const { process } = this;
     this.#account.hold(process.count, process.bytes);
-    if (this.#owned.paused || !this.#shared.limits.allow(process) || this.#selector === undefined) return false;
+    if (this.#owned.isPaused || !this.#shared.limits.allow(process) || this.#selector === undefined) return false;
     return hasLeft || this.#ask();
   }
 
@@ -117,35 +137,35 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
 
   onMessages(newestStoredAt: number, receivedAt: number): void {
     this.#account.hold(this.process.count, this.process.bytes);
-    this.#owned.newestStoredAt = newestStoredAt;
+    this.#owned.received(newestStoredAt);
     this.#timesMoved = 0;
     this.#isTooLarge = false;
     this.#size.arrived();
-    this.#shared.arrived(this.#owned, receivedAt);
+    this.#shared.sink.arrived(this.#owned, receivedAt);
   }
 
   onBroken(broken: readonly BrokenRecord[]): void {
-    for (const record of broken) this.#shared.onBroken(this.#owned, record);
+    for (const record of broken) this.#shared.broken.add(this.#owned, record);
   }
 
   onMoved(answer: PullAnswer<T>): number | undefined {
-    return this.#shared.onMoved(this.#owned, answer, ++this.#timesMoved);
+    return this.#shared.faults.moved(this.#owned, answer, ++this.#timesMoved);
   }
 
   /** An answer that is larger than a frame may be is asked for in smaller parts. */
   onError(error: unknown, isFirst: boolean): number | undefined {
     const isTooLarge = error instanceof NetworkError && error.code === "ANSWER_TOO_LARGE";
     if (isTooLarge && this.#size.halve()) return 0;
-    if (isFirst || (isTooLarge && !this.#isTooLarge)) this.#shared.onError(this.#owned, error);
+    if (isFirst || (isTooLarge && !this.#isTooLarge)) this.#shared.faults.failed(this.#owned, error);
     this.#isTooLarge ||= isTooLarge;
     return isTooLarge ? TOO_LARGE_DELAY : undefined;
   }
 
   onStandstill(answer: PullAnswer<T>): void {
-    this.#shared.onStandstill(this.#owned, answer);
+    this.#shared.faults.standstill(this.#owned, answer);
   }
 
   get #selector(): Selector | undefined {
-    return this.#shared.selector(this.#owned.queue.topic);
+    return this.#shared.subscriptions.selector(this.#owned.queue.topic);
   }
 }

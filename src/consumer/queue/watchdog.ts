@@ -61,7 +61,7 @@ export class Watchdog {
     for (const owned of queues()) {
       if (owned.state !== "open") continue;
       owned.loop.wake();
-      if (!owned.paused && owned.loop.waitsFor === "room") full++;
+      if (!owned.isPaused && owned.loop.waitsFor === "room") full++;
       if (!owned.loop.isOverdue(now, GRACE)) continue;
       const text =
         `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;

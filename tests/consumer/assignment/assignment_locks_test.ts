@@ -67,12 +67,11 @@ class Member {
     const checked = options({ ordering, batchSize, suspendQueue: 100, lockTimeout: LOCK_TIMEOUT });
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
-    const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
     this.#settlement = new OrderedSettlement({
       options: checked,
       events,
       redelivery: new Skip("billing", events),
-      offer,
+      sink: { offer: (owned) => this.dispatcher.offer(owned) },
     });
     this.dispatcher = new Dispatcher(
       batchSize,
@@ -104,10 +103,9 @@ class Member {
       limits: new FlowLimits(checked),
       locks: this.locks,
       keyOf: ({ queueOffset }) => ordering === "orderly" ? "" : String(queueOffset % 3),
-      offer,
-      arrived: (owned) => this.dispatcher.arrived(owned, performance.now()),
-      selector: () => parseSelector("*"),
-      onBroken: () => {},
+      sink: this.dispatcher,
+      subscriptions: { selector: () => parseSelector("*") },
+      broken: { add: () => {} },
       events,
     });
   }

@@ -191,7 +191,7 @@ Deno.test("Settlement sends a batch back at level 3 when it is in flight for too
   const bench = new Bench({ consumeTimeout: 1_000 });
   const owned = bench.queue(0, 0, 1);
   const batch = await bench.take();
-  Object.assign(batch, { deliveredAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   await batch.ack(batch.messages[0]);
   const { signal } = batch;
   time.tick(1_000);

@@ -26,7 +26,7 @@ function times(batch: Batch): number[] {
 /** A lock that a test takes away. */
 function lockOf(owned: OwnedQueue): { isHeld: boolean } {
   const lock = { isHeld: true };
-  owned.lock = lock;
+  owned.locked(lock);
   return lock;
 }
 
@@ -336,7 +336,7 @@ Deno.test("orderly: consumeTimeout is an event and nothing else", async () => {
   const bench = new Bench({ ...orderly, batchSize: 2, consumeTimeout: 1_000 });
   const owned = bench.queue(0, 0, 1, 2);
   const batch = await bench.take(time);
-  Object.assign(batch, { deliveredAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   const { signal } = batch;
   await time.tickAsync(5_000);
   assertEquals([signal.aborted, bench.events, bench.sentBack, held(owned)], [false, ["stalled"], [], [0, 1, 2]]);
@@ -472,7 +472,7 @@ Deno.test("byKey: a paused queue delivers nothing, also while it closes, and nob
   const owned = bench.queue(0, 0, 2, 3);
   const even = await bench.take(time);
   await (await bench.take(time)).ack();
-  owned.paused = true;
+  owned.pause(true);
   owned.close();
   await even.ack();
   assertEquals([owned.process.hasHoles, await asks(bench, time)], [true, undefined]);
@@ -514,7 +514,7 @@ Deno.test("broadcasting, concurrent: retry() is an event, then settled; consumeT
   const batch = await bench.take(time);
   await batch.retry(batch.messages[1]!);
   assertEquals([bench.events, held(owned)], [["skipped"], [0, 1, 1]]);
-  Object.assign(batch, { deliveredAt: performance.now() - 1_000 });
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() });
   const { signal } = batch;
   await time.tickAsync(1_000);
   assertEquals([signal.aborted, bench.events, held(owned)], [false, ["skipped", "stalled"], [0, 1, 1]]);

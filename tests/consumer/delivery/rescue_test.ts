@@ -29,7 +29,7 @@ class Bench {
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
     const loop = new PullLoop(pullContext(this.process));
-    this.owned.open(this.process, loop);
+    this.owned.open({ process: this.process, loop });
     this.rescue = new Rescue({
       group: "billing",
       events,
