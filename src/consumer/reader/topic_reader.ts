@@ -64,8 +64,8 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     this.#options = options;
     this.#revoke = cluster.routes.hold([topic]);
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
-    // The pulls make the group known: there is nobody to introduce.
-    const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
+    // The pulls make the group known: it need not be registered.
+    const store = { brokers: this.#brokers, group: consumer.group, register: () => Promise.resolve() };
     this.#committed = new BrokerOffsetStore(store);
     this.#settlement = new ConcurrentSettlement<T>({
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
@@ -99,7 +99,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
 
   /** Finds the queues; on a failure nothing is left behind. */
   async start(): Promise<void> {
-    this.#cluster.attach(this);
+    this.#cluster.users.attach(this);
     try {
       await this.#offsets.open();
       const { topic, consumer: { group, topics } } = this.#options;
@@ -168,7 +168,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       () => this.#settlement.close(),
       () => this.#offsets.close(),
     ], events.failureOf("stalled", `a step of closing a reader of topic "${topic}"`, { topic }));
-    this.#cluster.detach(this);
+    this.#cluster.users.detach(this);
   }
 
   /** Takes in the queues that the route has now, or those that were chosen. */
