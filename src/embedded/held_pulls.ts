@@ -1,5 +1,5 @@
 /**
- * Pulls that wait for messages. Source: PullRequestHoldService.
+ * Pulls that are held open until there is a message (long polling). Source: PullRequestHoldService.
  *
  * @module
  */
@@ -7,23 +7,23 @@
 import type { Connection, Reply } from "../transport/connection.ts";
 import type { MessageFilter } from "./filter.ts";
 import type { Queue } from "./queue.ts";
-import type { Job, Timetable } from "./timetable.ts";
+import type { Job, Scheduler } from "./scheduler.ts";
 
-/** How often a broker looks at the pulls that it holds, in milliseconds. */
+/** How often a broker checks the pulls that it holds, in milliseconds. */
 const SCAN_INTERVAL = 5_000;
 
-/** The most pulls that wait: one more is answered at once. */
-const MOST = 100_000;
+/** The largest number of held pulls; a further one is answered at once. */
+const MAX_HELD = 100_000;
 
-/** A pull that waits. */
+/** A pull to be held. */
 export interface HeldPull {
-  /** The connection that it came on. */
+  /** Its connection. */
   readonly connection: Connection;
-  /** The queue that it waits for. */
+  /** Its queue. */
   readonly queue: Queue;
-  /** What it waits for. */
+  /** The filter of the messages that it waits for. */
   readonly matches: MessageFilter;
-  /** Does the pull again, and gives its answer. */
+  /** Repeats the pull and returns its answer. */
   readonly answer: () => Reply;
 }
 
@@ -33,38 +33,38 @@ interface Held extends HeldPull {
 }
 
 /** The pulls that a broker holds. */
-export class LongPolls implements Job {
-  #timetable: Timetable;
+export class HeldPulls implements Job {
+  #scheduler: Scheduler;
   #held = new Map<Queue, Set<Held>>();
   #count = 0;
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
   }
 
-  /** How many pulls wait. */
+  /** The number of held pulls. */
   get length(): number {
     return this.#count;
   }
 
-  /** Holds a pull until a message that it waits for comes, at most `timeout` milliseconds. */
+  /** Holds a pull until there is a matching message, at most `timeout` milliseconds. */
   hold(pull: HeldPull, timeout: number): Promise<Reply> {
-    if (this.#count >= MOST) return Promise.resolve(pull.answer());
+    if (this.#count >= MAX_HELD) return Promise.resolve(pull.answer());
     const due = Date.now() + timeout;
     return new Promise((resolve) => {
       let pulls = this.#held.get(pull.queue);
       if (pulls === undefined) this.#held.set(pull.queue, pulls = new Set());
       pulls.add({ ...pull, due, resolve });
       this.#count++;
-      this.#timetable.announce(due);
+      this.#scheduler.schedule(due);
     });
   }
 
   /**
-   * Answers the pulls of a queue that wait for one of its messages from `from` on.
+   * Answers the held pulls of a queue that match one of its messages from `from` on.
    *
-   * Messages that a pull does not want end it at the broker's next look, with code 20 and the offset after them.
+   * Messages that do not match end a pull at the broker's next check, with code 20 and the offset after them.
    */
   arrived(queue: Queue, from: number): void {
     const pulls = this.#held.get(queue);
@@ -72,25 +72,25 @@ export class LongPolls implements Job {
     const scan = Date.now() + SCAN_INTERVAL;
     for (const pull of pulls) {
       if (queue.hasMatch(from, pull.matches)) this.#answer(pull);
-      else if (scan < pull.due) this.#timetable.announce(pull.due = scan);
+      else if (scan < pull.due) this.#scheduler.schedule(pull.due = scan);
     }
   }
 
-  /** Forgets the pulls of a lost connection. */
+  /** Removes the pulls of a lost connection. */
   dropConnection(connection: Connection): void {
     for (const pulls of [...this.#held.values()]) {
       for (const pull of pulls) if (pull.connection === connection) this.#remove(pull);
     }
   }
 
-  /** When the next pull has waited long enough. */
+  /** When the first timeout ends. */
   nextDue(): number {
     let due = Infinity;
     for (const pulls of this.#held.values()) for (const pull of pulls) due = Math.min(due, pull.due);
     return due;
   }
 
-  /** Answers the pulls that have waited long enough. */
+  /** Answers the pulls whose timeout has ended. */
   run(now: number): void {
     for (const pulls of [...this.#held.values()]) {
       for (const pull of pulls) if (pull.due <= now) this.#answer(pull);

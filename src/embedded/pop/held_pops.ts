@@ -1,5 +1,5 @@
 /**
- * Pops that wait for messages. Source: PopLongPollingService.
+ * Pops that are held open until there is a message (long polling). Source: PopLongPollingService.
  *
  * @module
  */
@@ -9,26 +9,26 @@ import { ResponseCode } from "../../wire/codes.ts";
 import { popRetryTopic } from "../../wire/pop.ts";
 import type { MessageFilter } from "../filter.ts";
 import type { Queue } from "../queue.ts";
-import type { Job, Timetable } from "../timetable.ts";
+import type { Job, Scheduler } from "../scheduler.ts";
 
-/** How many pops of one group may wait for one topic and queue. Source: BrokerConfig.popPollingSize. */
-const MOST_OF_ONE_KIND = 1_025;
-/** How many pops may wait. Source: BrokerConfig.maxPopPollingSize. */
-const MOST = 100_000;
+/** How many pops of a group may be held for one topic and queue. Source: BrokerConfig.popPollingSize. */
+const MAX_OF_QUEUE = 1_025;
+/** How many pops may be held. Source: BrokerConfig.maxPopPollingSize. */
+const MAX_HELD = 100_000;
 
-/** A pop that waits. */
+/** A pop to be held. */
 export interface HeldPop {
-  /** The connection that it came on. */
+  /** Its connection. */
   readonly connection: Connection;
-  /** The group. */
+  /** Its group. */
   readonly group: string;
-  /** The topic. */
+  /** Its topic. */
   readonly topic: string;
-  /** The queue; a negative number for all of them. */
+  /** Its queue; a negative number for all queues. */
   readonly queueId: number;
-  /** What it waits for. */
+  /** The filter of the messages that it waits for. */
   readonly matches: MessageFilter;
-  /** Does the pop again, and gives its answer: `POLLING_TIMEOUT` if there is still nothing. */
+  /** Repeats the pop and returns its answer: `POLLING_TIMEOUT` if there is still no message. */
   readonly attempt: () => Reply;
 }
 
@@ -40,32 +40,32 @@ interface Held extends HeldPop {
 /**
  * The pops that a broker holds.
  *
- * A message that arrives ends the first pop that wants it, and so does one that becomes visible again. A real 5.3.3
- * gives the latter only to a pop that has waited long enough, or that another message of its topic ends.
+ * A message that arrives is delivered to the first pop that matches it, and so is one that becomes visible again. A
+ * real 5.3.3 delivers the latter only when the timeout of a pop ends, or with another message of the topic.
  */
-export class PopPolls implements Job {
-  #timetable: Timetable;
+export class HeldPops implements Job {
+  #scheduler: Scheduler;
   #held = new Set<Held>();
-  /** The pops that wait for a topic, by its name and by that of the group's retry topic of it. */
+  /** The held pops by topic and by the group's retry topic of it. */
   #byTopic = new Map<string, Set<Held>>();
   #counts = new Map<string, number>();
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
   }
 
-  /** How many pops wait. */
+  /** The number of held pops. */
   get length(): number {
     return this.#held.size;
   }
 
-  /** Whether there is no room for another one like this. */
+  /** Whether no further pop like this may be held. */
   isFull(pop: HeldPop): boolean {
-    return this.#held.size >= MOST || (this.#counts.get(kindOf(pop)) ?? 0) >= MOST_OF_ONE_KIND;
+    return this.#held.size >= MAX_HELD || (this.#counts.get(keyOf(pop)) ?? 0) >= MAX_OF_QUEUE;
   }
 
-  /** Holds a pop until a message that it wants comes, at most until `due`. */
+  /** Holds a pop until there is a matching message, at most until `due`. */
   hold(pop: HeldPop, due: number): Promise<Reply> {
     return new Promise((resolve) => {
       const held = { ...pop, due, resolve };
@@ -75,12 +75,12 @@ export class PopPolls implements Job {
         if (pops === undefined) this.#byTopic.set(topic, new Set([held]));
         else pops.add(held);
       }
-      this.#counts.set(kindOf(held), (this.#counts.get(kindOf(held)) ?? 0) + 1);
-      this.#timetable.announce(due);
+      this.#counts.set(keyOf(held), (this.#counts.get(keyOf(held)) ?? 0) + 1);
+      this.#scheduler.schedule(due);
     });
   }
 
-  /** Answers the pops that want one of a queue's messages from `from` on, as long as there are any. */
+  /** Answers the held pops that match one of a queue's messages from `from` on, as long as there are messages. */
   arrived(queue: Queue, from: number): void {
     for (const pop of [...this.#byTopic.get(queue.topic) ?? []]) {
       const isOurs = pop.topic !== queue.topic || pop.queueId < 0 || pop.queueId === queue.queueId;
@@ -88,24 +88,24 @@ export class PopPolls implements Job {
     }
   }
 
-  /** Tries the pops of a group again that wait for a topic. */
+  /** Repeats the held pops of a group for a topic. */
   wake(group: string, topic: string): void {
     for (const pop of [...this.#byTopic.get(topic) ?? []]) if (pop.group === group) this.#try(pop);
   }
 
-  /** Forgets the pops of a lost connection. */
+  /** Removes the pops of a lost connection. */
   dropConnection(connection: Connection): void {
     for (const pop of [...this.#held]) if (pop.connection === connection) this.#remove(pop);
   }
 
-  /** When the next pop has waited long enough. */
+  /** When the first timeout ends. */
   nextDue(): number {
     let first = Infinity;
     for (const { due } of this.#held) first = Math.min(first, due);
     return first;
   }
 
-  /** Answers the pops that have waited long enough. */
+  /** Answers the pops whose timeout has ended. */
   run(now: number): void {
     for (const pop of [...this.#held]) {
       if (pop.due > now) continue;
@@ -128,9 +128,9 @@ export class PopPolls implements Job {
       pops?.delete(pop);
       if (pops?.size === 0) this.#byTopic.delete(topic);
     }
-    const left = this.#counts.get(kindOf(pop))! - 1;
-    if (left > 0) this.#counts.set(kindOf(pop), left);
-    else this.#counts.delete(kindOf(pop));
+    const left = this.#counts.get(keyOf(pop))! - 1;
+    if (left > 0) this.#counts.set(keyOf(pop), left);
+    else this.#counts.delete(keyOf(pop));
   }
 }
 
@@ -138,6 +138,6 @@ function topicsOf({ group, topic }: HeldPop): string[] {
   return [topic, popRetryTopic(group, topic)];
 }
 
-function kindOf({ group, topic, queueId }: HeldPop): string {
+function keyOf({ group, topic, queueId }: HeldPop): string {
   return `${topic}@${group}@${queueId}`;
 }

@@ -10,7 +10,7 @@ import {
 } from "../../src/wire/requests.ts";
 import { jsonOf, outcome, Peer, subscription } from "./peer.ts";
 
-Deno.test("Heartbeat makes a member, the group's retry topic, and tells its version", async () => {
+Deno.test("Heartbeat adds a member, creates the group's retry topic, and returns the version", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
 
@@ -75,7 +75,7 @@ Deno.test("NotifyConsumerIdsChanged goes to every member on join, leave and loss
   assertEquals(broker.members("billing"), ["one"]);
 });
 
-Deno.test("NotifyConsumerIdsChanged goes out when a topic comes or goes, not for another expression", async () => {
+Deno.test("NotifyConsumerIdsChanged is sent when a topic is added or removed, not for another expression", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
   const joined = async (...subscriptions: ReturnType<typeof subscription>[]) => {
@@ -102,7 +102,7 @@ Deno.test("an older subscription does not replace a newer one of the group", asy
   assertEquals(messages.map((message) => message.text()), ["1"]);
 });
 
-Deno.test("broadcasting groups are not told of each other", async () => {
+Deno.test("members of broadcasting groups are not notified", async () => {
   await using broker = await EmbeddedBroker.start();
   await using one = await Peer.connect(broker);
   await using two = await Peer.connect(broker);
@@ -134,7 +134,7 @@ Deno.test("a member without a heartbeat expires after 120 seconds, and its conne
   await lively.untilNotified(2);
 });
 
-Deno.test("GetConsumerConnections tells who is in a group, and 206 if nobody is", async () => {
+Deno.test("GetConsumerConnections lists the members of a group, and answers 206 without any", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
   const ask = () => peer.ask(getConsumerConnections, { consumerGroup: "billing" });

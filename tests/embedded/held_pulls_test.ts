@@ -1,25 +1,19 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
-import { getMaxOffset } from "../../src/wire/requests.ts";
 import { outcome, Peer, subscription } from "./peer.ts";
 
 const topics = { orders: { queues: 2 } };
 const SUSPEND = 6;
 
-/** Requests of one connection are served in order: when this is answered, what was sent before has been served. */
-async function served(peer: Peer): Promise<void> {
-  await peer.ask(getMaxOffset, { topic: "orders", queueId: 0 });
-}
-
-Deno.test("a pull at the end of a queue is held until a message comes", async () => {
+Deno.test("a pull at the end of a queue is held until there is a message", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await using producer = await Peer.connect(broker);
 
   const held = peer.pull({ topic: "orders", sysFlag: SUSPEND });
   const other = peer.pull({ topic: "orders", queueId: 1, sysFlag: SUSPEND });
-  await served(peer);
+  await peer.served();
   assertEquals(broker.heldPulls, 2);
   await producer.send({ topic: "orders", queueId: 0 });
 
@@ -35,7 +29,7 @@ Deno.test("a held pull gets all messages of one batch", async () => {
   await using peer = await Peer.connect(broker);
 
   const held = peer.pull({ topic: "orders", sysFlag: SUSPEND });
-  await served(peer);
+  await peer.served();
   await broker.publish("orders", ["a", "b", "c"], { queueId: 0 });
 
   assertEquals((await held).fields.nextBeginOffset, "3");
@@ -47,7 +41,7 @@ Deno.test("a held pull waits for messages of its tags, and then steps over the o
   await peer.join("billing", [subscription("orders", "a")]);
 
   const held = peer.pull({ topic: "orders", sysFlag: 2, subVersion: 1 });
-  await served(peer);
+  await peer.served();
   await broker.publish("orders", [{ body: "1", tags: "b" }], { queueId: 0 });
   assertEquals(broker.heldPulls, 1);
   await broker.publish("orders", [{ body: "2", tags: "a" }], { queueId: 0 });
@@ -62,7 +56,7 @@ Deno.test("a held pull ends with 19 at its time, or with 20 within 5 seconds of 
   await using peer = await Peer.connect(broker);
 
   const first = peer.pull({ topic: "orders", sysFlag: SUSPEND, suspendTimeoutMillis: 15_000 });
-  await served(peer);
+  await peer.served();
   time.tick(14_999);
   assertEquals(broker.heldPulls, 1);
   time.tick(1);
@@ -70,7 +64,7 @@ Deno.test("a held pull ends with 19 at its time, or with 20 within 5 seconds of 
   assertEquals(outcome(await first), [19, "NO_MESSAGE_IN_QUEUE"]);
 
   const second = peer.pull({ topic: "orders", sysFlag: SUSPEND, subscription: "a", suspendTimeoutMillis: 15_000 });
-  await served(peer);
+  await peer.served();
   await broker.publish("orders", [{ body: "1", tags: "b" }], { queueId: 0 });
   time.tick(4_999);
   assertEquals(broker.heldPulls, 1);
@@ -83,7 +77,7 @@ Deno.test("a held pull does not commit a second time when it is answered", async
   await using peer = await Peer.connect(broker);
 
   const held = peer.pull({ topic: "orders", sysFlag: SUSPEND | 1, commitOffset: 0 });
-  await served(peer);
+  await peer.served();
   await peer.commit("billing", "orders", 7);
   await broker.publish("orders", ["a"], { queueId: 0 });
   await held;
@@ -99,7 +93,7 @@ Deno.test("a held pull of a closed connection is dropped", async () => {
     await using peer = await Peer.connect(broker);
     await peer.join("billing", [subscription("orders")], { clientId: "gone" });
     peer.pull({ topic: "orders", sysFlag: SUSPEND }).catch(() => {});
-    await served(peer);
+    await peer.served();
     assertEquals(broker.heldPulls, 1);
   }
   await watcher.untilNotified(3);

@@ -1,33 +1,33 @@
 /**
- * One timer for everything that happens later.
+ * One timer for all work that is due later.
  *
  * @module
  */
 
-/** Something that has work at a later time. */
+/** A part of a broker that has work due at a later time. */
 export interface Job {
-  /** When it has work next, in milliseconds since 1970; `Infinity` if it has none. */
+  /** When its next work is due, in milliseconds since 1970; `Infinity` without work. */
   nextDue(): number;
   /** Does all work that is due. */
   run(now: number): void;
 }
 
-/** The longest wait that every runtime's timers take. */
-const LONGEST = 2_000_000_000;
+/** The longest delay that the timers of every runtime accept. */
+const LONGEST_DELAY = 2_000_000_000;
 
-/** Runs jobs when they are due, with one timer for all of them and none while no job has work. */
-export class Timetable {
+/** Runs jobs when they are due: one timer for all of them, and none while no job has work. */
+export class Scheduler {
   #jobs: Job[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #due = Infinity;
   #running = false;
 
-  /** Adds a job. */
-  add(job: Job): void {
-    this.#jobs.push(job);
+  /** Adds jobs. */
+  add(...jobs: readonly Job[]): void {
+    this.#jobs.push(...jobs);
   }
 
-  /** Begins, or goes on after {@linkcode stop}. */
+  /** Starts, or starts again after {@linkcode stop}. */
   start(): void {
     this.#running = true;
     this.#arm(Math.min(...this.#jobs.map((job) => job.nextDue())));
@@ -40,8 +40,8 @@ export class Timetable {
     this.#due = Infinity;
   }
 
-  /** To be called when a job got work that is due at `due`. */
-  announce(due: number): void {
+  /** Called by a job that has new work, due at `due`. */
+  schedule(due: number): void {
     if (due < this.#due) this.#arm(due);
   }
 
@@ -50,8 +50,8 @@ export class Timetable {
     clearTimeout(this.#timer);
     this.#due = due;
     if (due === Infinity) return;
-    const wait = Math.min(LONGEST, Math.max(1, due - Date.now()));
-    this.#timer = setTimeout(() => this.#fire(), wait);
+    const delay = Math.min(LONGEST_DELAY, Math.max(1, due - Date.now()));
+    this.#timer = setTimeout(() => this.#fire(), delay);
   }
 
   #fire(): void {
