@@ -194,9 +194,10 @@ export interface ConsumerOptions {
    */
   persistInterval?: number;
   /**
-   * Where offsets are kept, in any model. The consumer opens and closes the store: one consumer for each.
+   * Where offsets are kept, in any model: a store of this package, or your own with `read`, `write` and `close`. The
+   * consumer opens and closes it: one consumer for each.
    *
-   * @default {the brokers; in broadcasting Deno KV where it is to be had, else a file, else memory, which an event tells}
+   * @default {the brokers; in broadcasting Deno KV where it is available, else a file, else memory, with an event}
    */
   offsetStore?: OffsetStore;
   /**

@@ -8,6 +8,7 @@ import { BrokerClient } from "../brokers/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
+import { OffsetTable } from "../offsets/offset_table.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
@@ -36,7 +37,6 @@ import { RetryCopies } from "./delivery/retry_copy.ts";
 import { retryReader } from "./delivery/retry_reader.ts";
 import type { Settlement } from "./delivery/settlement.ts";
 import { Watchdog } from "./queue/watchdog.ts";
-import { GuardedOffsetStore } from "../offsets/guarded.ts";
 
 /** What the parts report to the consumer that they belong to. */
 export interface PartsOwner {
@@ -48,7 +48,7 @@ export interface PartsOwner {
 export class ConsumerParts<T = unknown> {
   readonly brokers: BrokerClient;
   readonly subscriptions: GroupSubscriptions;
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   readonly groupStart: GroupStart;
   readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
@@ -70,7 +70,7 @@ export class ConsumerParts<T = unknown> {
     this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
     this.brokers = new BrokerClient(cluster, options.group);
     this.subscriptions = this.#makeSubscriptions(signals, owner);
-    this.offsets = offsets === undefined ? this.#brokerOffsets() : this.#guarded(offsets);
+    this.offsets = offsets === undefined ? this.#brokerOffsets() : OffsetTable.of(offsets);
     this.groupStart = this.#makeGroupStart();
     this.observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
     const redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
@@ -95,7 +95,7 @@ export class ConsumerParts<T = unknown> {
       events: this.#events,
       subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
       brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
-      connections: (broker) => this.brokers.connections(options.group, broker),
+      connections: (broker, timeout) => this.brokers.connections(options.group, broker, timeout),
       isOwnAddress: (address) => cluster.isOwnAddress(address),
     });
   }
@@ -121,15 +121,9 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #guarded(store: OffsetStore): OffsetStore {
-    const { group } = this.#options;
-    const what = `noting an offset in the offsetStore of group "${group}"`;
-    return new GuardedOffsetStore(store, this.#events.failureOf("commitFailed", what, { group }));
-  }
-
-  #brokerOffsets(): OffsetStore {
-    const introduce = () => this.#cluster.membership.beat();
-    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, introduce });
+  #brokerOffsets(): OffsetTable {
+    const register = () => this.#cluster.membership.beat();
+    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, register });
   }
 
   #makeGroupStart(): GroupStart {

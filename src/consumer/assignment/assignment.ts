@@ -8,7 +8,7 @@ import type { BrokerClient } from "../../brokers/broker_client.ts";
 import { ConsumerStateError, TimeoutError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
 import { atMost, delay, waitFor } from "../../waiting.ts";
 import { retryTopic } from "../../wire/codes.ts";
@@ -36,7 +36,7 @@ export interface AssignmentContext<T = unknown> extends Omit<SharedFlow<T>, "int
   /** Reads positions. */
   readonly brokers: BrokerClient;
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Whether offsets are stored as they move, and not only by {@linkcode Assignment.commit}. */
   readonly autoCommit: boolean;
   /** Computes where a queue begins for which no offset is kept. */

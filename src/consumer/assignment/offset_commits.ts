@@ -6,14 +6,14 @@
 
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { CommitPace } from "./commit_pace.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 
 /** What {@linkcode OffsetCommits} work with. */
 export interface OffsetCommitsContext {
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Emits events. */
   readonly events: EventHub;
   /** The group, for events. */
@@ -52,7 +52,7 @@ export class OffsetCommits<T = unknown> {
   /** Stores all offsets of a broker again: those of its queues that are assigned, and what it could not take before. */
   async rewrite(broker: string, owned: readonly OwnedQueue<T>[]): Promise<void> {
     const { offsets } = this.#context;
-    offsets.distrust(broker);
+    offsets.invalidate(broker);
     const unsaved = [...this.#unsaved.values()].filter(({ queue }) => queue.broker === broker);
     for (const { queue, offset } of unsaved) offsets.update(queue, offset);
     await offsets.persist(unsaved.map(({ queue }) => queue));

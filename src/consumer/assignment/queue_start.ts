@@ -6,7 +6,7 @@
 
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { reasonOf } from "../../plain_text.ts";
 import { delay, Semaphore } from "../../waiting.ts";
 import type { FlowLimits } from "../queue/flow_limits.ts";
@@ -35,7 +35,7 @@ export interface QueueStartContext<T = unknown> {
   /** Emits events. */
   readonly events: EventHub;
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Offsets that could not be stored yet. */
   readonly commits: Pick<OffsetCommits<T>, "unsaved">;
   /** Locks queues; undefined where nobody does. */

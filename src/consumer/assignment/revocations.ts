@@ -6,7 +6,7 @@
 
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { atMost } from "../../waiting.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
@@ -23,7 +23,7 @@ export interface RevocationsContext<T = unknown> {
   /** Emits events. */
   readonly events: EventHub;
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Keeps offsets that could not be stored. */
   readonly commits: Pick<OffsetCommits<T>, "keep">;
   /** Locks of queues; undefined where nobody locks. */

@@ -64,8 +64,8 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     this.#options = options;
     this.#revoke = cluster.routes.hold([topic]);
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
-    // The pulls make the group known: there is nobody to introduce.
-    const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
+    // The pulls make the group known: it need not be registered.
+    const store = { brokers: this.#brokers, group: consumer.group, register: () => Promise.resolve() };
     this.#committed = new BrokerOffsetStore(store);
     this.#settlement = new ConcurrentSettlement<T>({
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time

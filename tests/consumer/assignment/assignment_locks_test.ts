@@ -92,7 +92,7 @@ class Member {
       offsets: new BrokerOffsetStore({
         group: "billing",
         brokers: this.#offsets(),
-        introduce: () => Promise.resolve(),
+        register: () => Promise.resolve(),
       }),
       autoCommit: false,
       startOffset: (queue, isRetry) => {
