@@ -34,9 +34,12 @@ for (const block of blocks) {
 
 Deno.test("programs of the pages have topics and groups of their own, so that all run on one broker", () => {
   const users = new Map<string, string>();
+  for (const file of filesBelow("examples", ".ts")) {
+    for (const name of namesOf(Deno.readTextFileSync(`${root}/${file}`))) users.set(name, file);
+  }
   for (const program of programs) {
     const place = `${program.file}:${program.line}`;
-    for (const name of namesOf(program)) {
+    for (const name of namesOf(program.code)) {
       assertEquals(users.get(name) ?? place, place, `${name} is used twice`);
       users.set(name, place);
     }

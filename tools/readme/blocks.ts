@@ -60,7 +60,7 @@ export function programOf(block: Block, nameServer: string): string {
 }
 
 /** The topics and groups that a program uses on the reader's broker; none if it has a broker of its own. */
-export function namesOf({ code }: Block): string[] {
+export function namesOf(code: string): string[] {
   if (/\bEmbedded(?:Broker|Cluster)\.start\(/.test(code)) return [];
   const names = [...code.matchAll(/\b(topics?|group):\s*(?:\{\s*)?"?([\w%-]+)"?/g)];
   return [...new Set(names.map(([_, kind = "", name]) => `${kind.replace(/s$/, "")} ${name}`))];
