@@ -38,7 +38,7 @@ export type {
 } from "./src/consumer/consumer.ts";
 export type { BatchesOptions, RunOptions } from "./src/consumer/delivery/loop_options.ts";
 export type { MessageBatch } from "./src/consumer/delivery/batch.ts";
-export type { RetryOptions } from "./src/consumer/delivery/handed_out.ts";
+export type { RetryOptions } from "./src/consumer/delivery/delivered_batch.ts";
 export type { ConsumerOptions, TopicsOption, TraceOptions } from "./src/consumer/options.ts";
 export type { PopBatch } from "./src/consumer/pop/batch.ts";
 export type { PopConsumer, PopConsumerStats, PopOptions } from "./src/consumer/pop/consumer.ts";
@@ -70,4 +70,13 @@ export {
   type SendReceipt,
   type SendStatus,
 } from "./src/producer/mod.ts";
+export type { SendAttempt } from "./src/sending/attempt_observer.ts";
+export type { Observer } from "./src/telemetry/observer.ts";
+export type {
+  ObservedMessage,
+  ObservedSend,
+  ProducerObserver,
+  SendEnd,
+  SendListener,
+} from "./src/telemetry/producer_observer.ts";
 export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";

@@ -33,7 +33,7 @@ export function delay(ms: number, options: { signal?: AbortSignal | undefined } 
 }
 
 /** Lets some do their work at a time, in the order in which they came. */
-export class Gate {
+export class Semaphore {
   #free: number;
   #line: (() => void)[] = [];
 

@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Gate } from "../src/waiting.ts";
+import { Semaphore } from "../src/waiting.ts";
 
-Deno.test("Gate lets so many work at a time, in the order in which they came, also after one has failed", async () => {
-  const gate = new Gate(2);
+Deno.test("Semaphore lets so many work at a time, in the order in which they came, also after one has failed", async () => {
+  const gate = new Semaphore(2);
   const begun: number[] = [];
   const works = Array.from({ length: 5 }, () => Promise.withResolvers<number>());
   const passes = works.map(({ promise }, i) =>

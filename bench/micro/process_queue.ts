@@ -62,8 +62,8 @@ Deno.bench("1 024 messages: put all, take, put back, wake up, take, settle", { g
   const held = new ProcessQueue(0);
   answers.forEach((messages, i) => held.put(messages, (i + 1) * 32));
   for (let taken = held.take(1); taken !== undefined; taken = held.take(1)) {
-    held.putBack(taken.first);
-    held.wakeUp(taken.first);
+    held.requeue(taken.first);
+    held.endRest(taken.first);
     held.take(1);
     held.settle(taken.first);
   }

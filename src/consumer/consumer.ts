@@ -32,11 +32,11 @@ export interface TopicStats {
   readonly pullTime: number;
   /** Messages pulled per second. */
   readonly pulledPerSecond: number;
-  /** From hand-out to settlement of a batch, in milliseconds. */
+  /** From delivery to settlement of a batch, in milliseconds. */
   readonly consumeTime: number;
   /** Messages acknowledged per second. */
   readonly consumedPerSecond: number;
-  /** Messages per second that failed: sent back, put back, or dead-lettered. */
+  /** Messages per second that failed: sent back, requeued, or dead-lettered. */
   readonly failedPerSecond: number;
   /** How many failed within the last hour, up to the last full 10 minutes. */
   readonly failedLastHour: number;
@@ -46,15 +46,15 @@ export interface TopicStats {
 export interface ConsumerStats {
   /** Queues that are assigned to it. */
   readonly queues: number;
-  /** Messages received and not settled, those in hand included. */
+  /** Messages received and not settled, those in flight included. */
   readonly buffered: number;
   /** Their sizes, in bytes. */
   readonly bufferedBytes: number;
-  /** Messages handed out and not settled. */
-  readonly inHand: number;
+  /** Messages delivered and not settled. */
+  readonly inFlight: number;
   /** Messages settled. */
   readonly settled: number;
-  /** Messages sent back for later or to the dead letter queue, or put back after a failure. */
+  /** Messages sent back for later or to the dead letter queue, or requeued after a failure. */
   readonly retried: number;
   /**
    * For how long the oldest message that is received and not settled has been stored, in milliseconds, as far as the
@@ -73,7 +73,7 @@ export interface SeekOptions {
    * @default {10_000}
    */
   timeout?: number | undefined;
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the wait when it aborts, with its reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -85,12 +85,12 @@ export interface DrainOptions {
    * @default the consumer's `closeTimeout`
    */
   timeout?: number | undefined;
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the wait when it aborts, with its reason. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * A member of a group: shares the queues of its topics with the other members, and hands out what they hold.
+ * A member of a group: shares the queues of its topics with the other members, and delivers what they hold.
  *
  * ```ts ignore
  * for await (const batch of consumer) {
@@ -112,7 +112,7 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
    * Iterates over batches: one queue per batch, in offset order within a queue.
    *
    * With `autoAck`, asking for the next batch acknowledges the one before; leaving the loop by `break`, `return` or a
-   * throw does not: that batch is handed out again.
+   * throw does not: that batch is redelivered.
    */
   batches(options?: BatchesOptions): AsyncIterableIterator<MessageBatch<T>, undefined>;
   /**
@@ -150,15 +150,15 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   /** What it holds and has done. */
   stats(): ConsumerStats;
   /**
-   * Pauses, waits for what is in flight, and commits. Still a member: `resume()` goes on. Inside a loop it waits for that
-   * very batch.
+   * Pauses, waits for what is in flight, and commits. Still a member: `resume()` goes on. Inside a loop it waits for
+   * that very batch.
    *
    * @throws {TimeoutError} after `timeout`; then, and when `signal` aborts, the consumer goes on as before
    */
   drain(options?: DrainOptions): Promise<void>;
   /**
-   * Ends loops at their next `next()`, waits for what is in flight, commits, and leaves the group; takes `timeout` and a
-   * second at most, however many brokers are silent.
+   * Ends loops at their next `next()`, waits for what is in flight, commits, and leaves the group; takes `timeout` and
+   * a second at most, however many brokers are silent.
    *
    * What is in flight after `timeout` milliseconds is released. Inside a loop use `break`: this waits for that batch.
    */

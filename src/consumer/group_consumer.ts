@@ -6,16 +6,16 @@
 
 import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
-import { ConsumerShutdownError, ConsumerStateError, TimeoutError } from "../errors.ts";
-import type { Message, MessageQueue } from "../message.ts";
+import { ConsumerShutdownError, TimeoutError } from "../errors.ts";
+import type { MessageQueue } from "../message.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
-import type { MessageBatch } from "./delivery/batch.ts";
+import type { QueueBatch } from "./delivery/batch.ts";
 import type { Consumer, ConsumerStats, DrainOptions, QueueLag, SeekOptions, SeekPosition } from "./consumer.ts";
-import type { BatchesOptions, RunOptions } from "./delivery/loop_options.ts";
 import { groupCommands } from "./group/commands.ts";
 import { warnOfLongGroup } from "./group_length.ts";
-import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "./delivery/iteration.ts";
+import type { BatchSource } from "./delivery/iteration.ts";
+import { Looping } from "./delivery/looping.ts";
 import { enterGroup, type GroupMembership } from "./joining.ts";
 import type { ConsumerOptions } from "./options.ts";
 import { checkWaitOptions } from "./wait_options.ts";
@@ -56,7 +56,7 @@ async function localOffsets(cluster: Cluster, { group, instance }: CheckedConsum
 }
 
 /** A member of a group. */
-export class GroupConsumer<T = unknown> implements Consumer<T> {
+export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implements Consumer<T> {
   readonly group: string;
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
@@ -64,10 +64,9 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   #persistTimer: ReturnType<typeof setInterval> | undefined;
   #persisting = false;
   #membership: GroupMembership | undefined;
-  #closing = new AbortController();
-  #closed: Promise<void> | undefined;
 
   constructor(cluster: Cluster, options: CheckedConsumerOptions, offsets: OffsetStore | undefined) {
+    super({ ...options, what: `consumer of group "${options.group}"` });
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
@@ -78,10 +77,6 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   get subscriptions(): SubscriptionManager {
     return this.#parts.subscriptions.manager;
-  }
-
-  get closing(): AbortSignal {
-    return this.#closing.signal;
   }
 
   /** Joins the group; on a failure nothing is left behind. */
@@ -96,13 +91,13 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
       const late = () => new TimeoutError(`join group "${this.group}"`, time);
       await waitFor(subscriptions.start(), { ms: end - performance.now(), late, signal: this.closing });
       for (const topic of subscriptions.topics()) this.#parts.groupStart.join(topic);
-      this.#checkOpen("join");
+      this.checkOpen("join");
       this.#enter();
       await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
       if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
       await rebalancer.start(Math.max(0, end - performance.now()));
       await this.#parts.groupStart.joined(Math.max(0, end - performance.now()));
-      this.#checkOpen("join");
+      this.checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
       throw error;
@@ -129,25 +124,8 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<MessageBatch<T>, undefined> {
-    return this.batches();
-  }
-
-  batches(options: BatchesOptions = {}): AsyncIterableIterator<MessageBatch<T>, undefined> {
-    return new BatchIterator(this.#parts.dispatcher, this.#options.autoAck, options);
-  }
-
-  async run(handler: (batch: MessageBatch<T>) => unknown, options: RunOptions = {}): Promise<void> {
-    await runHandlers(this.#parts.dispatcher, handler, checkRunOptions(options));
-  }
-
-  async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
-    const single = { ...checkRunOptions(options), max: 1 };
-    await runHandlers(this.#parts.dispatcher, (batch) => handler(batch.messages[0]!), single);
-  }
-
-  readable(options: BatchesOptions = {}): ReadableStream<MessageBatch<T>> {
-    return batchStream(this.#parts.dispatcher, options);
+  protected source(): BatchSource<QueueBatch<T>> {
+    return this.#parts.dispatcher;
   }
 
   assignment(): readonly MessageQueue[] {
@@ -159,12 +137,12 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   resume(queues?: readonly MessageQueue[]): void {
-    this.#checkOpen("resume");
+    this.checkOpen("resume");
     this.#parts.assignment.pause(false, queues);
   }
 
   async seek(queue: MessageQueue, position: SeekPosition, options: SeekOptions = {}): Promise<void> {
-    this.#checkOpen("seek");
+    this.checkOpen("seek");
     const { timeout, signal } = checkWaitOptions("seek", options, SEEK_TIMEOUT);
     this.#parts.assignment.get(queue);
     const end = performance.now() + timeout;
@@ -187,7 +165,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async drain(options: DrainOptions = {}): Promise<void> {
-    this.#checkOpen("drain");
+    this.checkOpen("drain");
     const { timeout, signal } = checkWaitOptions("drain", options, this.#options.closeTimeout);
     const { assignment } = this.#parts;
     const late = () => new TimeoutError(`drain the consumer of group "${this.group}": batches are in flight`, timeout);
@@ -201,23 +179,14 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     }
   }
 
-  close(options: { timeout?: number } = {}): Promise<void> {
-    this.#closed ??= this.#close(options.timeout ?? this.#options.closeTimeout);
-    return this.#closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(timeout: number): Promise<void> {
+  protected async end(timeout: number): Promise<void> {
     const { rebalancer, assignment, dispatcher, watchdog, groupWatch, subscriptions, settlement, locks } = this.#parts;
     const end = performance.now() + timeout + LEAVE_TIME;
     const left = () => Math.max(0, end - performance.now());
     const failed = this.#failureOf("a step of closing");
     const rebalanced = inAnyCase([() => rebalancer.stop()], failed);
     await inAnyCase([
-      () => this.#closing.abort(this.#closedError("join")),
+      () => this.abortWaits(),
       () => assignment.stop(),
       () => dispatcher.close(),
       () => clearInterval(this.#persistTimer),
@@ -258,7 +227,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
   }
 
   async #subscriptionsChanged(topics: readonly string[]): Promise<void> {
-    if (this.#membership === undefined || this.#closed !== undefined) return;
+    if (this.#membership === undefined || this.isClosed) return;
     const subscribed = this.#parts.subscriptions.topics();
     for (const topic of topics) {
       if (subscribed.includes(topic)) this.#parts.groupStart.join(topic);
@@ -281,7 +250,7 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
     if (retryTopic === undefined || topic === retryTopic) return;
     // A broker that is new makes the group's retry topic when it hears of the group, and registers it a moment later.
     await delay(RETRY_TOPIC_DELAY, { signal: this.closing }).catch(() => {});
-    if (this.#closed === undefined) await this.#cluster.routes.refresh(retryTopic).catch(() => {});
+    if (!this.isClosed) await this.#cluster.routes.refresh(retryTopic).catch(() => {});
   }
 
   #brokerBack(broker: string): void {
@@ -308,19 +277,9 @@ export class GroupConsumer<T = unknown> implements Consumer<T> {
 
   #lastCommitFailed(cause: unknown): void {
     const error = new ConsumerShutdownError(
-      `Cannot store the last offsets of group "${this.group}": messages since the commit before come again`,
+      `Cannot store the last offsets of group "${this.group}": messages since the commit before are redelivered`,
       { code: "LAST_COMMIT_FAILED", cause },
     );
     this.#cluster.options.events.emit("warning", "commitFailed", error.message, { group: this.group, error });
-  }
-
-  #checkOpen(action: string): void {
-    if (this.#closed !== undefined) throw this.#closedError(action);
-  }
-
-  #closedError(action: string): ConsumerStateError {
-    return new ConsumerStateError(`Cannot ${action}: the consumer of group "${this.group}" is closed`, {
-      code: "CONSUMER_CLOSED",
-    });
   }
 }

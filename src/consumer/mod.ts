@@ -47,8 +47,8 @@ export { createOffsetStore, type OffsetStoreOptions, validateOffsetStoreOptions 
 export { FileOffsetStore, type FileOffsetStoreOptions } from "../offsets/file.ts";
 export { KvOffsetStore, type KvOffsetStoreOptions } from "../offsets/kv.ts";
 export type { KvAtomicLike, KvEntryLike, KvKeyLike, KvLike } from "../offsets/kv_like.ts";
-export { LocalOffsetStore, type OffsetBackend, type OffsetStoreKind } from "../offsets/local.ts";
+export { LocalOffsetStore, type OffsetStoreKind } from "../offsets/local.ts";
 export { MemoryOffsetStore } from "../offsets/memory.ts";
 export type { LocalStoreOptions } from "../offsets/options.ts";
-export type { QueueOffset, StoredOffset } from "../offsets/table.ts";
-export type { OffsetSource, OffsetStore, OffsetStoreMetrics } from "../offsets/store.ts";
+export { OffsetTable, type OffsetTableOptions } from "../offsets/offset_table.ts";
+export type { OffsetSource, OffsetStore, OffsetStoreMetrics, QueueOffset } from "../offsets/store.ts";

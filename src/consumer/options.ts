@@ -42,8 +42,8 @@ export interface ConsumerOptions {
   model?: "clustering" | "broadcasting";
   /**
    * What is kept in order. `"orderly"`: the messages of a queue: it is locked at its broker, and its next batch is not
-   * handed out before the last is settled. `"byKey"`: those with the same key in a queue, which is locked likewise:
-   * different keys are handed out side by side.
+   * delivered before the last is settled. `"byKey"`: those with the same key in a queue, which is locked likewise:
+   * different keys are delivered side by side.
    *
    * @default {"concurrent"}
    */
@@ -120,7 +120,7 @@ export interface ConsumerOptions {
    */
   pullInterval?: number;
   /**
-   * How many messages of one queue are buffered, those in hand included, before its pulls stop: 1 to 65 535. Never
+   * How many messages of one queue are buffered, those in flight included, before its pulls stop: 1 to 65 535. Never
    * less than two pulls.
    *
    * @default {1_000}
@@ -133,14 +133,15 @@ export interface ConsumerOptions {
    */
   maxBufferedBytesPerQueue?: number;
   /**
-   * How many messages all queues together buffer, asked for or held, 1 to 10 000 000. With fewer than two for each queue
-   * brokers cannot hold pulls, and idle queues are looked at in turn.
+   * How many messages all queues together buffer, asked for or held, 1 to 10 000 000. With fewer than two for each
+   * queue brokers cannot hold pulls, and idle queues are looked at in turn.
    *
    * @default {50_000}
    */
   maxBufferedMessages?: number;
   /**
-   * From how many bytes on all queues together ask for no more, 64 KiB to 16 GiB. What was asked for before still comes.
+   * From how many bytes on all queues together ask for no more, 64 KiB to 16 GiB. What was asked for before still
+   * comes.
    *
    * @default {67_108_864}
    */
@@ -153,21 +154,21 @@ export interface ConsumerOptions {
    */
   maxSpan?: number;
   /**
-   * How often a message is sent back, or put back in ordered consumption, before it goes to the dead letter queue (in
+   * How often a message is sent back, or requeued in ordered consumption, before it goes to the dead letter queue (in
    * broadcasting: is skipped): 0 (the first failure is dead) to 2 147 483 647, or Infinity (in JSON `"Infinity"`).
    *
    * @default {16; in ordered consumption Infinity}
    */
   maxReconsumeTimes?: number;
   /**
-   * How long a released batch rests before it is handed out again, and a queue or key in ordered consumption after a
+   * How long a released batch rests before it is redelivered, and a queue or key in ordered consumption after a
    * failure, 10 to 30 000 ms.
    *
    * @default {1_000}
    */
   suspendQueue?: number;
   /**
-   * How long a batch may be in hand before what is left of it is sent back, 1 000 to 2 147 483 647 ms. In ordered
+   * How long a batch may be in flight before what is left of it is sent back, 1 000 to 2 147 483 647 ms. In ordered
    * consumption and in broadcasting an event tells of it, and nothing else happens.
    *
    * @default {900_000}
@@ -193,9 +194,10 @@ export interface ConsumerOptions {
    */
   persistInterval?: number;
   /**
-   * Where offsets are kept, in any model. The consumer opens and closes the store: one consumer for each.
+   * Where offsets are kept, in any model: a store of this package, or your own with `read`, `write` and `close`. The
+   * consumer opens and closes it: one consumer for each.
    *
-   * @default {the brokers; in broadcasting Deno KV where it is to be had, else a file, else memory, which an event tells}
+   * @default {the brokers; in broadcasting Deno KV where it is available, else a file, else memory, with an event}
    */
   offsetStore?: OffsetStore;
   /**
@@ -212,7 +214,7 @@ export interface ConsumerOptions {
    */
   trace?: boolean | TraceOptions;
   /**
-   * How long `close()` waits for batches in hand, 0 to 600 000 ms.
+   * How long `close()` waits for batches in flight, 0 to 600 000 ms.
    *
    * @default {20_000}
    */

@@ -72,17 +72,8 @@ const names: readonly (keyof ConsumerOptions)[] = [
   "closeTimeout",
 ];
 
-/** What a consumer calls of an offset store. */
-const storeMethods: readonly (keyof OffsetStore)[] = [
-  "open",
-  "read",
-  "update",
-  "reset",
-  "persist",
-  "distrust",
-  "forget",
-  "close",
-];
+/** What an offset store has to have. */
+const storeMethods: readonly (keyof OffsetStore)[] = ["read", "write", "close"];
 
 /** Dates as JSON has them. Anything else `Date` would read somehow: "first1" as the year 2001. */
 const ISO_TEXT = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/;
@@ -188,11 +179,14 @@ export function checkTimes(check: OptionsCheck, value: unknown, fallback: number
 }
 
 function checkStore(check: OptionsCheck, value: unknown): OffsetStore | undefined {
-  const isStore = (store: unknown) =>
-    typeof store === "object" && store !== null &&
-    storeMethods.every((name) => typeof (store as Record<string, unknown>)[name] === "function");
-  check.shape("offsetStore", value, "an OffsetStore, as of @denorocket/rocketmq/consumer", isStore);
-  return value as OffsetStore | undefined;
+  check.shape("offsetStore", value, "an OffsetStore: an object with the methods read, write and close", isStore);
+  return isStore(value) ? value : undefined;
+}
+
+function isStore(value: unknown): value is OffsetStore {
+  const store = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  return storeMethods.every((name) => typeof store[name] === "function") &&
+    (store.open === undefined || typeof store.open === "function");
 }
 
 function checkInstance(check: OptionsCheck, { instance, offsetStore }: ConsumerOptions, model: string): string {
@@ -205,7 +199,7 @@ function checkInstance(check: OptionsCheck, { instance, offsetStore }: ConsumerO
   return "default";
 }
 
-/** Checks `trace`: gives the topic, undefined without a trace. */
+/** Checks `trace`: returns the topic, undefined without a trace. */
 export function checkTrace(check: OptionsCheck, value: unknown): string | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return TRACE_TOPIC;

@@ -6,16 +6,17 @@
 
 import { BrokerClient } from "../brokers/broker_client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { type MessageQueue, queueKey } from "../message.ts";
+import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
+import { OffsetTable } from "../offsets/offset_table.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
 import { retryTopic } from "../wire/codes.ts";
 import { Assignment } from "./assignment/assignment.ts";
-import type { Batch } from "./delivery/batch.ts";
+import type { QueueBatch } from "./delivery/batch.ts";
 import { ConcurrentSettlement } from "./delivery/concurrent_settlement.ts";
-import { type Disposal, SendBack, Skip } from "./delivery/disposal.ts";
+import { type Redelivery, SendBack, Skip } from "./delivery/redelivery.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { FlowLimits } from "./queue/flow_limits.ts";
 import { GroupStart } from "./assignment/group_start.ts";
@@ -25,72 +26,63 @@ import type { CheckedConsumerOptions } from "./options_check.ts";
 import { Observer } from "./delivery/observer.ts";
 import { OrderedSettlement } from "./delivery/ordered_settlement.ts";
 import type { OwnedQueue } from "./queue/owned_queue.ts";
-import type { KeyOf } from "./queue/process_queue.ts";
+import { orderingKeyOf } from "./ordering_key.ts";
+import type { QueueSink } from "./queue/queue_flow.ts";
+import { ConsumerSignals } from "./signals.ts";
 import { Puller } from "./queue/puller.ts";
 import { QueueLocks } from "./assignment/queue_locks.ts";
 import { Rebalancer } from "./assignment/rebalancer.ts";
 import { Rescue } from "./delivery/rescue.ts";
-import { sendBrokenCopy, sendRetryCopy } from "./delivery/retry_copy.ts";
+import { RetryCopies } from "./delivery/retry_copy.ts";
 import { retryReader } from "./delivery/retry_reader.ts";
 import type { Settlement } from "./delivery/settlement.ts";
 import { Watchdog } from "./queue/watchdog.ts";
-import { inBackground, notAPromise } from "../owned_work.ts";
-import { GuardedOffsetStore } from "../offsets/guarded.ts";
-import { shown } from "../plain_text.ts";
 
-/** What the parts tell the consumer that they belong to. */
+/** What the parts report to the consumer that they belong to. */
 export interface PartsOwner {
   /** The topics whose subscription has changed; what it returns is waited for. */
   readonly onSubscriptionsChanged: (topics: readonly string[]) => unknown;
 }
 
-/** The parts of one consumer. Each knows its neighbours only as functions. */
+/** The parts of one consumer, each built of those before it. */
 export class ConsumerParts<T = unknown> {
   readonly brokers: BrokerClient;
   readonly subscriptions: GroupSubscriptions;
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   readonly groupStart: GroupStart;
   readonly observer: Observer<T>;
   readonly settlement: Settlement<T>;
-  readonly dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
+  readonly dispatcher: Dispatcher<OwnedQueue<T>, QueueBatch<T>>;
   readonly locks: QueueLocks | undefined;
   readonly assignment: Assignment<T>;
   readonly rebalancer: Rebalancer;
   readonly watchdog: Watchdog;
   readonly groupWatch: GroupWatch;
-  /** Where the group's retries come back; undefined in broadcasting, where nothing is sent back. */
+  /** Where the group's retries are delivered from; undefined in broadcasting, where nothing is retried. */
   readonly retryTopic: string | undefined;
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
-  #owner: PartsOwner;
-  #disposal: Disposal<T>;
-  #statistics = new ConsumerStatistics();
 
   constructor(cluster: Cluster, options: CheckedConsumerOptions, owner: PartsOwner, offsets?: OffsetStore) {
     this.#cluster = cluster;
     this.#options = options;
-    this.#owner = owner;
+    const signals = new ConsumerSignals<T>();
     this.retryTopic = options.model === "clustering" ? retryTopic(options.group) : undefined;
     this.brokers = new BrokerClient(cluster, options.group);
-    this.subscriptions = this.#makeSubscriptions();
-    const puller = new Puller<T>(
-      this.brokers,
-      options,
-      (topic, count, ms, receivedAt) => this.#statistics.pulled(topic, count, ms, receivedAt),
-      retryReader(options.group, this.subscriptions),
-    );
-    this.offsets = offsets === undefined ? this.#brokerOffsets() : this.#guarded(offsets);
+    this.subscriptions = this.#makeSubscriptions(signals, owner);
+    this.offsets = offsets === undefined ? this.#brokerOffsets() : OffsetTable.of(offsets);
     this.groupStart = this.#makeGroupStart();
-    this.#disposal = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
-    this.observer = new Observer<T>(this.#statistics, this.#makeTracer());
-    this.settlement = this.#makeSettlement();
-    this.dispatcher = new Dispatcher(
+    this.observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
+    const redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
+    this.settlement = this.#makeSettlement(redelivery, signals);
+    this.dispatcher = new Dispatcher<OwnedQueue<T>, QueueBatch<T>>(
       options.batchSize,
-      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
     );
-    this.locks = this.#makeLocks();
-    this.assignment = this.#makeAssignment(puller);
+    this.locks = this.#makeLocks(signals);
+    this.assignment = this.#makeAssignment(redelivery);
     this.rebalancer = this.#makeRebalancer();
+    signals.connect(this);
     this.watchdog = new Watchdog({
       group: options.group,
       events: this.#events,
@@ -112,7 +104,7 @@ export class ConsumerParts<T = unknown> {
     return this.#cluster.options.events;
   }
 
-  #makeSubscriptions(): GroupSubscriptions {
+  #makeSubscriptions(signals: ConsumerSignals<T>, owner: PartsOwner): GroupSubscriptions {
     const { group } = this.#options;
     return new GroupSubscriptions({
       cluster: this.#cluster,
@@ -121,23 +113,17 @@ export class ConsumerParts<T = unknown> {
       consumeType: "CONSUME_PASSIVELY",
       retryTopic: this.retryTopic,
       onMissing: (topic) => {
-        this.rebalancer.expect(topic);
+        signals.topicMissing(topic);
         const text = `no name server knows topic "${topic}", waiting for it`;
         this.#events.emit("warning", "missingTopic", text, { group, topic });
       },
-      onChanged: this.#owner.onSubscriptionsChanged,
+      onChanged: owner.onSubscriptionsChanged,
     });
   }
 
-  #guarded(store: OffsetStore): OffsetStore {
-    const { group } = this.#options;
-    const what = `noting an offset in the offsetStore of group "${group}"`;
-    return new GuardedOffsetStore(store, this.#events.failureOf("commitFailed", what, { group }));
-  }
-
-  #brokerOffsets(): OffsetStore {
-    const introduce = () => this.#cluster.membership.beat();
-    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, introduce });
+  #brokerOffsets(): OffsetTable {
+    const register = () => this.#cluster.membership.beat();
+    return new BrokerOffsetStore({ brokers: this.brokers, group: this.#options.group, register });
   }
 
   #makeGroupStart(): GroupStart {
@@ -155,23 +141,24 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #sendBack(): Disposal<T> {
+  #sendBack(): Redelivery<T> {
+    const copies = new RetryCopies(this.#cluster);
     return new SendBack<T>({
       options: this.#options,
       events: this.#events,
       sendBack: (message, how) => this.brokers.sendBack(message, how),
-      sendCopy: (message, how, avoid) => sendRetryCopy(this.#cluster, message, how, avoid),
-      sendBroken: (queue, record, how) => sendBrokenCopy(this.#cluster, queue, record, how),
+      sendCopy: (message, how, avoid) => copies.send(message, how, avoid),
+      sendBroken: (queue, record, how) => copies.sendBroken(queue, record, how),
     });
   }
 
-  #makeSettlement(): Settlement<T> {
+  #makeSettlement(redelivery: Redelivery<T>, sink: QueueSink<T>): Settlement<T> {
     const Rules = this.#options.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
     return new Rules<T>({
       options: this.#options,
       events: this.#events,
-      disposal: this.#disposal,
-      offer: (owned) => this.dispatcher.offer(owned),
+      redelivery,
+      sink,
       observer: this.observer,
     });
   }
@@ -182,14 +169,14 @@ export class ConsumerParts<T = unknown> {
   }
 
   /** Where all members have all queues there is nothing to lock. Source: ConsumeMessageOrderlyService. */
-  #makeLocks(): QueueLocks | undefined {
+  #makeLocks(signals: ConsumerSignals<T>): QueueLocks | undefined {
     const { group, model, ordering, lockTimeout } = this.#options;
     if (ordering === "concurrent" || model === "broadcasting") return undefined;
     return new QueueLocks({
       lockTimeout,
       lock: (broker, queues) => this.brokers.lock(group, broker, queues),
       unlock: (broker, queues) => this.brokers.unlock(group, broker, queues),
-      onLost: (queue, reason) => this.assignment.lockLost(queue, reason),
+      onLost: (queue, reason) => signals.lockLost(queue, reason),
       onFailed: (broker, error) => {
         const text = `cannot lock queues of broker "${broker}" for group "${group}", going on trying`;
         this.#events.emit("warning", "stalled", text, { group, broker, error });
@@ -197,29 +184,23 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #makeAssignment(puller: Puller<T>): Assignment<T> {
-    const rescue = new Rescue<T>({ group: this.#options.group, events: this.#events, disposal: this.#disposal });
+  #makeAssignment(redelivery: Redelivery<T>): Assignment<T> {
+    const { group } = this.#options;
+    const reader = retryReader(group, this.subscriptions);
     return new Assignment<T>({
       options: this.#options,
       events: this.#events,
       brokers: this.brokers,
-      puller,
+      puller: new Puller<T>(this.brokers, this.#options, this.observer.statistics, reader),
       offsets: this.offsets,
       autoCommit: true,
       startOffset: (queue, isRetry) => this.groupStart.offsetOf(queue, isRetry),
       limits: new FlowLimits(this.#options),
       locks: this.locks,
-      keyOf: this.#keyOf(),
-      offer: (owned) => this.dispatcher.offer(owned),
-      arrived: (owned, receivedAt) => this.dispatcher.arrived(owned, receivedAt),
-      selector: (topic) => this.subscriptions.selector(topic),
-      onBroken: (owned, record) => {
-        const about = { group: this.#options.group, queue: owned.queue };
-        inBackground(
-          rescue.rescue(owned, record),
-          this.#events.failureOf("broken", "making a record safe that cannot be read", about),
-        );
-      },
+      keyOf: orderingKeyOf<T>(this.#options, this.#events),
+      sink: this.dispatcher,
+      subscriptions: this.subscriptions,
+      broken: new Rescue<T>({ group, events: this.#events, redelivery }),
     });
   }
 
@@ -242,23 +223,5 @@ export class ConsumerParts<T = unknown> {
         this.#events.emit("warning", "stalled", text, { group, topic, error });
       },
     });
-  }
-
-  #keyOf(): KeyOf<T> | undefined {
-    const { ordering, orderingKey, group } = this.#options;
-    if (ordering === "concurrent") return undefined;
-    if (ordering === "orderly") return () => "";
-    return (message) => {
-      try {
-        const key = orderingKey(message) ?? "";
-        if (typeof key === "string") return key;
-        throw new TypeError(`it has returned ${shown(notAPromise(key, "orderingKey"))}, allowed is a text`);
-      } catch (error) {
-        const { topic, queue, queueOffset: offset } = message;
-        const text = `orderingKey failed for a message of ${queueKey(queue)}, which is taken as one without a key`;
-        this.#events.emit("error", "handlerFailed", text, { group, topic, queue, broker: queue.broker, offset, error });
-        return "";
-      }
-    };
   }
 }

@@ -10,13 +10,14 @@ import type { ConsumerParts } from "./parts.ts";
 
 /** What a consumer holds and has done, from its parts. */
 export function statsOf<T>({ assignment, settlement, subscriptions, observer }: ConsumerParts<T>): ConsumerStats {
-  const totals = { buffered: 0, bufferedBytes: 0, inHand: 0 };
+  const totals = { buffered: 0, bufferedBytes: 0, inFlight: 0 };
   let oldest = Infinity;
-  for (const { counts, process } of assignment.owned) {
-    if (!counts) continue;
+  for (const owned of assignment.owned) {
+    if (!owned.counts) continue;
+    const { process } = owned;
     totals.buffered += process.count;
     totals.bufferedBytes += process.bytes;
-    totals.inHand += process.inHandCount;
+    totals.inFlight += process.inFlightCount;
     oldest = Math.min(oldest, process.oldest?.storedAt.getTime() ?? Infinity);
   }
   const { settledTotal: settled, retriedTotal: retried } = settlement;

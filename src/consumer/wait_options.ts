@@ -13,7 +13,7 @@ const LONGEST = 0x7fffffff;
 export interface WaitOptions {
   /** Milliseconds, 0 to 2 147 483 647. */
   timeout?: number | undefined;
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the wait when it aborts, with its reason. */
   signal?: AbortSignal | undefined;
 }
 

@@ -11,15 +11,16 @@
  */
 
 import { OffsetError, OffsetFetchError, ValidationError } from "../errors.ts";
-import { queueKey } from "../message.ts";
+import type { MessageQueue } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
 import { parseOffsets, printOffsets } from "./file_format.ts";
 import { FileLease, isMissing, orMissing } from "./file_lease.ts";
 import { isGranted } from "./kv.ts";
 import { Lease, taken } from "./lease.ts";
-import { LocalOffsetStore, type OffsetBackend } from "./local.ts";
+import { LocalOffsetStore } from "./local.ts";
 import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } from "./options.ts";
-import type { QueueOffset } from "./table.ts";
+import type { OffsetStore, QueueOffset } from "./store.ts";
+import { StoredOffsets } from "./stored_offsets.ts";
 
 type NodeFiles = typeof import("node:fs/promises");
 
@@ -40,7 +41,7 @@ export interface FileOffsetStoreOptions extends LocalStoreOptions {
  * which is read if the file is missing or broken.
  */
 export class FileOffsetStore extends LocalOffsetStore {
-  #backend: FileBackend;
+  #offsets: FileOffsets;
 
   /**
    * Makes a store that is not open yet.
@@ -48,14 +49,14 @@ export class FileOffsetStore extends LocalOffsetStore {
    * @throws {ConfigError} naming every problem
    */
   constructor(options: FileOffsetStoreOptions) {
-    const backend = new FileBackend(checkOptions(options));
-    super(backend);
-    this.#backend = backend;
+    const offsets = new FileOffsets(checkOptions(options));
+    super("file", offsets);
+    this.#offsets = offsets;
   }
 
   /** Whether the offsets come from the `.bak`, so that some messages are delivered again. */
   get usesBackup(): boolean {
-    return this.#backend.usesBackup;
+    return this.#offsets.usesBackup;
   }
 }
 
@@ -77,14 +78,14 @@ export async function canKeepFiles(path?: string): Promise<boolean> {
   }
 }
 
-class FileBackend implements OffsetBackend {
-  readonly kind = "file";
+class FileOffsets implements OffsetStore {
   usesBackup = false;
   #options: CheckedOptions;
   #files: NodeFiles | undefined;
   #path = "";
   #place: FileLease | undefined;
   #lease: Lease | undefined;
+  #stored = new StoredOffsets();
   /** Whether the file holds what is worth a backup. */
   #isSound = false;
 
@@ -92,7 +93,7 @@ class FileBackend implements OffsetBackend {
     this.#options = options;
   }
 
-  async open(signal: AbortSignal): Promise<QueueOffset[]> {
+  async open(signal: AbortSignal): Promise<void> {
     const { group, instance, leaseTimeout } = this.#options;
     const folder = `${this.#options.path ?? await requireDefaultFolder()}/${encodeURIComponent(group)}`;
     const files = this.#files ??= await import("node:fs/promises");
@@ -103,22 +104,23 @@ class FileBackend implements OffsetBackend {
     await lease.take(signal);
     this.#lease = lease;
     try {
-      return await this.#load(files);
+      this.#stored.set(await this.#load(files));
     } catch (error) {
       await this.close();
       throw error;
     }
   }
 
-  async *write(
-    changes: readonly QueueOffset[],
-    stored: () => Iterable<QueueOffset>,
-  ): AsyncGenerator<readonly QueueOffset[]> {
-    const offsets = new Map<string, QueueOffset>();
-    for (const each of stored()) offsets.set(queueKey(each.queue), each);
-    for (const each of changes) offsets.set(queueKey(each.queue), each);
-    await this.#replace(this.#files!, this.#place!, printOffsets(this.#options, offsets.values()));
-    yield changes;
+  read(queue: MessageQueue): number | undefined {
+    return this.#stored.read(queue);
+  }
+
+  async write(offsets: readonly QueueOffset[]): Promise<void> {
+    const all = new StoredOffsets();
+    all.set(this.#stored.all());
+    all.set(offsets);
+    await this.#replace(this.#files!, this.#place!, printOffsets(this.#options, all.all()));
+    this.#stored = all;
   }
 
   async close(): Promise<void> {

@@ -18,7 +18,7 @@
 import { type Problem, ValidationError } from "../errors.ts";
 import { compareQueues, queueKey } from "../message.ts";
 import type { LeaseSubject } from "./lease.ts";
-import { isOffset, type QueueOffset } from "./table.ts";
+import { isOffset, type QueueOffset } from "./store.ts";
 
 /** The version of the files that are written. */
 const VERSION = 1;

@@ -15,16 +15,17 @@
  */
 
 import { OffsetError, OffsetFetchError } from "../errors.ts";
-import { compareQueues, type MessageQueue } from "../message.ts";
+import { compareQueues, type MessageQueue, queueKey } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
+import { inBackground, unheard } from "../owned_work.ts";
 import { whenFree } from "./kv_busy.ts";
 import { KvLease } from "./kv_lease.ts";
 import type { KvKeyLike, KvLike } from "./kv_like.ts";
 import { Lease, taken } from "./lease.ts";
-import { LocalOffsetStore, type OffsetBackend } from "./local.ts";
+import { LocalOffsetStore } from "./local.ts";
 import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } from "./options.ts";
-import { isOffset, type QueueOffset, type StoredOffset } from "./table.ts";
-import { inBackground, unheard } from "../owned_work.ts";
+import { isOffset, type OffsetStore, type QueueOffset } from "./store.ts";
+import { type StoredOffset, StoredOffsets } from "./stored_offsets.ts";
 
 /** The version of the values that are written. */
 const VERSION = 1;
@@ -69,7 +70,7 @@ export class KvOffsetStore extends LocalOffsetStore {
    * @throws {ConfigError} naming every problem
    */
   constructor(options: KvOffsetStoreOptions) {
-    super(new KvBackend(checkOptions(options)));
+    super("kv", new KvOffsets(checkOptions(options)));
   }
 }
 
@@ -83,20 +84,22 @@ export function isGranted(permission: Deno.PermissionDescriptor): boolean {
   return typeof Deno === "undefined" || Deno.permissions.querySync(permission).state === "granted";
 }
 
-class KvBackend implements OffsetBackend {
-  readonly kind = "kv";
+class KvOffsets implements OffsetStore {
   #options: CheckedOptions;
   #root: KvKeyLike;
   #kv: KvLike | undefined;
   #place: KvLease | undefined;
   #lease: Lease | undefined;
+  #stored = new StoredOffsets();
+  /** Queues whose last write failed: it may be stored all the same, so a read asks the database. */
+  #uncertain = new Set<string>();
 
   constructor(options: CheckedOptions) {
     this.#options = options;
     this.#root = [...options.prefix, options.group, options.instance];
   }
 
-  async open(signal: AbortSignal): Promise<StoredOffset[]> {
+  async open(signal: AbortSignal): Promise<void> {
     const { kv = await openKv(this.#options.path), leaseTimeout } = this.#options;
     this.#kv = kv;
     try {
@@ -104,27 +107,36 @@ class KvBackend implements OffsetBackend {
       const lease = new Lease(this.#place, this.#options, leaseTimeout);
       await lease.take(signal);
       this.#lease = lease;
-      return await whenFree(() => this.#load(kv));
+      this.#stored.set(await whenFree(() => this.#load(kv)));
     } catch (error) {
       await this.close();
       throw error;
     }
   }
 
+  async read(queue: MessageQueue): Promise<number | undefined> {
+    if (!this.#uncertain.has(queueKey(queue))) return this.#stored.read(queue);
+    const { key, value, versionstamp } = await whenFree(() => this.#kv!.get(this.#keyOf(queue)));
+    const stored = new StoredOffsets();
+    if (versionstamp !== null) stored.set([read(key.slice(this.#root.length), value)]);
+    return stored.read(queue);
+  }
+
   /** Makes the next atomic write while the database has one: that takes as long. */
-  async *write(changes: readonly QueueOffset[]): AsyncGenerator<readonly QueueOffset[]> {
-    let before: Promise<readonly QueueOffset[]> | undefined;
-    let writing: Promise<readonly QueueOffset[]> | undefined;
-    try {
-      for (const batch of this.#batches(changes)) {
-        [before, writing] = [writing, this.#writeBatch(batch)];
-        inBackground(writing, unheard); // it is awaited later, and may fail before
-        if (before !== undefined) yield await before;
+  async write(offsets: readonly QueueOffset[]): Promise<void> {
+    let last: Promise<void> = Promise.resolve();
+    for (const batch of this.#batches(offsets)) {
+      const before = last;
+      last = this.#writeBatch(batch);
+      inBackground(last, unheard); // it is awaited later, and may fail before
+      try {
+        await before;
+      } catch (error) {
+        await last.catch(unheard); // the failure before is reported, and no write goes on behind it
+        throw error;
       }
-      if (writing !== undefined) yield await writing;
-    } finally {
-      await writing?.catch(() => {}); // if the one before has failed, that is told, and this one is not left alone
     }
+    await last;
   }
 
   async close(): Promise<void> {
@@ -145,12 +157,18 @@ class KvBackend implements OffsetBackend {
     return offsets;
   }
 
-  async #writeBatch(batch: readonly QueueOffset[]): Promise<readonly QueueOffset[]> {
-    const written = await this.#place?.write((atomic) => {
-      for (const { queue, offset } of batch) atomic.set(this.#keyOf(queue), { version: VERSION, offset });
-    });
-    if (written === undefined) throw taken(this.#options);
-    return batch;
+  async #writeBatch(batch: readonly QueueOffset[]): Promise<void> {
+    try {
+      const written = await this.#place?.write((atomic) => {
+        for (const { queue, offset } of batch) atomic.set(this.#keyOf(queue), { version: VERSION, offset });
+      });
+      if (written === undefined) throw taken(this.#options);
+    } catch (error) {
+      for (const { queue } of batch) this.#uncertain.add(queueKey(queue));
+      throw error;
+    }
+    this.#stored.set(batch);
+    for (const { queue } of batch) this.#uncertain.delete(queueKey(queue));
   }
 
   /** Divides what is written into atomic writes. In the order of their keys: so each touches few pages of the disk. */

@@ -1,33 +1,35 @@
 /**
- * Offsets that nothing keeps.
+ * Offsets that end with the program.
  *
  * @module
  */
 
-import { LocalOffsetStore, type OffsetBackend } from "./local.ts";
-import type { QueueOffset, StoredOffset } from "./table.ts";
+import type { MessageQueue } from "../message.ts";
+import { LocalOffsetStore } from "./local.ts";
+import type { OffsetStore, QueueOffset } from "./store.ts";
+import { StoredOffsets } from "./stored_offsets.ts";
 
 /** Keeps offsets as long as the program runs: for tests, and for where nothing can be kept. */
 export class MemoryOffsetStore extends LocalOffsetStore {
   /** Makes a store without any offset. */
   constructor() {
-    super(new MemoryBackend());
+    super("memory", new MemoryOffsets());
   }
 }
 
-/** Writes nowhere: the store itself remembers what was written. */
-class MemoryBackend implements OffsetBackend {
-  readonly kind = "memory";
+class MemoryOffsets implements OffsetStore {
+  #stored = new StoredOffsets();
 
-  open(): Promise<StoredOffset[]> {
-    return Promise.resolve([]);
+  /** Nothing to do: it is here, so that a store in memory has to be opened as all others. */
+  open(): void {}
+
+  read(queue: MessageQueue): number | undefined {
+    return this.#stored.read(queue);
   }
 
-  async *write(changes: readonly QueueOffset[]): AsyncGenerator<readonly QueueOffset[]> {
-    yield await Promise.resolve(changes);
+  write(offsets: readonly QueueOffset[]): void {
+    this.#stored.set(offsets);
   }
 
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
+  close(): void {}
 }

@@ -72,21 +72,21 @@ export interface TracedMessage {
   readonly retryTimes: number;
 }
 
-/** Messages were handed out. */
+/** Messages were delivered. */
 export interface SubBeforeContext extends ContextBase {
   readonly type: "SubBefore";
   /** The broker's region. */
   readonly region: string;
-  /** What the two contexts of one hand-out share. */
+  /** What the two contexts of one delivery share. */
   readonly requestId: string;
   /** The messages. */
   readonly messages: readonly TracedMessage[];
 }
 
-/** It is known what became of messages that were handed out. */
+/** It is known what became of messages that were delivered. */
 export interface SubAfterContext extends ContextBase {
   readonly type: "SubAfter";
-  /** What the two contexts of one hand-out share. */
+  /** What the two contexts of one delivery share. */
   readonly requestId: string;
   /** The messages. */
   readonly messages: readonly TracedMessage[];

@@ -1,5 +1,5 @@
 /**
- * A consumer's message trace: which messages were handed out when, and what became of them.
+ * A consumer's message trace: which messages were delivered when, and what became of them.
  *
  * @module
  */
@@ -23,15 +23,15 @@ export interface TracerOptions extends Omit<TraceSenderOptions, "topic"> {
 /** What is looked at of a message. */
 export type TraceableMessage = Pick<Message, "topic" | "messageId" | "reconsumeTimes" | "property">;
 
-/** Messages that were handed out, for {@linkcode Tracer.after}. */
+/** Messages that were delivered, for {@linkcode Tracer.after}. */
 export interface TracedBatch {
-  /** What the records of one hand-out share. */
+  /** What the records of one delivery share. */
   readonly requestId: string;
   /** The messages' topic. */
   readonly topic: string;
   /** Those of them that are traced. */
   readonly messages: readonly TracedMessage[];
-  /** How many were handed out, those that are not traced included. */
+  /** How many were delivered, those that are not traced included. */
   readonly length: number;
   /** When, by the monotonic clock. */
   readonly startedAt: number;
@@ -59,13 +59,13 @@ export class Tracer {
     this.#sender = new TraceSender({ ...options, topic });
   }
 
-  /** How many contexts (a batch handed out, an outcome) were sent, and how many were lost. */
+  /** How many contexts (a batch delivered, an outcome) were sent, and how many were lost. */
   get totals(): { readonly sent: number; readonly dropped: number } {
     return this.#sender.totals;
   }
 
   /**
-   * Notes that messages of one topic are handed out.
+   * Notes that messages of one topic are delivered.
    *
    * Those of the trace topic are not traced, and those whose property `TRACE_ON` is `false`.
    *

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { Gate, turn } from "../waiting.ts";
+import { Semaphore, turn } from "../waiting.ts";
 
 /** About how many bytes are unpacked between two turns of the event loop; other work counts as so many. */
 export const STEP_SIZE: number = 128 * 1024;
 
 /** All that is under way takes turns, step by step: no turn of the event loop has the steps of several. */
-const steps = new Gate(1);
+const steps = new Semaphore(1);
 /** What was done since the event loop has turned, in bytes. */
 let sinceTurn = 0;
 

@@ -222,7 +222,7 @@ export const readRequestMode: BodyReader<Partial<MessageRequestModeBody>> = body
 /** Reads the offsets that an operator has set; an odd entry costs that entry only. Source: ResetOffsetBody. */
 export const readReset: BodyReader<{ readonly offsetTable: QueueOffsets }> = bodyReader(
   resetConsumerOffset,
-  object({ offsetTable: optional(table(queue, integer()), []) }),
+  object({ offsetTable: optional(table(queue, integer(0)), []) }),
 );
 
 /** Reads how far a member is; an odd entry costs that entry only. Source: GetConsumerStatusBody. */

@@ -5,7 +5,7 @@
  */
 
 import { builtin } from "../builtin.ts";
-import { Gate } from "../waiting.ts";
+import { Semaphore } from "../waiting.ts";
 import { inSteps, STEP_SIZE } from "./background.ts";
 import { joinInSteps } from "./join.ts";
 import { inBackground, unheard } from "../owned_work.ts";
@@ -17,7 +17,7 @@ export const LARGE_BODY_SIZE: number = 64 * 1024;
 const INPUT_STEP = 32 * 1024;
 
 /** One body at a time: the others would only hold more memory. */
-const gate = new Gate(1);
+const gate = new Semaphore(1);
 
 /**
  * Packs a body with zlib, without holding the event loop; it must not change before the end.

@@ -9,7 +9,7 @@
 
 import { builtin } from "../builtin.ts";
 import { NetworkError } from "../errors.ts";
-import { Gate, turn } from "../waiting.ts";
+import { Semaphore, turn } from "../waiting.ts";
 import { inSteps, STEP_SIZE } from "./background.ts";
 import { MessageSysFlag } from "./codes.ts";
 import { decompress } from "./compression.ts";
@@ -65,9 +65,9 @@ export function isLargePacked(body: Uint8Array, sysFlag: number): boolean {
  *
  * A queue has one body at a time here, so that within a lane queues take turns too.
  */
-const lanes: readonly { readonly most: number; readonly gate: Gate }[] = [1, 8, Infinity].map((mib) => ({
+const lanes: readonly { readonly most: number; readonly gate: Semaphore }[] = [1, 8, Infinity].map((mib) => ({
   most: mib * 1024 * 1024,
-  gate: new Gate(1),
+  gate: new Semaphore(1),
 }));
 
 /**

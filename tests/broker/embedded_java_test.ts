@@ -9,7 +9,7 @@ if (missing !== undefined) {
   console.log(`skipped: the embedded broker with Java's client: ${missing}`);
 }
 
-/** Runs a command of the peer; gives its lines. */
+/** Runs a command of the peer; returns its lines. */
 async function run(version: (typeof ROCKETMQ_VERSIONS)[number], args: string[]): Promise<string[]> {
   const { code, lines, stderr } = await runJavaPeer(version, args);
   assertEquals(code, 0, `${args.join(" ")}: ${stderr}\n${lines.join("\n")}`);

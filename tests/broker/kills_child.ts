@@ -2,7 +2,7 @@
  * A consumer to be killed: it works for some time on each message, 50 at a time, and notes what it got and settled.
  *
  * Run it by `deno run kills_child.ts <name servers> <group> <log> <work>`. A line of the log is `+` for a message that is
- * handed out, or `-` for one that is done, its queue, its offset and the time.
+ * delivered, or `-` for one that is done, its queue, its offset and the time.
  */
 
 import { connect } from "../../mod.ts";

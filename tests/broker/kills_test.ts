@@ -1,6 +1,6 @@
 /**
  * A consumer that crashes often, on a real broker: it is killed 1 to 4 s after its start, again and again, at 20 ms a
- * message. Nothing is lost, and what comes again was in flight, or was settled just before.
+ * message. Nothing is lost, and what is redelivered was in flight, or was settled just before.
  *
  * A few kills belong to every run; `KILLS=30` is the proof that the guarantees speak of.
  */
@@ -21,7 +21,7 @@ const QUEUES = 8;
 const PER_KILL = 8_000;
 /** How long the work on a message takes, in milliseconds. */
 const WORK = 20;
-/** Settled messages that come again were settled so short before a kill, in milliseconds; or so, on a busy machine. */
+/** Settled messages that are redelivered were settled so short before a kill, in milliseconds; or so, on a busy machine. */
 const [RECENT, MOST] = [200, 2_000];
 
 const program = fromFileUrl(new URL("kills_child.ts", import.meta.url));

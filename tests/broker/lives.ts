@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A line of the log: a message that was handed out, or one that was done. */
+/** A line of the log: a message that was delivered, or one that was done. */
 export interface Line {
   readonly done: boolean;
   readonly queueId: number;
@@ -36,10 +36,10 @@ export function parseLines(text: string): Line[] {
 type Fate = number | undefined;
 
 export class Lives {
-  /** How many messages were handed out, and how often. */
+  /** How many messages were delivered, and how often. */
   deliveries = 0;
   readonly #recent: number;
-  /** By queue and offset, what became of each message when it was last handed out. */
+  /** By queue and offset, what became of each message when it was last delivered. */
   readonly #queues = new Map<number, Map<number, { readonly fate: Fate; readonly behind: boolean }>>();
 
   /** How long before a kill is the last moment, in milliseconds. */
@@ -51,7 +51,7 @@ export class Lives {
     return this.#queues.values().reduce((sum, queue) => sum + queue.size, 0);
   }
 
-  /** How many messages were handed out, those of a life that goes on included. */
+  /** How many messages were delivered, those of a life that goes on included. */
   distinctWith(lines: readonly Line[]): number {
     const others = lines.filter(({ queueId, offset }) => !this.#queues.get(queueId)?.has(offset));
     return this.distinct + new Set(others.map(({ queueId, offset }) => `${queueId} ${offset}`)).size;

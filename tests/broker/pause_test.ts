@@ -66,7 +66,7 @@ async function rounds(version: RocketMQVersion): Promise<void> {
   if (failed.length > 0) throw new AggregateError(failed, `${failed.length} of ${ROUNDS} rounds failed`);
 }
 
-/** Two groups at once: one is ours alone, the other has a member of Java's. Gives what it came to. */
+/** Two groups at once: one is ours alone, the other has a member of Java's. Returns what it came to. */
 async function oneRound(
   version: RocketMQVersion,
   nameServers: string,

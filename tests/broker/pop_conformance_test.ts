@@ -198,7 +198,7 @@ async function comparePop(t: Deno.TestContext, peer: Peer, server: Server): Prom
     assertEquals(found, [[0, 208], [208, 208], [208, 208], [0, 208], [13, 13], [13, 13], [17, 17], [1, 1], [0, 0]]);
   });
 
-  await t.step("how a message comes again", async () => {
+  await t.step("how a message is redelivered", async () => {
     await makeTopic(peer, "again", 2);
     await fill(peer, "again", "abcd", 1, { TAGS: "t" });
     const [a, b, c, d] = await untilPopped(peer, 4, { topic: "again", invisibleTime: 2_000 });
@@ -300,7 +300,7 @@ async function comparePop(t: Deno.TestContext, peer: Peer, server: Server): Prom
     assert(performance.now() - begun < 10_000, "not by its time");
   });
 
-  await t.step("how a message that was sent with a delay comes again", async () => {
+  await t.step("how a message that was sent with a delay is redelivered", async () => {
     await makeTopic(peer, "delayed");
     await peer.send({ topic: "delayed", with: { DELAY: "1" } });
     const [first] = await untilPopped(peer, 1, { topic: "delayed", invisibleTime: 500 });

@@ -41,7 +41,7 @@ const encoder = new TextEncoder();
 interface Server extends AsyncDisposable {
   readonly address: string;
   readonly isV5: boolean;
-  /** Switches the property filter off; gives the address of a broker that is like this one, but for that. */
+  /** Switches the property filter off; returns the address of a broker that is like this one, but for that. */
   switchOff(): Promise<string>;
 }
 

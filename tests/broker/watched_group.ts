@@ -57,7 +57,7 @@ export class WatchedGroup {
     if (!this.#got.has(body)) this.#got.set(body, { by, at: performance.now() });
   }
 
-  /** The queues that are ours at present, in order. */
+  /** The queues that are assigned at present, in order. */
   owned(): number[] {
     const ours = this.#consumer.assignment().filter(({ topic }) => topic === this.#topic);
     return ours.map(({ queueId }) => queueId).sort((a, b) => a - b);

@@ -5,17 +5,17 @@ import type { FakeTime } from "@std/testing/time";
 import type { SendBackOptions } from "../../src/brokers/broker_client.ts";
 import type { Batch } from "../../src/consumer/delivery/batch.ts";
 import { ConcurrentSettlement } from "../../src/consumer/delivery/concurrent_settlement.ts";
-import { SendBack, Skip } from "../../src/consumer/delivery/disposal.ts";
+import { SendBack, Skip } from "../../src/consumer/delivery/redelivery.ts";
 import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
 import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
-import { type KeyOf, ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
-import type { PullLoop } from "../../src/consumer/queue/pull_loop.ts";
+import type { KeyOf } from "../../src/consumer/queue/key_order.ts";
+import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import type { Settlement } from "../../src/consumer/delivery/settlement.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
 import type { Message } from "../../src/message.ts";
-import { fakeMessage, options, queue } from "./fakes.ts";
+import { fakeMessage, options, queue, stillLoop } from "./fakes.ts";
 
 /** In by-key consumption, the key of fake messages: `"even"` or `"odd"`. */
 function keyOf({ queueOffset }: Message): string {
@@ -64,14 +64,14 @@ export class Bench {
       },
       sendBroken: () => Promise.resolve(),
     });
-    const disposal = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
+    const redelivery = checked.model === "broadcasting" ? new Skip("billing", events) : sendBack;
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
-    const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
-    this.settlement = new Rules({ options: checked, events, disposal, offer });
+    const sink = { offer: (owned: OwnedQueue) => this.dispatcher.offer(owned) };
+    this.settlement = new Rules({ options: checked, events, redelivery, sink });
     this.#keyOf = { concurrent: undefined, orderly: () => "", byKey: keyOf }[checked.ordering];
     this.dispatcher = new Dispatcher(
       checked.batchSize,
-      (owned, max, topic) => this.settlement.handOut(owned, max, topic),
+      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
       nextTurn,
     );
   }
@@ -80,7 +80,7 @@ export class Bench {
   queue(queueId: number, ...offsets: number[]): OwnedQueue {
     const owned = new OwnedQueue({ ...queue, queueId }, false);
     const process = new ProcessQueue(offsets[0] ?? 0, this.#keyOf);
-    owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
+    owned.open({ process, loop: stillLoop });
     process.put(
       offsets.map((offset) => Object.assign(fakeMessage(offset), { commitLogOffset: offset })),
       (offsets.at(-1) ?? -1) + 1,

@@ -240,7 +240,7 @@ Deno.test("RebalanceError: an allocation strategy throws, at the start and later
   const rebalance = assertError(error, RebalanceError, "REBALANCE_FAILED", true, ConsumerError);
   assertEquals([about, rebalance.group, rebalance.topic, rebalance.cause], [group, group, topic, broken]);
   assertStringIncludes(rebalance.message, `the allocation strategy "OWN" failed`);
-  await waitUntil(() => owned() === 0, { what: "the queue let go" });
+  await waitUntil(() => owned() === 0, { what: "the queue revoked" });
   isBroken = false;
   await waitUntil(() => owned() === 1, { what: "the queue back" });
 });

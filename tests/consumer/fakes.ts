@@ -2,6 +2,7 @@
 
 import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "../../src/consumer/options_check.ts";
+import type { EpochLoop } from "../../src/consumer/queue/owned_queue.ts";
 import type { HeldMessage } from "../../src/consumer/queue/process_queue.ts";
 import type { MessageQueue } from "../../src/message.ts";
 
@@ -25,6 +26,16 @@ export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage 
   };
   return Object.defineProperty(message, "reconsumeTimes", { get: () => message.retriedHere }) as unknown as HeldMessage;
 }
+
+/** The pulls of a queue that pulls nothing. */
+export const stillLoop: EpochLoop = {
+  waitsFor: "nothing",
+  since: 0,
+  start() {},
+  stop() {},
+  wake() {},
+  isOverdue: () => false,
+};
 
 /** A consumer's options with their defaults. */
 export function options(some: Partial<ConsumerOptions> = {}): CheckedConsumerOptions {

@@ -1,6 +1,6 @@
 /**
- * Many queues, topics, silent brokers, and name servers that disagree: what a client holds, asks for and needs to close is
- * bounded, and everything is delivered.
+ * Many queues, topics, silent brokers, and name servers that disagree: what a client holds, asks for and needs to close
+ * is bounded, and everything is delivered.
  */
 
 import v8 from "node:v8";

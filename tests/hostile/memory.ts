@@ -2,7 +2,7 @@
 
 /** Counts until it ends. */
 export interface BufferCount {
-  /** Ends the count; gives the bytes of all buffers that were made. */
+  /** Ends the count; returns the bytes of all buffers that were made. */
   end(): number;
 }
 

@@ -16,7 +16,7 @@ export interface HostileInput {
   readonly input: Uint8Array;
   /** How many bytes it may come to before it is refused. @default {0} */
   readonly mayHold?: number;
-  /** Decodes it and checks what comes out; gives how many bytes that holds, if it may be more than the input. */
+  /** Decodes it and checks what comes out; returns how many bytes that holds, if it may be more than the input. */
   run(): number | void | Promise<number | void>;
 }
 

@@ -98,7 +98,7 @@ function testStore(kind: OffsetStoreKind): void {
   test("does not write again for a broker that forgets", async (store) => {
     store.update(queue, 1);
     await store.persist();
-    store.distrust("b");
+    store.invalidate("b");
     assertEquals(store.metrics().dirty, 0);
   });
 

@@ -6,6 +6,7 @@ import { FileOffsetStore } from "../../src/offsets/file.ts";
 import { KvOffsetStore } from "../../src/offsets/kv.ts";
 import { MemoryOffsetStore } from "../../src/offsets/memory.ts";
 import { root } from "../../tools/testing/files.ts";
+import { fromJavaScript } from "../untyped.ts";
 import { Place, watchedKv } from "./stores.ts";
 
 Deno.test("createOffsetStore() makes the store that is asked for, and prefers KV", async () => {
@@ -35,12 +36,10 @@ Deno.test("createOffsetStore() hands its options on", async () => {
 
 Deno.test("validateOffsetStoreOptions() names every option that is wrong", async () => {
   const options = { group: "", type: "disk", instance: "a/b", path: 5, leaseTimeout: "3s", Kv: 1 };
-  // deno-lint-ignore no-explicit-any
-  const error = assertThrows(() => validateOffsetStoreOptions(options as any), ConfigError);
+  const error = assertThrows(() => validateOffsetStoreOptions(fromJavaScript(options)), ConfigError);
   const fields = error.problems.map(({ field }) => field).sort();
   assertEquals(fields, ["Kv", "group", "instance", "leaseTimeout", "path", "type"]);
-  // deno-lint-ignore no-explicit-any
-  await assertRejects(() => createOffsetStore(undefined as any), ConfigError);
+  await assertRejects(() => createOffsetStore(fromJavaScript(undefined)), ConfigError);
   await using kv = await watchedKv();
   assertThrows(() => validateOffsetStoreOptions({ group: "g", type: "file", kv }), ConfigError, "kv");
   assertThrows(() => validateOffsetStoreOptions({ group: "g", kv, path: "x" }), ConfigError, "path");

@@ -4,6 +4,7 @@ import { ConfigError, OffsetError, OffsetFetchError } from "../../src/errors.ts"
 import type { MessageQueue } from "../../src/message.ts";
 import { FileOffsetStore } from "../../src/offsets/file.ts";
 import { eventually } from "../transport/waiting.ts";
+import { fromJavaScript } from "../untyped.ts";
 import { Place } from "./stores.ts";
 
 const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
@@ -250,8 +251,7 @@ Deno.test("FileOffsetStore names files so that every system takes them", async (
 
 Deno.test("FileOffsetStore names every option that is wrong", () => {
   const options = { group: "", instance: 5, leaseTimeout: 60_001, path: "", kv: {} };
-  // deno-lint-ignore no-explicit-any
-  const error = assertThrows(() => new FileOffsetStore(options as any), ConfigError);
+  const error = assertThrows(() => new FileOffsetStore(fromJavaScript(options)), ConfigError);
   const fields = error.problems.map(({ field }) => field).sort();
   assertEquals(fields, ["group", "instance", "kv", "leaseTimeout", "path"]);
 });

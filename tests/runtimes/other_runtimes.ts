@@ -81,7 +81,7 @@ export async function builtIn(folder: string, program: string): Promise<string> 
   return join(folder, asJavaScript(program));
 }
 
-/** Runs a command in the root of the checkout; gives what it prints, or throws what it complains of. */
+/** Runs a command in the root of the checkout; returns what it prints, or throws what it complains of. */
 export async function outputOf(command: string, args: string[], options: Deno.CommandOptions = {}): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { cwd: root, ...options, args }).output();
   const text = new TextDecoder();

@@ -8,7 +8,7 @@ import type { MessageQueue } from "../../message.ts";
 import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
 
 /**
- * Gives each member a run of neighbouring queues; the first members get one more where it does not come out even.
+ * Assigns each member a run of neighbouring queues; the first members get one more where it does not come out even.
  *
  * Shares differ by at most one queue. A member that joins or leaves moves the borders of nearly all runs: about half
  * of the queues change hands.

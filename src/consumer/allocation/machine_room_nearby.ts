@@ -31,7 +31,7 @@ export interface MachineRoomNearbyOptions {
 }
 
 /**
- * Gives the queues of each room to the members in it, and those of rooms without a member to all members.
+ * Assigns the queues of each room to the members in it, and those of rooms without a member to all members.
  *
  * When the last member of a room leaves, its queues go to everybody; they return with the first that comes back.
  * A resolver that does not know a room fails the computation for all members, so name a room for strangers too.

@@ -1,86 +1,69 @@
 /**
- * The queues that are ours, each in its epoch.
+ * The queues that are assigned, each in its epoch.
  *
  * @module
  */
 
-import { atMost, delay, Gate, waitFor } from "../../waiting.ts";
 import type { BrokerClient } from "../../brokers/broker_client.ts";
-import { ConsumerStateError, MessagePullError, ResponseError, TimeoutError } from "../../errors.ts";
+import { ConsumerStateError, TimeoutError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
-import { reasonOf } from "../../plain_text.ts";
-import { ResponseCode, retryTopic } from "../../wire/codes.ts";
-import { Jumps } from "./jumps.ts";
-import { OffsetCommits } from "./offset_commits.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
+import { inBackground, unheard } from "../../owned_work.ts";
+import { atMost, delay, waitFor } from "../../waiting.ts";
+import { retryTopic } from "../../wire/codes.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { OwnedQueue } from "../queue/owned_queue.ts";
+import type { KeyOf } from "../queue/key_order.ts";
+import type { SharedFlow } from "../queue/queue_flow.ts";
+import { Jumps } from "./jumps.ts";
+import { OffsetCommits } from "./offset_commits.ts";
 import { Pauses } from "./pauses.ts";
-import { type KeyOf, ProcessQueue } from "../queue/process_queue.ts";
-import { PullLoop } from "../queue/pull_loop.ts";
-import type { PullAnswer } from "../queue/puller.ts";
-import { QueuePulls, type SharedPulls } from "../queue/queue_pulls.ts";
+import { PullReports } from "./pull_reports.ts";
 import type { QueueLocks } from "./queue_locks.ts";
+import { QueueStart } from "./queue_start.ts";
 import type { Gain } from "./rebalancer.ts";
-import { inBackground, unheard } from "../../owned_work.ts";
 import { Resets } from "./resets.ts";
+import { Revocations } from "./revocations.ts";
 
-/** How long a queue's last owner may take for its final commit before we read its offset, in milliseconds. */
+/** How long a queue's last owner may take for its final commit before its offset is read, in milliseconds. */
 const HANDOVER_WAIT = 1_000;
-/** How long settlements of a lost queue count, in milliseconds: less than the wait of the next owner. */
-const HANDOVER_GRACE = 500;
-/**
- * How many queues of a broker look for their beginning at a time: thousands at once would take memory that they never
- * need again, and the broker's time from everybody else.
- */
-const BEGINNING = 64;
-/** After a lock that another member has, in milliseconds. Source: RebalanceImpl, 5.x. */
-const LOCK_INTERVAL = 500;
-/** After an offset could not be read or stored, in milliseconds. */
-const RETRY_INTERVAL = 1_000;
 
 /** What an {@linkcode Assignment} works with. */
-export interface AssignmentContext<T = unknown>
-  extends Omit<SharedPulls<T>, "interval" | "onMoved" | "onError" | "onStandstill"> {
+export interface AssignmentContext<T = unknown> extends Omit<SharedFlow<T>, "interval" | "faults"> {
   /** The consumer's options. */
   readonly options: CheckedConsumerOptions;
   /** Reads positions. */
   readonly brokers: BrokerClient;
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
+  readonly offsets: OffsetTable;
   /** Whether offsets are stored as they move, and not only by {@linkcode Assignment.commit}. */
   readonly autoCommit: boolean;
   /** Computes where a queue begins for which no offset is kept. */
   readonly startOffset: (queue: MessageQueue, isRetry: boolean) => Promise<number>;
-  /** Locks queues before they are ours; undefined where nobody does. */
+  /** Locks queues before they are assigned; undefined where nobody does. */
   readonly locks?: Pick<QueueLocks, "acquire" | "release"> | undefined;
   /** What messages are ordered by; undefined where they are not. */
   readonly keyOf?: KeyOf<T> | undefined;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
-  /** Called with queues that may deliver again. */
-  readonly offer: (owned: OwnedQueue<T>) => void;
 }
 
 /** How long {@linkcode Assignment.seek} may take. */
 export interface SeekLimits {
   /** Milliseconds for all of it. @default {no limit} */
   readonly timeout?: number | undefined;
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the wait when it aborts, with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The queues of one consumer: adding them, setting their position, and letting them go. */
+/** The queues of one consumer: assigning them, setting their position, and revoking them. */
 export class Assignment<T = unknown> {
   #context: AssignmentContext<T>;
-  #pulls: SharedPulls<T>;
   #owned = new Map<string, OwnedQueue<T>>();
-  /** Epochs of queues that are let go, until their last commit. */
-  #leaving = new Map<string, { readonly owned: OwnedQueue<T>; readonly gone: Promise<void> }>();
   #pauses = new Pauses();
-  /** By broker. */
-  #gates = new Map<string, Gate>();
+  #start: QueueStart<T>;
+  #revocations: Revocations<T>;
   #jumps: Jumps<T>;
   #commits: OffsetCommits<T>;
   #resets: Resets<T>;
@@ -88,44 +71,44 @@ export class Assignment<T = unknown> {
   /** Makes an assignment without queues. */
   constructor(context: AssignmentContext<T>) {
     this.#context = context;
-    const onError = (owned: OwnedQueue<T>, error: unknown) => this.#pullFailed(owned, error);
-    this.#resets = new Resets<T>({
-      group: context.options.group,
-      events: context.events,
-      owned: (queue) => this.#owned.get(queueKey(queue)),
-      seek: (queue, offset, reason) => this.seek(queue, offset, reason),
-    });
-    this.#jumps = new Jumps<T>({
-      group: context.options.group,
-      events: context.events,
-      brokers: context.brokers,
-      seek: (queue, offset, reason) => this.seek(queue, offset, reason),
-      onError,
-    });
-    this.#pulls = {
-      ...context,
-      interval: context.options.pullInterval,
-      onMoved: (owned, answer, times) => this.#jumps.moved(owned, answer, times),
-      onError,
-      onStandstill: (owned, answer) => this.#standsStill(owned, answer),
-    };
-    const { offsets, events, options: { group } } = context;
+    const { offsets, events, locks, options, brokers } = context;
+    const { group } = options;
+    const seek = (queue: MessageQueue, offset: number, reason: string) => this.seek(queue, offset, reason);
+    const reports = new PullReports(events, group);
     this.#commits = new OffsetCommits<T>({ offsets, events, group });
+    this.#revocations = new Revocations<T>({ options, events, offsets, locks, commits: this.#commits });
+    this.#resets = new Resets<T>({ group, events, seek, owned: (queue) => this.#owned.get(queueKey(queue)) });
+    this.#jumps = new Jumps<T>({ group, events, brokers, seek, reports });
+    this.#start = new QueueStart<T>({
+      ...context,
+      group,
+      commits: this.#commits,
+      flow: {
+        ...context,
+        interval: options.pullInterval,
+        faults: {
+          moved: (owned, answer, times) => this.#jumps.moved(owned, answer, times),
+          failed: (owned, error) => reports.failed(owned, error),
+          standstill: (owned, answer) => reports.standstill(owned, answer),
+        },
+      },
+      isHeld: (queue) => this.#owned.has(queueKey(queue)) || this.#revocations.has(queue),
+    });
   }
 
-  /** The queues that are ours, in their epochs. */
+  /** The queues that are assigned, in their epochs. */
   get owned(): readonly OwnedQueue<T>[] {
     return [...this.#owned.values()];
   }
 
-  /** Resolves when nothing is in hand, of our queues and of those that we are letting go. */
+  /** Resolves when nothing is in flight, of our queues and of those that we are letting go. */
   async whenIdle(): Promise<void> {
-    const all = [...this.owned, ...[...this.#leaving.values()].map(({ owned }) => owned)];
+    const all = [...this.owned, ...this.#revocations.owned];
     do {
       await Promise.all(all.map((owned) => owned.whenIdle()));
       if (!all.some((owned) => owned.counts)) return; // nobody may wait any more, and no timer must be left
       await delay(0); // a loop that has settled its batch may ask for one more at once
-    } while (all.some((owned) => owned.counts && owned.process.inHandCount > 0));
+    } while (all.some((owned) => owned.counts && owned.process.inFlightCount > 0));
   }
 
   /** The epoch of one of our queues. */
@@ -140,11 +123,11 @@ export class Assignment<T = unknown> {
 
   /**
    * Makes queues ours and lets others go; resolves when those that go are committed, but does not wait for long: a
-   * locked queue stays ours until what is in hand of it is settled.
+   * locked queue stays ours until what is in flight of it is settled.
    */
   async change(gained: readonly Gain[], lost: readonly MessageQueue[], reason: string): Promise<void> {
-    const going = lost.map((queue) => this.#letGo(queue, reason));
-    for (const gain of gained) this.#addInBackground(gain);
+    const going = lost.map((queue) => this.#revoke(queue, reason));
+    for (const gain of gained) this.#assignInBackground(gain);
     this.#context.limits.share(this.#owned.size);
     const { group } = this.#context.options;
     const text = `group "${group}": ${gained.length} queues gained, ${lost.length} lost, ${this.#owned.size} owned`;
@@ -174,11 +157,7 @@ export class Assignment<T = unknown> {
 
   #applyPauses(): void {
     for (const owned of this.#owned.values()) {
-      const wasPaused = owned.paused;
-      owned.paused = this.#pauses.includes(owned.queue);
-      if (owned.paused || !wasPaused || owned.state !== "open") continue;
-      owned.loop.wake();
-      this.#context.offer(owned);
+      if (owned.pause(this.#pauses.includes(owned.queue))) this.#context.sink.offer(owned);
     }
   }
 
@@ -190,21 +169,21 @@ export class Assignment<T = unknown> {
   async seek(queue: MessageQueue, offset: number, reason: string, limits: SeekLimits = {}): Promise<void> {
     const { timeout = Infinity, signal } = limits;
     const before = this.get(queue);
-    const leaving = this.#leaving.get(queueKey(queue));
-    leaving?.owned.end(reason);
+    this.#revocations.end(queue, reason);
+    const revoked = this.#revocations.whenDone(queue);
     before.end(reason);
     const owned = this.#begin(queue);
     // The commit of the epoch before comes first, and it gives up the lock.
-    const locked = (leaving?.gone ?? Promise.resolve()).then(() => this.#lock(owned));
+    const locked = revoked.then(() => this.#start.lock(owned));
     const late = () => new TimeoutError(`set the position of ${queueKey(queue)}, which is not locked for us`, timeout);
     try {
       const isReady = await waitFor(locked, { ...(timeout < Infinity ? { ms: timeout } : {}), late, signal });
-      if (!isReady) { // another call has set it since, or it is not ours any more
+      if (!isReady) { // another call has set it since, or it is not assigned any more
         this.get(queue);
         return;
       }
     } catch (error) {
-      inBackground(this.#start(owned), this.#onStartFailed(queue));
+      inBackground(this.#start.start(owned), this.#start.failureOf(queue));
       throw error;
     }
     this.#context.offsets.reset(queue, offset);
@@ -212,9 +191,9 @@ export class Assignment<T = unknown> {
       await this.#context.offsets.persist([queue]);
     } finally {
       // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
-      const opened = this.#lock(owned).then((isReady) => isReady && this.#open(owned, offset));
+      const opened = this.#start.lock(owned).then((isReady) => isReady && this.#start.open(owned, offset));
       if (owned.holdsLock) await opened;
-      else inBackground(opened, this.#onStartFailed(queue));
+      else inBackground(opened, this.#start.failureOf(queue));
     }
   }
 
@@ -256,30 +235,32 @@ export class Assignment<T = unknown> {
     for (const owned of this.#owned.values()) this.#close(owned);
   }
 
-  /** The right to a queue is not ours any more: what is in hand is void, and the queue is locked and read anew. */
+  /**
+   * The right to a queue is not assigned any more: what is in flight is void, and the queue is locked and read anew.
+   */
   lockLost(queue: MessageQueue, reason: string): void {
     const key = queueKey(queue);
-    this.#leaving.get(key)?.owned.end(reason);
+    this.#revocations.end(queue, reason);
     const owned = this.#owned.get(key);
     if (owned === undefined) return;
     const { events, options: { group } } = this.#context;
-    const text = `the lock of ${key} is lost: ${reason}; what is in hand comes again where the queue is then`;
+    const text = `the lock of ${key} is lost: ${reason}; what is in flight is redelivered where the queue is then`;
     events.emit("warning", "lockLost", text, { group, queue, broker: queue.broker });
     if (owned.state === "starting") return; // before it opens, it is locked again
     const wasOpen = owned.state === "open";
     owned.end(reason);
-    if (wasOpen) this.#addInBackground({ queue, shared: false });
+    if (wasOpen) this.#assignInBackground({ queue, shared: false });
   }
 
-  /** Lets all queues go at once, whatever is in hand. */
+  /** Lets all queues go at once, whatever is in flight. */
   async end(reason: string): Promise<void> {
     const committed = this.commit();
     inBackground(committed, unheard); // it is looked at later, and may fail before
     const owned = this.owned;
-    for (const { owned } of this.#leaving.values()) owned.end(reason);
+    const revoked = this.#revocations.endAll(reason);
     for (const each of owned) each.end(reason);
     this.#owned.clear();
-    await Promise.all([...this.#leaving.values()].map(({ gone }) => gone));
+    await revoked;
     try {
       await committed;
     } finally {
@@ -289,104 +270,30 @@ export class Assignment<T = unknown> {
 
   #begin(queue: MessageQueue): OwnedQueue<T> {
     const isRetry = queue.topic === retryTopic(this.#context.options.group);
-    const owned = new OwnedQueue<T>(queue, isRetry, this.#context.autoCommit ? this.#progressed : undefined);
-    owned.paused = this.#pauses.includes(queue);
+    const onProgress = this.#context.autoCommit ? this.#progressed : undefined;
+    const owned = new OwnedQueue<T>(queue, isRetry, onProgress, this.#pauses.includes(queue));
     this.#owned.set(queueKey(queue), owned);
     return owned;
   }
 
   #progressed = (owned: OwnedQueue<T>): void => this.#commits.moved(owned);
 
-  #addInBackground(gain: Gain): void {
-    inBackground(this.#add(gain), this.#onStartFailed(gain.queue));
+  #assignInBackground(gain: Gain): void {
+    inBackground(this.#assign(gain), this.#start.failureOf(gain.queue));
   }
 
-  #onStartFailed(queue: MessageQueue): (error: unknown) => void {
-    const { events, options: { group } } = this.#context;
-    return events.failureOf("stalled", `the start of ${queueKey(queue)}`, { group, queue, broker: queue.broker });
-  }
-
-  async #add({ queue, shared }: Gain): Promise<void> {
+  async #assign({ queue, shared }: Gain): Promise<void> {
     const owned = this.#begin(queue);
-    // It may be on its way out still, from when it was ours before.
-    await this.#leaving.get(queueKey(queue))?.gone;
-    // Where queues are locked, the last owner has committed before it has given up the lock.
+    // It may be on its way out still, from when it was assigned before.
+    await this.#revocations.whenDone(queue);
+    // Where queues are locked, the last owner has committed before it has released the lock.
     const waits = shared && this.#context.locks === undefined;
     if (waits) await delay(HANDOVER_WAIT, { signal: owned.ended }).catch(() => {});
-    await this.#start(owned);
+    await this.#start.start(owned);
   }
 
-  /** Opens an epoch where the queue begins, as soon as that is known. */
-  async #start(owned: OwnedQueue<T>): Promise<void> {
-    const { queue, ended: signal } = owned;
-    while (await this.#lock(owned)) {
-      try {
-        const offset = await this.#gateOf(queue.broker).pass(() => this.#startOffset(owned));
-        if (owned.holdsLock) this.#open(owned, offset); // else another member may have gone on since
-      } catch (error) {
-        if (signal.aborted) return;
-        const { group } = this.#context.options;
-        const text = `cannot find where ${queueKey(queue)} begins, trying again in ${RETRY_INTERVAL} ms: ` +
-          reasonOf(error);
-        this.#context.events.emit("warning", "stalled", text, { group, queue, broker: queue.broker, error });
-        await delay(RETRY_INTERVAL, { signal }).catch(() => {});
-      }
-    }
-  }
-
-  /** Waits until a queue is locked for us, if it has to be; false if its epoch has opened or ended. */
-  async #lock(owned: OwnedQueue<T>): Promise<boolean> {
-    const { locks } = this.#context;
-    while (locks !== undefined && owned.state === "starting" && !owned.lock?.isHeld) {
-      owned.lock = await locks.acquire(owned.queue);
-      if (owned.ended.aborted) await this.#giveBack(owned);
-      else if (owned.lock === undefined) await delay(LOCK_INTERVAL, { signal: owned.ended }).catch(() => {});
-    }
-    return owned.state === "starting";
-  }
-
-  /** A lock that came too late is of use only if the queue is ours again. */
-  async #giveBack({ queue, lock }: OwnedQueue<T>): Promise<void> {
-    const isOurs = this.#owned.has(queueKey(queue)) || this.#leaving.has(queueKey(queue));
-    if (lock !== undefined && !isOurs) await this.#context.locks?.release(queue);
-  }
-
-  #gateOf(broker: string): Gate {
-    let gate = this.#gates.get(broker);
-    if (gate === undefined) this.#gates.set(broker, gate = new Gate(BEGINNING));
-    return gate;
-  }
-
-  /** A stored offset wins. A computed one is stored before the first batch, or a crash would lead to another. */
-  async #startOffset(owned: OwnedQueue<T>): Promise<number> {
-    const { offsets } = this.#context;
-    const { queue, isRetry } = owned;
-    owned.ended.throwIfAborted();
-    const stored = await offsets.read(queue, "store");
-    const unsaved = this.#commits.unsaved(queue) ?? -1;
-    if (stored !== undefined && stored >= unsaved) return stored;
-    // A killed broker may have forgotten what we committed before: our own memory is then the better one.
-    const offset = unsaved >= 0
-      ? unsaved
-      : await offsets.read(queue, "memory") ?? await this.#context.startOffset(queue, isRetry);
-    if (owned.state !== "starting" || !owned.holdsLock) return offset;
-    offsets.reset(queue, offset);
-    await offsets.persist([queue]);
-    return offset;
-  }
-
-  #open(owned: OwnedQueue<T>, offset: number): void {
-    if (owned.state !== "starting") return;
-    const process = new ProcessQueue<T>(offset, this.#context.keyOf);
-    const account = this.#context.limits.budget.open(() => loop.wake());
-    const loop = new PullLoop<T>(new QueuePulls(this.#pulls, owned, process, account));
-    this.#context.offsets.reset(owned.queue, offset);
-    owned.open(process, loop, account);
-    loop.start();
-  }
-
-  /** Lets one queue go: nothing more is handed out, what is in hand may settle for a while, then it is committed. */
-  async #letGo(queue: MessageQueue, reason: string): Promise<void> {
+  /** Revokes a queue: nothing more is delivered, what is in flight may settle for a while, then it is committed. */
+  async #revoke(queue: MessageQueue, reason: string): Promise<void> {
     const key = queueKey(queue);
     const owned = this.#owned.get(key);
     if (owned === undefined) return;
@@ -394,60 +301,13 @@ export class Assignment<T = unknown> {
     this.#close(owned);
     this.#owned.delete(key);
     this.#jumps.forget(queue);
-    if (!hasOpened) {
-      // An epoch that is still on its way out needs the lock, and gives it up itself.
-      if (!this.#leaving.has(key)) await this.#context.locks?.release(queue);
-      return;
-    }
-    const gone = this.#commitLast(owned, reason);
-    this.#leaving.set(key, { owned, gone });
-    await gone.finally(() => this.#leaving.delete(key));
+    if (hasOpened) await this.#revocations.begin(owned, reason);
+    // An epoch that is still on its way out needs the lock, and releases it itself.
+    else if (!this.#revocations.has(queue)) await this.#context.locks?.release(queue);
   }
 
   #close(owned: OwnedQueue<T>): void {
     owned.close();
-    if (owned.state === "closing") this.#context.offer(owned);
+    if (owned.state === "closing") this.#context.sink.offer(owned);
   }
-
-  async #commitLast(owned: OwnedQueue<T>, reason: string): Promise<void> {
-    const { offsets, locks, events, options: { group, consumeTimeout, lockTimeout } } = this.#context;
-    const { queue } = owned;
-    await atMost(owned.whenIdle(), locks === undefined ? HANDOVER_GRACE : consumeTimeout);
-    if (locks !== undefined) await atMost(owned.whenWhole(), lockTimeout); // perhaps no loop asks any more
-    const { committable: offset } = owned.process;
-    owned.end(reason);
-    try {
-      if (owned.holdsLock) {
-        offsets.update(queue, offset);
-        await offsets.persist([queue]);
-      }
-      offsets.forget(queue);
-    } catch (error) {
-      this.#commits.keep(queue, offset);
-      const text = `the last commit of ${queueKey(queue)} failed: messages since the one before may be redelivered`;
-      events.emit("warning", "commitFailed", text, { group, queue, broker: queue.broker, offset, error });
-    } finally {
-      await locks?.release(queue);
-    }
-  }
-
-  #standsStill({ queue, process }: OwnedQueue<T>, { messages, nextOffset }: PullAnswer<T>): void {
-    const { events, options: { group } } = this.#context;
-    const text = `broker "${queue.broker}" answers pulls of ${queueKey(queue)} from ${process.position} with ` +
-      `${messages.length} messages and leads to ${nextOffset}: asking again more slowly until it moves on`;
-    events.emit("warning", "stalled", text, { group, queue, broker: queue.broker, offset: process.position });
-  }
-
-  #pullFailed({ queue }: OwnedQueue<T>, cause: unknown): void {
-    const { events, options: { group } } = this.#context;
-    const error = new MessagePullError(queue, cause);
-    const about = { group, queue, broker: queue.broker, error };
-    events.emit("warning", isThrottling(cause) ? "throttled" : "stalled", `${error.message}, going on trying`, about);
-  }
-}
-
-/** Whether the broker asks for less, instead of failing. */
-function isThrottling(error: unknown): boolean {
-  const codes: readonly number[] = [ResponseCode.FLOW_CONTROL, ResponseCode.SYSTEM_BUSY];
-  return error instanceof ResponseError && codes.includes(error.responseCode);
 }

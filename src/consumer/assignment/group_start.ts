@@ -5,7 +5,7 @@
  */
 
 import { type MessageQueue, queueKey } from "../../message.ts";
-import { atMost, Gate } from "../../waiting.ts";
+import { atMost, Semaphore } from "../../waiting.ts";
 import { type ConsumeFrom, type QueuePositions, resolveStartOffset } from "../start_offset.ts";
 import { inBackground } from "../../owned_work.ts";
 
@@ -39,13 +39,13 @@ interface Join {
 }
 
 /**
- * Where the queues of a topic begin that have no stored offset. What one member saw at its first look says nothing about
- * the group: it asks whether the group has an offset of any queue of the topic, on any broker.
+ * Where the queues of a topic begin that have no stored offset. What one member saw at its first look says nothing
+ * about the group: it asks whether the group has an offset of any queue of the topic, on any broker.
  */
 export class GroupStart {
   #context: GroupStartContext;
   #joins = new Map<string, Join>();
-  #gate = new Gate(READS_AT_A_TIME);
+  #gate = new Semaphore(READS_AT_A_TIME);
 
   /** Makes it without a topic. */
   constructor(context: GroupStartContext) {

@@ -10,6 +10,7 @@ import { type MessageQueue, queueKey } from "../../message.ts";
 import { delay } from "../../waiting.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { PullAnswer } from "../queue/puller.ts";
+import type { PullReports } from "./pull_reports.ts";
 import { inBackground } from "../../owned_work.ts";
 
 /** After a position could not be found out or stored, and between two attempts at a position, in milliseconds. */
@@ -29,14 +30,14 @@ const CALM = 120_000;
 export interface JumpsContext<T = unknown> {
   /** The group, for events. */
   readonly group: string;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Reads positions. */
   readonly brokers: Pick<BrokerClient, "minOffset" | "offsetAt">;
   /** Sets a queue's position, which begins another epoch. */
   readonly seek: (queue: MessageQueue, offset: number, reason: string) => Promise<void>;
-  /** Called with what keeps a position from being found out or stored. */
-  readonly onError: (owned: OwnedQueue<T>, error: unknown) => void;
+  /** Reports what keeps a position from being found out or stored. */
+  readonly reports: Pick<PullReports, "failed">;
 }
 
 /** Why a position moves. */
@@ -65,7 +66,7 @@ export class Jumps<T = unknown> {
     }
     if (to > process.position) {
       // The broker has deleted what is below; what is held already stays good.
-      this.#say("offsetJumped", owned.queue, process.position, to);
+      this.#report("offsetJumped", owned.queue, process.position, to);
       process.put([], to);
       return this.#waitOf(owned.queue);
     }
@@ -74,7 +75,7 @@ export class Jumps<T = unknown> {
     return undefined;
   }
 
-  /** Forgets a queue that is not ours any more. */
+  /** Forgets a queue that is not assigned any more. */
   forget(queue: MessageQueue): void {
     this.#history.delete(queueKey(queue));
   }
@@ -103,7 +104,7 @@ export class Jumps<T = unknown> {
   }
 
   #jumpInBackground(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): void {
-    inBackground(this.#jump(owned, to, type), (error) => this.#context.onError(owned, error));
+    inBackground(this.#jump(owned, to, type), (error) => this.#context.reports.failed(owned, error));
   }
 
   async #jump(owned: OwnedQueue<T>, to: () => Promise<number>, type: JumpType): Promise<void> {
@@ -115,16 +116,16 @@ export class Jumps<T = unknown> {
       try {
         const offset = await to();
         if (owned.state !== "open") return;
-        this.#say(type, queue, from, offset);
+        this.#report(type, queue, from, offset);
         await this.#context.seek(queue, offset, `the queue's position was set to ${offset}`);
       } catch (error) {
-        this.#context.onError(owned, error);
+        this.#context.reports.failed(owned, error);
         await pause(RETRY_INTERVAL);
       }
     }
   }
 
-  #say(type: JumpType, queue: MessageQueue, from: number, to: number): void {
+  #report(type: JumpType, queue: MessageQueue, from: number, to: number): void {
     const text = `the position of ${queueKey(queue)} went from ${from} to ${to}`;
     const { events, group } = this.#context;
     events.emit("warning", type, text, { group, queue, broker: queue.broker, offset: to });

@@ -1,20 +1,20 @@
 /**
- * Storing the offsets of the queues that are ours.
+ * Storing the offsets of the queues that are assigned.
  *
  * @module
  */
 
 import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
-import type { OffsetStore } from "../../offsets/store.ts";
+import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { CommitPace } from "./commit_pace.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 
 /** What {@linkcode OffsetCommits} work with. */
 export interface OffsetCommitsContext {
   /** Keeps offsets. */
-  readonly offsets: OffsetStore;
-  /** Takes events. */
+  readonly offsets: OffsetTable;
+  /** Emits events. */
   readonly events: EventHub;
   /** The group, for events. */
   readonly group: string;
@@ -49,10 +49,10 @@ export class OffsetCommits<T = unknown> {
     await this.#context.offsets.persist(this.#update(owned));
   }
 
-  /** Stores all offsets of a broker again: those of its queues that are ours, and what it could not take before. */
+  /** Stores all offsets of a broker again: those of its queues that are assigned, and what it could not take before. */
   async rewrite(broker: string, owned: readonly OwnedQueue<T>[]): Promise<void> {
     const { offsets } = this.#context;
-    offsets.distrust(broker);
+    offsets.invalidate(broker);
     const unsaved = [...this.#unsaved.values()].filter(({ queue }) => queue.broker === broker);
     for (const { queue, offset } of unsaved) offsets.update(queue, offset);
     await offsets.persist(unsaved.map(({ queue }) => queue));
@@ -64,7 +64,7 @@ export class OffsetCommits<T = unknown> {
     await this.commit(owned);
   }
 
-  /** Keeps the offset of a queue that is not ours any more and could not be stored. */
+  /** Keeps the offset of a queue that is not assigned any more and could not be stored. */
   keep(queue: MessageQueue, offset: number): void {
     this.#unsaved.set(queueKey(queue), { queue, offset });
   }

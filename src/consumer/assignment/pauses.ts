@@ -1,5 +1,6 @@
 /**
- * Which queues are paused: by the user, queue by queue, whoever has them in between; and all while a drain is under way.
+ * Which queues are paused: by the user, queue by queue, whoever has them in between; and all while a drain is under
+ * way.
  *
  * @module
  */

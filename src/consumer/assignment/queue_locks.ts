@@ -16,15 +16,15 @@ const RETRY_INTERVAL = 1_000;
 
 /** What {@linkcode QueueLocks} works with. */
 export interface QueueLocksContext {
-  /** Locks queues of one broker, or renews their locks: gives those that are ours now. */
+  /** Locks queues of one broker, or renews their locks: returns those that are assigned now. */
   readonly lock: (broker: string, queues: readonly MessageQueue[]) => Promise<readonly MessageQueue[]>;
-  /** Gives up locks of queues of one broker. */
+  /** Releases locks of queues of one broker. */
   readonly unlock: (broker: string, queues: readonly MessageQueue[]) => Promise<void>;
   /** How long a lock counts here after the last request that renewed it left, in milliseconds. */
   readonly lockTimeout: number;
-  /** Hears of a lock that another member has, or that could not be renewed in time. */
+  /** Called with a lock that another member has, or that could not be renewed in time. */
   readonly onLost: (queue: MessageQueue, reason: string) => void;
-  /** Hears of the first request after a good one that a broker did not answer, while locks depend on it. */
+  /** Called with the first request after a good one that a broker did not answer, while locks depend on it. */
   readonly onFailed: (broker: string, error: unknown) => void;
   /** The monotonic clock, in milliseconds. @default {performance.now} */
   readonly now?: () => number;
@@ -66,7 +66,7 @@ export class QueueLocks {
     return this.#held.get(queueKey(queue));
   }
 
-  /** Gives a lock up, which ends at once; resolves when the broker knows, or cannot be told. */
+  /** Releases a lock, which ends at once; resolves when the broker knows, or cannot be told. */
   async release(queue: MessageQueue): Promise<void> {
     const key = queueKey(queue);
     const lock = this.#held.get(key);
@@ -82,7 +82,7 @@ export class QueueLocks {
     clearTimeout(this.#timer);
   }
 
-  /** Gives up what is over by now, and renews what is due. */
+  /** Drops what is over by now, and renews what is due. */
   check(): void {
     const now = this.#now();
     const due = new Set<string>();
@@ -201,7 +201,7 @@ class HeldLock implements QueueLock {
 /** The two requests of a lane. */
 interface LaneRequests {
   readonly lock: (queues: readonly MessageQueue[]) => Promise<void>;
-  /** Gives whether the broker has answered. */
+  /** Returns whether the broker has answered. */
   readonly unlock: (queues: readonly MessageQueue[]) => Promise<boolean>;
 }
 

@@ -50,7 +50,7 @@ export interface RebalancerContext {
   readonly interval: number;
   /** The topics that are subscribed now, the retry topic included. */
   readonly topics: () => readonly string[];
-  /** The queues that are ours now. */
+  /** The queues that are assigned now. */
   readonly owned: () => readonly MessageQueue[];
   /** Makes queues ours and revokes others; resolves when those that are revoked are committed. */
   readonly change: (gained: readonly Gain[], lost: readonly MessageQueue[], reason: string) => Promise<void>;
@@ -69,8 +69,9 @@ interface Shares {
 /**
  * Computes our queues: on a timer, soon after a notice, and at once on request. One run at a time.
  *
- * While no broker of a topic answers, nothing changes: nobody else can have its queues either. If the brokers answer and
- * we are not among the members, or the strategy fails, nothing changes for three runs; then others count on our queues.
+ * While no broker of a topic answers, nothing changes: nobody else can have its queues either. If the brokers answer
+ * and we are not among the members, or the strategy fails, nothing changes for three runs; then others count on our
+ * queues.
  */
 export class Rebalancer {
   #context: RebalancerContext;

@@ -16,9 +16,9 @@ const INTERVAL = 200;
 export interface ResetsContext<T = unknown> {
   /** The group, for events. */
   readonly group: string;
-  /** Takes events. */
+  /** Emits events. */
   readonly events: EventHub;
-  /** The epoch of a queue that is ours now. */
+  /** The epoch of a queue that is assigned to this member now. */
   readonly owned: (queue: MessageQueue) => OwnedQueue<T> | undefined;
   /** Sets a queue's position, which begins another epoch. */
   readonly seek: (queue: MessageQueue, offset: number, reason: string) => Promise<void>;
@@ -57,7 +57,7 @@ export class Resets<T = unknown> {
       const { offset } = wanted;
       wanted.offset = undefined;
       if (owned === undefined || offset === undefined) break;
-      this.#say(owned, offset);
+      this.#report(owned, offset);
       const seeking = seek(queue, offset, `the queue's position was set to ${offset}`);
       failure = await seeking.then(() => undefined, (error) => ({ error }));
       const signal = epochOf(queue)?.ended;
@@ -66,9 +66,11 @@ export class Resets<T = unknown> {
     if (failure !== undefined) throw failure.error;
   }
 
-  #say({ queue, counts, process }: OwnedQueue<T>, offset: number): void {
+  #report(owned: OwnedQueue<T>, offset: number): void {
     const { events, group } = this.#context;
-    const text = `the position of ${queueKey(queue)} went from ${counts ? process.position : -1} to ${offset}`;
+    const { queue } = owned;
+    const from = owned.counts ? owned.process.position : -1;
+    const text = `the position of ${queueKey(queue)} went from ${from} to ${offset}`;
     events.emit("warning", "offsetReset", text, { group, queue, broker: queue.broker, offset });
   }
 }

@@ -5,14 +5,14 @@
  */
 
 import type { Message, MessageQueue } from "../../message.ts";
-import { HandedOut, type RetryOptions, type SettlementRules } from "./handed_out.ts";
-import type { Handout, OwnedQueue } from "../queue/owned_queue.ts";
+import { DeliveredBatch, type RetryOptions, type SettlementRules } from "./delivered_batch.ts";
+import type { InFlightWork, OwnedQueue } from "../queue/owned_queue.ts";
 import type { HeldMessage, Taken } from "../queue/process_queue.ts";
 
 /**
  * Messages of one queue and one topic, in offset order.
  *
- * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled comes again.
+ * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled is redelivered.
  */
 export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
   /** The messages. */
@@ -32,8 +32,8 @@ export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
    */
   ack(message?: Message<T>): Promise<void>;
   /**
-   * Sends all messages that are not settled yet back for later. Resolves when they are safe: stored by a broker, or kept
-   * here, unsettled, to be redelivered after a rest because no broker takes them.
+   * Sends all messages that are not settled yet back for later. Resolves when they are safe: stored by a broker, or
+   * kept here, unsettled, to be redelivered after a rest because no broker takes them.
    *
    * In ordered consumption they stay in their place, and the queue, or each of their keys, rests.
    */
@@ -49,21 +49,32 @@ export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
    * broker takes is kept here, unsettled, and redelivered after a rest.
    */
   deadLetter(message?: Message<T>): Promise<void>;
-  /** Gives up what is not settled yet: it is handed out again after `suspendQueue`, with the times unchanged. */
+  /** Releases what is not settled yet: it is redelivered after `suspendQueue`, with the times unchanged. */
   release(): void;
 }
 
+/** What loops over queues get: batches of queues, and messages that an operator sends to this consumer. */
+export type QueueBatch<T = unknown> = DeliveredBatch<T> & MessageBatch<T>;
+
 /** A batch of messages of one queue. */
-export class Batch<T = unknown> extends HandedOut<T, HeldMessage<T>> implements MessageBatch<T>, Handout {
+export class Batch<T = unknown> extends DeliveredBatch<T, HeldMessage<T>> implements MessageBatch<T>, InFlightWork {
   /** The epoch of the queue that the messages belong to. */
   readonly owner: OwnedQueue<T>;
+  /** When `consumeTimeout` is over, by the monotonic clock. */
+  readonly deadline: number;
   protected readonly rules: SettlementRules<T, Batch<T>>;
   #first: number;
   #numbers: readonly number[] | undefined;
 
-  constructor(owner: OwnedQueue<T>, { first, numbers, messages }: Taken<T>, rules: SettlementRules<T, Batch<T>>) {
+  constructor(
+    owner: OwnedQueue<T>,
+    { first, numbers, messages }: Taken<T>,
+    rules: SettlementRules<T, Batch<T>>,
+    consumeTimeout: number = Infinity,
+  ) {
     super(messages);
     this.owner = owner;
+    this.deadline = this.deliveredAt + consumeTimeout;
     this.rules = rules;
     this.#first = first;
     this.#numbers = numbers;
@@ -75,6 +86,11 @@ export class Batch<T = unknown> extends HandedOut<T, HeldMessage<T>> implements 
 
   get topic(): string {
     return this.messages[0]!.topic;
+  }
+
+  /** Whether settlements count. */
+  get counts(): boolean {
+    return this.owner.counts;
   }
 
   /** Where the figures of its messages are counted. */

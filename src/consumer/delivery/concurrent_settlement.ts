@@ -7,11 +7,11 @@
 import { ValidationError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Batch } from "./batch.ts";
-import type { RetryOptions } from "./handed_out.ts";
+import type { RetryOptions } from "./delivered_batch.ts";
 import { Settlement } from "./settlement.ts";
 import { inBackground } from "../../owned_work.ts";
 
-/** The delay level of a message whose batch was in hand for too long. Source: ConsumeMessageConcurrentlyService. */
+/** The delay level of a message whose batch was in flight for too long. Source: ConsumeMessageConcurrentlyService. */
 const TIMEOUT_LEVEL = 3;
 /** The highest level that brokers are configured with, unless told. Source: MessageStoreConfig. */
 const HIGHEST_LEVEL = 18;
@@ -20,7 +20,7 @@ const HIGHEST_LEVEL = 18;
 export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
   async retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const level = levelOf(options);
-    if (batch.owner.counts) await this.dispose(batch, batch.claim(message), level);
+    if (batch.counts) await this.redeliver(batch, batch.claim(message), level);
   }
 
   protected claimAcked(batch: Batch<T>, message: Message<T>): number[] {
@@ -28,12 +28,12 @@ export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
   }
 
   protected expired(batch: Batch<T>): void {
-    const { disposal, options: { consumeTimeout } } = this.context;
-    if (!disposal.sendsBack) return;
-    batch.abort(`it was in hand for more than ${consumeTimeout} ms`);
+    const { redelivery, options: { consumeTimeout } } = this.context;
+    if (!redelivery.sendsBack) return;
+    batch.abort(`it was in flight for more than ${consumeTimeout} ms`);
     const { events, options: { group } } = this.context;
     inBackground(
-      this.dispose(batch, batch.claim(), TIMEOUT_LEVEL, "late"),
+      this.redeliver(batch, batch.claim(), TIMEOUT_LEVEL, "late"),
       events.failureOf("sendBackFailed", "retrying a batch in flight for too long", { group, queue: batch.queue }),
     );
   }

@@ -1,5 +1,5 @@
 /**
- * Who gets which messages: queues with something to hand out on one side, loops that wait on the other.
+ * Who gets which messages: queues with something to deliver on one side, loops that wait on the other.
  *
  * @module
  */
@@ -27,18 +27,18 @@ export interface TakeOptions {
 }
 
 /** A queue as far as turns are concerned. */
-export interface Shelf {
-  /** Whether messages may be handed out. */
-  readonly handsOut: boolean;
+export interface DeliverableQueue {
+  /** Whether messages may be delivered. */
+  readonly canDeliver: boolean;
   /** Whether the dispatcher has it in its round. */
   listed: boolean;
 }
 
-/** Where a batch is handed out that is of no queue. */
-export interface DirectShelf<B> {
+/** Where a batch is delivered that is of no queue. */
+export interface DirectDelivery<B> {
   /** Hands a batch out that is of none of our queues, to whoever asks next. */
   offerDirect(batch: B): void;
-  /** Takes such a batch back; false if it is handed out. */
+  /** Takes such a batch back; false if it is delivered. */
   withdraw(batch: B): boolean;
 }
 
@@ -46,7 +46,7 @@ export interface DirectShelf<B> {
 export interface Dispatchable {
   /** The topic of its messages. */
   readonly topic: string;
-  /** Gives it up. */
+  /** Releases it. */
   release(): void;
 }
 
@@ -57,10 +57,10 @@ interface Waiter<B> {
 }
 
 /** Hands batches to loops: queues take turns, loops are served in the order in which they asked. */
-export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements DirectShelf<B> {
+export class Dispatcher<Q extends DeliverableQueue, B extends Dispatchable> implements DirectDelivery<B> {
   #batchSize: number;
   #cut: (from: Q, max: number, topic: string | undefined) => B | undefined;
-  /** Queues with something to hand out, in the order of their turns. */
+  /** Queues with something to deliver, in the order of their turns. */
   #round: Q[] = [];
   #waiters: Waiter<B>[] = [];
   /** Batches from beside the queues, which come first. */
@@ -76,7 +76,8 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   #lastAsk = performance.now();
 
   /**
-   * Makes a dispatcher of batches of at most `batchSize`. `cut` takes a batch from a queue; undefined if it has none now.
+   * Makes a dispatcher of batches of at most `batchSize`. `cut` takes a batch from a queue; undefined if it has none
+   * now.
    *
    * @param nextTurn resolves in the next turn of the event loop
    */
@@ -106,9 +107,9 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     this.offer(queue);
   }
 
-  /** A queue has something to hand out, perhaps. */
+  /** A queue has something to deliver, perhaps. */
   offer(queue: Q): void {
-    if (!queue.handsOut) return;
+    if (!queue.canDeliver) return;
     if (!queue.listed) {
       queue.listed = true;
       this.#round.push(queue);
@@ -126,7 +127,7 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     this.#serve();
   }
 
-  /** Takes such a batch back; false if it is handed out. */
+  /** Takes such a batch back; false if it is delivered. */
   withdraw(batch: B): boolean {
     const at = this.#direct.indexOf(batch);
     if (at >= 0) this.#direct.splice(at, 1);
@@ -151,7 +152,7 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
   }
 
   /**
-   * Ends all loops at their next ask, and those that wait now: all but for what queues that close hand out still.
+   * Ends all loops at their next ask, and those that wait now: all but for what queues that close deliver still.
    */
   close(): void {
     this.#closed = true;
@@ -194,11 +195,11 @@ export class Dispatcher<Q extends Shelf, B extends Dispatchable> implements Dire
     for (let turns = this.#round.length; turns > 0; turns--) {
       const queue = this.#round.shift()!;
       queue.listed = false;
-      if (!queue.handsOut) continue;
+      if (!queue.canDeliver) continue;
       const batch = this.#cut(queue, ask.max ?? this.#batchSize, ask.topic);
-      // What no loop can have now, because its key is in hand or rests, is offered again when that ends.
+      // What no loop can have now, because its key is in flight or rests, is offered again when that ends.
       const isBlocked = batch === undefined && ask.topic === undefined;
-      if (!isBlocked && queue.handsOut) {
+      if (!isBlocked && queue.canDeliver) {
         queue.listed = true;
         this.#round.push(queue);
       }

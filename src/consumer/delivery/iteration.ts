@@ -8,22 +8,22 @@ import { ConsumerStateError, InvalidConsumeResultError } from "../../errors.ts";
 import { OptionsCheck } from "../../options.ts";
 import type { BatchesOptions, RunOptions } from "./loop_options.ts";
 import type { TakeOptions } from "./dispatcher.ts";
-import { SETTLED } from "./handed_out.ts";
+import { SETTLED } from "./delivered_batch.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
 
 /** The end of a loop. */
 const ended = { done: true, value: undefined } as const;
 
-/** What Java's listeners return for messages that are to come again: here a mistake that would lose them. */
+/** What Java's listeners return for messages that are to be redelivered: here a mistake that would lose them. */
 const JAVA_FAILURES: ReadonlySet<unknown> = new Set(["RECONSUME_LATER", "SUSPEND_CURRENT_QUEUE_A_MOMENT", "ROLLBACK"]);
 
 /** A batch as those who hand it out see it. */
 export interface LoopBatch {
   /** Acknowledges what nobody has settled. */
   ack(): Promise<void>;
-  /** Gives up what nobody has settled. */
+  /** Releases what nobody has settled. */
   release(): void;
-  /** A handler has failed: tells of it, and has what nobody has settled come again. */
+  /** A handler has failed: an event reports it, and what nobody has settled is redelivered. */
   fail(error: unknown): Promise<void>;
 }
 
@@ -102,13 +102,13 @@ function acknowledge(batch: LoopBatch): void {
 
 function askedAhead(): ConsumerStateError {
   return new ConsumerStateError(
-    `Cannot take the next batch: the one before was not handed out yet, and asking for the next would acknowledge it ` +
+    `Cannot take the next batch: the one before was not delivered yet, and asking for the next would acknowledge it ` +
       `unseen; create the consumer with autoAck: false and acknowledge each batch by ack()`,
     { code: "ASKED_AHEAD" },
   );
 }
 
-/** Gives each batch to `handler`, `concurrency` at a time; what a failed handler has not settled comes again. */
+/** Delivers each batch to `handler`, `concurrency` at a time; what a failed handler has not settled is redelivered. */
 export async function runHandlers<B extends LoopBatch>(
   source: BatchSource<B>,
   handler: (batch: B) => unknown,

@@ -4,7 +4,9 @@
  * @module
  */
 
-/** The first rest, and the longest, in milliseconds. Source: ConsumeMessageConcurrentlyService has the first for all. */
+/**
+ * The first rest, and the longest, in milliseconds. Source: ConsumeMessageConcurrentlyService has the first for all.
+ */
 const [FIRST_REST, LONGEST_REST] = [5_000, 60_000];
 
 /** The rest after a number of attempts that failed: 5 s, 10 s, 20 s, … up to `longest`. */

@@ -8,7 +8,7 @@ import type { Message } from "../../message.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { TraceContextCode } from "../../telemetry/trace_records.ts";
 import type { TracedBatch, Tracer } from "../../telemetry/tracer.ts";
-import type { ObservedBatch, Outcome, SettlementObserver } from "./handed_out.ts";
+import type { ObservedBatch, Outcome, SettlementObserver } from "./delivered_batch.ts";
 
 /** What a trace says of an outcome. Source: ConsumeMessageConcurrentlyService. */
 const traceCodes: Readonly<Record<Outcome, TraceContextCode>> = {
@@ -18,7 +18,7 @@ const traceCodes: Readonly<Record<Outcome, TraceContextCode>> = {
   late: TraceContextCode.TIME_OUT,
 };
 
-/** Counts and traces what is handed out, and how it ends. */
+/** Counts and traces what is delivered, and how it ends. */
 export class Observer<T = unknown> implements SettlementObserver<T> {
   /** The figures. */
   readonly statistics: ConsumerStatistics;
@@ -31,7 +31,7 @@ export class Observer<T = unknown> implements SettlementObserver<T> {
     this.#tracer = tracer;
   }
 
-  handedOut(batch: ObservedBatch<T>): void {
+  delivered(batch: ObservedBatch<T>): void {
     const traced = this.#tracer?.before(batch.messages);
     if (traced !== undefined) this.#traced.set(batch, traced);
   }
@@ -40,7 +40,7 @@ export class Observer<T = unknown> implements SettlementObserver<T> {
     const { sourceTopic: topic } = batch;
     const isWhole = messages.length === batch.length;
     const now = performance.now();
-    const ms = now - batch.handedOutAt;
+    const ms = now - batch.deliveredAt;
     if (outcome === "consumed") this.statistics.consumed(topic, messages.length, ms, now);
     else this.statistics.failed(topic, messages.length, isWhole ? ms : undefined);
     this.#tracer?.after(this.#traced.get(batch), traceCodes[outcome], isWhole ? undefined : messages);

@@ -7,8 +7,8 @@
 import { ValidationError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Batch } from "./batch.ts";
-import { DEAD_LETTER_LEVEL } from "./disposal.ts";
-import type { RetryOptions } from "./handed_out.ts";
+import { DEAD_LETTER_LEVEL } from "./redelivery.ts";
+import type { RetryOptions } from "./delivered_batch.ts";
 import { Settlement } from "./settlement.ts";
 
 /** For how long a queue or a key may rest, in milliseconds. Source: ConsumeMessageOrderlyService. */
@@ -18,14 +18,14 @@ const MANY_TIMES = 16;
 
 /**
  * The rules of ordered consumption: what fails stays in its place with all behind it that has the same key, and is
- * handed out again after a rest. Source: ConsumeMessageOrderlyService.
+ * redelivered after a rest. Source: ConsumeMessageOrderlyService.
  *
  * Where whole queues are ordered, all messages have one key.
  */
 export class OrderedSettlement<T = unknown> extends Settlement<T> {
   async retry(batch: Batch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const rest = restOf(options) ?? this.context.options.suspendQueue;
-    if (!batch.owner.counts) return;
+    if (!batch.counts) return;
     if (message !== undefined && !batch.isUnsettled(message)) return;
     const failedAt = message === undefined ? undefined : batch.positionOf(message);
     const claimed = message === undefined ? batch.claim() : batch.claimWhere(behind(batch, failedAt!));
@@ -35,9 +35,9 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
     const waiting = failed.filter((at) => !dead.includes(at));
     for (const at of waiting) this.#count(batch, at);
     this.failed(batch, waiting);
-    // Put back first: of other keys than those of the dead nothing waits for the broker.
-    this.putBack(batch, claimed.filter((at) => !dead.includes(at)), rest);
-    await this.dispose(batch, dead, DEAD_LETTER_LEVEL);
+    // Requeued first: of other keys than those of the dead nothing waits for the broker.
+    this.requeue(batch, claimed.filter((at) => !dead.includes(at)), rest);
+    await this.redeliver(batch, dead, DEAD_LETTER_LEVEL);
   }
 
   protected claimAcked(batch: Batch<T>, message: Message<T>): number[] {
@@ -47,10 +47,10 @@ export class OrderedSettlement<T = unknown> extends Settlement<T> {
   /** Order forbids to send it back. */
   protected expired(): void {}
 
-  /** A key may be free again: its next messages can be handed out. */
+  /** A key may be free again: its next messages can be delivered. */
   protected override settled(batch: Batch<T>): void {
     super.settled(batch);
-    this.context.offer(batch.owner);
+    this.context.sink.offer(batch.owner);
   }
 
   #count(batch: Batch<T>, at: number): void {

@@ -6,11 +6,13 @@
 
 import type { EventHub } from "../../events.ts";
 import { reasonOf } from "../../plain_text.ts";
-import { delay, Gate } from "../../waiting.ts";
+import { delay, Semaphore } from "../../waiting.ts";
 import type { BrokenRecord } from "../../wire/record.ts";
-import type { Disposal } from "./disposal.ts";
+import type { Redelivery } from "./redelivery.ts";
 import { restAfter } from "./local_rests.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
+import type { BrokenRecords } from "../queue/queue_flow.ts";
+import { inBackground } from "../../owned_work.ts";
 
 /** How many records are on their way at a time. */
 const AT_A_TIME = 4;
@@ -21,10 +23,10 @@ const LONGEST_REST = 300_000;
 export interface RescueContext<T = unknown> {
   /** The group. */
   readonly group: string;
-  /** Hears of each record, and of faults. */
+  /** Emits an event for each record, and for faults. */
   readonly events: EventHub;
   /** Takes the records. */
-  readonly disposal: Pick<Disposal<T>, "sendsBack" | "disposeBroken">;
+  readonly redelivery: Pick<Redelivery<T>, "sendsBack" | "deadLetterBroken">;
 }
 
 /** The records seen in an answer to a pull from `position` on. */
@@ -34,12 +36,12 @@ interface Seen {
 }
 
 /**
- * Moves records that cannot be read to the dead letter queue, each once per epoch of its queue, and goes on trying while
- * that fails. Meanwhile the messages around it are delivered, and the offset that is stored does not pass it.
+ * Moves records that cannot be read to the dead letter queue, each once per epoch of its queue, and goes on trying
+ * while that fails. Meanwhile the messages around it are delivered, and the offset that is stored does not pass it.
  */
-export class Rescue<T = unknown> {
+export class Rescue<T = unknown> implements BrokenRecords<T> {
   #context: RescueContext<T>;
-  #gate = new Gate(AT_A_TIME);
+  #gate = new Semaphore(AT_A_TIME);
   #seen = new WeakMap<OwnedQueue<T>, Seen>();
 
   /** Makes one for a consumer. */
@@ -47,10 +49,17 @@ export class Rescue<T = unknown> {
     this.#context = context;
   }
 
+  add(owned: OwnedQueue<T>, record: BrokenRecord): void {
+    const { events, group } = this.#context;
+    const about = { group, queue: owned.queue };
+    const failed = events.failureOf("broken", "making a record safe that cannot be read", about);
+    inBackground(this.rescue(owned, record), failed);
+  }
+
   /** Begins with a record, before the messages of its answer are in the process queue; need not be waited for. */
   async rescue(owned: OwnedQueue<T>, record: BrokenRecord): Promise<void> {
     if (!this.#isNew(owned, record)) return;
-    const { disposal: { sendsBack } } = this.#context;
+    const { redelivery: { sendsBack } } = this.#context;
     const { queue, process } = owned;
     const next = sendsBack ? "it goes to the dead letter queue" : "it is skipped";
     this.#emit(owned, record, "broken", `a record of topic "${queue.topic}" cannot be read, ${next}`, record.error);
@@ -61,7 +70,7 @@ export class Rescue<T = unknown> {
     }
     if (owned.ended.aborted) return; // the next owner finds it again
     process.release(place);
-    owned.eased();
+    owned.progressed();
   }
 
   /** Whether it is safe now; after a failure there is a rest. */
@@ -69,7 +78,7 @@ export class Rescue<T = unknown> {
     const { queue } = owned;
     try {
       await this.#gate.pass(async () => {
-        if (!owned.ended.aborted) await this.#context.disposal.disposeBroken(queue, record);
+        if (!owned.ended.aborted) await this.#context.redelivery.deadLetterBroken(queue, record);
       });
     } catch (error) {
       if (owned.ended.aborted) return false;

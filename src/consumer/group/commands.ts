@@ -6,11 +6,11 @@
 
 import type { GroupCommands, RunningInfo } from "../../cluster/command_router.ts";
 import type { ConsumeMessageDirectlyResult } from "../../wire/bodies.ts";
-import { Batch } from "../delivery/batch.ts";
-import { consumeDirectly, readMessage } from "../delivery/direct.ts";
-import type { SettlementRules } from "../delivery/handed_out.ts";
+import type { QueueBatch } from "../delivery/batch.ts";
+import { consumeDirectly, DirectBatch, readMessage } from "../delivery/direct.ts";
+import type { DeliveredBatch, SettlementRules } from "../delivery/delivered_batch.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
-import { OwnedQueue } from "../queue/owned_queue.ts";
+import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
 import type { Observer } from "../delivery/observer.ts";
 import type { Assignment } from "../assignment/assignment.ts";
@@ -25,7 +25,7 @@ export interface CommandedParts<T> {
   readonly assignment: Assignment<T>;
   readonly subscriptions: GroupSubscriptions;
   readonly observer: Observer<T>;
-  readonly dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
+  readonly dispatcher: Dispatcher<OwnedQueue<T>, QueueBatch<T>>;
 }
 
 /** What {@linkcode groupCommands} works with. */
@@ -36,7 +36,7 @@ export interface GroupCommandsContext<T> {
   readonly options: CheckedConsumerOptions;
   /** The name servers' addresses. */
   readonly nameServers: readonly string[];
-  /** Hears of a position that an operator has set and that could not be stored. */
+  /** Called with a position that an operator has set and that could not be stored. */
   readonly onFailed: (error: unknown) => void;
 }
 
@@ -58,9 +58,8 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
     consumeDirectly: async (record, broker): Promise<ConsumeMessageDirectlyResult | string> => {
       const message = readMessage<T>(record, broker, options.group, parts.subscriptions);
       if (message === undefined) return "the message cannot be read";
-      const makeBatch = (rules: SettlementRules<T, Batch<T>>) =>
-        new Batch<T>(new OwnedQueue<T>(message.queue, false), { first: 0, messages: [message] }, rules);
-      return await consumeDirectly<T, Batch<T>>(parts.dispatcher, makeBatch, options.ordering !== "concurrent");
+      const makeBatch = (rules: SettlementRules<T, DeliveredBatch<T>>) => new DirectBatch<T>(message, rules);
+      return await consumeDirectly<T, QueueBatch<T>>(parts.dispatcher, makeBatch, options.ordering !== "concurrent");
     },
   };
 }

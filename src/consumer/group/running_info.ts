@@ -64,8 +64,8 @@ export function runningProperties(
   };
 }
 
-function queueInfo({ process, loop, lock, lastHandOut }: OwnedQueue): ProcessQueueInfo {
-  const { committable, position, count, bytes, inHandCount } = process;
+function queueInfo({ process, loop, lock, lastDeliveredAt }: OwnedQueue): ProcessQueueInfo {
+  const { committable, position, count, bytes, inFlightCount } = process;
   return {
     commitOffset: committable,
     cachedMsgMinOffset: count === 0 ? 0 : committable,
@@ -74,13 +74,13 @@ function queueInfo({ process, loop, lock, lastHandOut }: OwnedQueue): ProcessQue
     cachedMsgSizeInMiB: Math.floor(bytes / MIB),
     transactionMsgMinOffset: 0,
     transactionMsgMaxOffset: 0,
-    transactionMsgCount: lock === undefined ? 0 : inHandCount,
+    transactionMsgCount: lock === undefined ? 0 : inFlightCount,
     locked: lock?.isHeld ?? false,
     tryUnlockTimes: 0,
     lastLockTimestamp: 0,
     droped: false,
     lastPullTimestamp: wallClock(loop.since),
-    lastConsumeTimestamp: lastHandOut === undefined ? 0 : wallClock(lastHandOut),
+    lastConsumeTimestamp: lastDeliveredAt === undefined ? 0 : wallClock(lastDeliveredAt),
   };
 }
 

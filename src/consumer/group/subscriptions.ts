@@ -31,9 +31,9 @@ export interface GroupSubscriptionsContext {
   readonly consumeType: string;
   /** The topic of the group's retries, if the consumer takes them itself. */
   readonly retryTopic: string | undefined;
-  /** Hears of a topic that does not exist, and is waited for. */
+  /** Called with a topic that does not exist, and is waited for. */
   readonly onMissing: (topic: string) => void;
-  /** Hears of the topics whose subscription has changed; what it returns is waited for. */
+  /** Called with the topics whose subscription has changed; what it returns is waited for. */
   readonly onChanged: (topics: readonly string[]) => unknown;
 }
 
@@ -43,7 +43,7 @@ export class GroupSubscriptions {
   readonly manager: SubscriptionManager;
   #context: GroupSubscriptionsContext;
   #version = Date.now();
-  #letGo: () => void = () => {};
+  #revoke: () => void = () => {};
   #isStopped = false;
 
   /** Makes it without any subscription. */
@@ -77,8 +77,8 @@ export class GroupSubscriptions {
   }
 
   #holdRoutes(): void {
-    const before = this.#letGo;
-    this.#letGo = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
+    const before = this.#revoke;
+    this.#revoke = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
     before();
   }
 

@@ -14,7 +14,7 @@ export interface GroupWatchContext {
   readonly group: string;
   /** This client's id. */
   readonly clientId: string;
-  /** Hears what is wrong. */
+  /** Where the problems go. */
   readonly events: EventHub;
   /** What this member subscribes to. */
   readonly subscriptions: () => readonly SubscriptionData[];
@@ -33,8 +33,8 @@ export interface GroupWatchContext {
 const GHOST_LIFETIME = 130_000;
 
 /**
- * Reports members that subscribe to something else, and other clients that have the same id. Connections of our own that
- * brokers still list after their end are none.
+ * Reports members that subscribe to something else, and other clients that have the same id. Connections of our own
+ * that brokers still list after their end are none.
  *
  * Brokers keep one set of subscriptions for a group, that of the last heartbeat: with different ones members get
  * messages that they do not want and miss others. Two clients of one id count as one member, and consume the same.
@@ -79,7 +79,7 @@ export class GroupWatch {
     }
     const known = views.filter((view) => view !== undefined);
     if (known.length === 0 || this.#isStopped) return;
-    this.#tell("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
+    this.#report("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
     this.#lookForDoubles(known);
   }
 
@@ -97,7 +97,7 @@ export class GroupWatch {
     const now = performance.now();
     const isOld = this.#twiceSince !== undefined && (isCertain || now - this.#twiceSince > GHOST_LIFETIME);
     const text = `another client has the id of this one: they count as one member of group "${group}"`;
-    this.#tell("duplicateClientId", isTwice && isOld ? [{ text }] : []);
+    this.#report("duplicateClientId", isTwice && isOld ? [{ text }] : []);
     this.#twiceSince = isTwice ? this.#twiceSince ?? now : undefined;
   }
 
@@ -113,7 +113,7 @@ export class GroupWatch {
     });
   }
 
-  #tell(type: "mixedSubscriptions" | "duplicateClientId", found: readonly { text: string; topic?: string }[]): void {
+  #report(type: "mixedSubscriptions" | "duplicateClientId", found: readonly { text: string; topic?: string }[]): void {
     const { events, group } = this.#context;
     const keyOf = ({ topic = "" }: { topic?: string }) => `${type} ${topic}`;
     const now = new Set(found.map(keyOf));

@@ -5,13 +5,13 @@
  */
 
 import type { Message } from "../../message.ts";
-import { HandedOut, type RetryOptions, type SettlementRules } from "../delivery/handed_out.ts";
+import { DeliveredBatch, type RetryOptions, type SettlementRules } from "../delivery/delivered_batch.ts";
 import type { Delivery } from "./delivery.ts";
 
 /**
  * Messages of one topic, perhaps of several queues, that nobody else gets until their invisible time ends.
  *
- * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled comes again.
+ * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled is redelivered.
  */
 export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   /** The messages. */
@@ -20,25 +20,25 @@ export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   readonly length: number;
   /** Their topic. */
   readonly topic: string;
-  /** Aborts when settlements no longer count: the invisible time is over, and the messages come again. */
+  /** Aborts when settlements no longer count: the invisible time is over, and the messages are redelivered. */
   readonly signal: AbortSignal;
   /**
    * Acknowledges one message, or all that are not settled yet. Resolves when the broker has answered; after three tries
-   * in vain an `ackFailed` event tells, and the messages come again.
+   * in vain an `ackFailed` event tells, and the messages are redelivered.
    */
   ack(message?: Message<T>): Promise<void>;
   /**
-   * Has all messages that are not settled yet come again after `delay`, 1 000 to 7 200 000 ms. Resolves when the broker
-   * has answered, or else they come again when their invisible time ends.
+   * Redelivers all messages that are not settled yet after `delay`, 1 000 to 7 200 000 ms. Resolves when the broker
+   * has answered, or else they are redelivered when their invisible time ends.
    *
    * What has failed `maxReconsumeTimes` goes to the group's dead letter queue.
    */
   retry(options?: RetryOptions): Promise<void>;
-  /** Has one message come again later. */
+  /** Redelivers one message later. */
   retry(message: Message<T>, options?: RetryOptions): Promise<void>;
   /** Moves one message, or all not settled yet, to the group's dead letter queue. Resolves when they are safe. */
   deadLetter(message?: Message<T>): Promise<void>;
-  /** Gives up what is not settled yet: it comes again when its invisible time ends. */
+  /** Releases what is not settled yet: it is redelivered when its invisible time ends. */
   release(): void;
   /**
    * Lets the invisible time of what is not settled yet end `ms` milliseconds from now, 5 000 to 300 000. Settlements
@@ -62,8 +62,8 @@ export interface PopRules<T> extends SettlementRules<T, PoppedBatch<T>> {
   extend(batch: PoppedBatch<T>, ms: number): Promise<void>;
 }
 
-/** Popped messages in hand. */
-export class PoppedBatch<T = unknown> extends HandedOut<T> implements PopBatch<T> {
+/** Popped messages in flight. */
+export class PoppedBatch<T = unknown> extends DeliveredBatch<T> implements PopBatch<T> {
   readonly topic: string;
   readonly deliveries: readonly Delivery<T>[];
   protected readonly rules: SettlementRules<T, PoppedBatch<T>>;
@@ -101,7 +101,7 @@ export class PoppedBatch<T = unknown> extends HandedOut<T> implements PopBatch<T
   }
 
   /** Makes a batch of a message that was not popped: an operator has it consumed. */
-  static direct<T>(message: Message<T>, rules: SettlementRules<T, HandedOut<T>>): PoppedBatch<T> {
+  static direct<T>(message: Message<T>, rules: SettlementRules<T, DeliveredBatch<T>>): PoppedBatch<T> {
     return new PoppedBatch(message.topic, [message], [], Infinity, rules, () => Promise.resolve());
   }
 

@@ -8,9 +8,9 @@ import type { GroupCommands } from "../../cluster/command_router.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import type { PopProcessQueueInfo } from "../../wire/bodies.ts";
 import { consumeDirectly, readMessage } from "../delivery/direct.ts";
-import type { DirectShelf } from "../delivery/dispatcher.ts";
+import type { DirectDelivery } from "../delivery/dispatcher.ts";
 import type { GroupSubscriptions } from "../group/subscriptions.ts";
-import type { HandedOut, SettlementRules } from "../delivery/handed_out.ts";
+import type { DeliveredBatch, SettlementRules } from "../delivery/delivered_batch.ts";
 import { runningProperties } from "../group/running_info.ts";
 import { PoppedBatch } from "./batch.ts";
 import type { CheckedPopOptions } from "./options.ts";
@@ -28,9 +28,9 @@ export interface PopCommandsContext<T> {
   readonly statistics: ConsumerStatistics;
   /** Where it pops now. */
   readonly sources: () => readonly PopSource<T>[];
-  /** Hands out. */
-  readonly dispatcher: DirectShelf<PoppedBatch<T>>;
-  /** Hears that the group's members changed. */
+  /** Delivers. */
+  readonly dispatcher: DirectDelivery<PoppedBatch<T>>;
+  /** Called when the group's members changed. */
   readonly onMembersChanged: () => void;
 }
 
@@ -53,7 +53,7 @@ export function popCommands<T>(context: PopCommandsContext<T>): GroupCommands {
     consumeDirectly: async (record, broker) => {
       const message = readMessage<T>(record, broker, options.group, subscriptions);
       if (message === undefined) return "the message cannot be read";
-      const makeBatch = (rules: SettlementRules<T, HandedOut<T>>) => PoppedBatch.direct(message, rules);
+      const makeBatch = (rules: SettlementRules<T, DeliveredBatch<T>>) => PoppedBatch.direct(message, rules);
       return await consumeDirectly<T, PoppedBatch<T>>(dispatcher, makeBatch, false);
     },
   };

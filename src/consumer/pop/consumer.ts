@@ -33,8 +33,8 @@ export interface PopOptions {
 export interface PopConsumerStats {
   /** Messages received that no loop has asked for. */
   readonly ready: number;
-  /** Messages handed out and not settled. */
-  readonly inHand: number;
+  /** Messages delivered and not settled. */
+  readonly inFlight: number;
   /** Messages settled. */
   readonly settled: number;
   /** Messages told to come again later, or moved to the dead letter queue. */
@@ -44,7 +44,7 @@ export interface PopConsumerStats {
 /**
  * A worker without a state: it takes messages for a time from whatever broker has some, and owns no queue.
  *
- * Brokers of 5.x keep the books: what is popped nobody else gets until its invisible time ends, and it comes again
+ * Brokers of 5.x keep the books: what is popped nobody else gets until its invisible time ends, and it is redelivered
  * unless it was acknowledged by then. Delivery is at least once, in no order.
  */
 export interface PopConsumer<T = unknown> extends AsyncIterable<PopBatch<T>> {
@@ -56,12 +56,15 @@ export interface PopConsumer<T = unknown> extends AsyncIterable<PopBatch<T>> {
   readonly closing: AbortSignal;
   /**
    * Iterates over batches. With `autoAck`, asking for the next batch acknowledges the one before, without waiting for
-   * the broker; leaving the loop does not: that batch comes again when its invisible time ends.
+   * the broker; leaving the loop does not: that batch is redelivered when its invisible time ends.
    *
    * Brokers are asked from the first loop on, one answer ahead of need.
    */
   batches(options?: BatchesOptions): AsyncIterableIterator<PopBatch<T>, undefined>;
-  /** Calls `handler` with each batch, several at a time; what a handler that throws has not settled comes again later. */
+  /**
+   * Calls `handler` with each batch, several at a time; what a handler that throws has not settled is redelivered
+   * later.
+   */
   run(handler: (batch: PopBatch<T>) => unknown, options?: RunOptions): Promise<void>;
   /** Calls `handler` with each message: like {@linkcode PopConsumer.run}, but one failure is one retry. */
   runEach(handler: (message: Message<T>) => unknown, options?: RunOptions): Promise<void>;
@@ -74,16 +77,16 @@ export interface PopConsumer<T = unknown> extends AsyncIterable<PopBatch<T>> {
    * @throws {MessagePullError} if no broker could be asked
    */
   pop(options?: PopOptions): Promise<PopBatch<T>>;
-  /** Stops pops and hand-out; batches in hand stay valid. */
+  /** Stops pops and delivery; batches in flight stay valid. */
   pause(): void;
   /** Ends a pause. */
   resume(): void;
   /** What it holds and has done. */
   stats(): PopConsumerStats;
   /**
-   * Ends loops at their next ask, waits for what is in hand and for acks on their way, and leaves the group.
+   * Ends loops at their next ask, waits for what is in flight and for acks on their way, and leaves the group.
    *
-   * What is in hand after `timeout` milliseconds comes again when its invisible time ends.
+   * What is in flight after `timeout` milliseconds is redelivered when its invisible time ends.
    */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes. */

@@ -4,38 +4,23 @@
  * @module
  */
 
-import { BrokerClient, type SendBackOptions, type SendBackSource } from "../../brokers/broker_client.ts";
+import type { PopPlace } from "../../brokers/pop_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
-import { PopClient, type PopPlace } from "../../brokers/pop_client.ts";
-import { ConsumerStateError, TimeoutError, UnsupportedError } from "../../errors.ts";
-import type { Message } from "../../message.ts";
-import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
-import { Tracer } from "../../telemetry/tracer.ts";
+import { TimeoutError, UnsupportedError } from "../../errors.ts";
+import { inAnyCase } from "../../owned_work.ts";
 import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
-import { BufferBudget } from "../queue/buffer_budget.ts";
-import type { BatchesOptions, RunOptions } from "../delivery/loop_options.ts";
-import { Dispatcher } from "../delivery/dispatcher.ts";
-import { GroupSubscriptions } from "../group/subscriptions.ts";
-import { BatchIterator, batchStream, checkRunOptions, runHandlers } from "../delivery/iteration.ts";
+import type { BatchSource } from "../delivery/iteration.ts";
+import { Looping } from "../delivery/looping.ts";
 import { enterGroup, type GroupMembership } from "../joining.ts";
-import { Observer } from "../delivery/observer.ts";
 import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch, PoppedBatch } from "./batch.ts";
 import { popCommands } from "./commands.ts";
 import type { PopConsumer, PopConsumerStats, PopOptions } from "./consumer.ts";
 import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, checkPopOptions, type PopConsumerOptions } from "./options.ts";
-import { PopPlaces } from "./places.ts";
+import { PopParts } from "./parts.ts";
 import { checkPopCall, popOnce } from "./pop_call.ts";
-import { PopRoom } from "./pop_room.ts";
-import { PopReceiver } from "./receiver.ts";
-import { PopRescue } from "./rescue.ts";
-import { PopReturns } from "./returns.ts";
-import { PopSettlement } from "./settlement.ts";
-import type { PopSource } from "./source.ts";
-import { PopSources } from "./sources.ts";
-import { inAnyCase } from "../../owned_work.ts";
 
 /** How long `close()` goes on after its timeout to leave the group, in milliseconds. */
 const LAST_WORDS = 800;
@@ -48,76 +33,29 @@ export async function joinPopGroup<T>(cluster: Cluster, options: PopConsumerOpti
 }
 
 /** A member of a group that pops. */
-export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
+export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> implements PopConsumer<T> {
   readonly group: string;
   #cluster: Cluster;
   #options: CheckedPopOptions;
-  #subscriptions: GroupSubscriptions;
-  #observer: Observer<T>;
-  #budget: BufferBudget;
-  #room: PopRoom;
-  #settlement: PopSettlement<T>;
-  #returns: PopReturns;
-  #rescue: PopRescue;
-  #receiver: PopReceiver<T>;
-  #dispatcher: Dispatcher<PopSource<T>, PoppedBatch<T>>;
-  #sources: PopSources<T>;
-  #places: PopPlaces;
+  #parts: PopParts<T>;
   #isLooping = false;
   #isPaused = false;
   #membership: GroupMembership | undefined;
-  #closing = new AbortController();
-  #closed: Promise<void> | undefined;
 
   constructor(cluster: Cluster, options: CheckedPopOptions) {
+    super({ ...options, what: `POP consumer of group "${options.group}"` });
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
-    const client = new PopClient(cluster, options.group);
-    const brokers = new BrokerClient(cluster, options.group);
-    const sendBack = (source: SendBackSource, how: SendBackOptions) => brokers.sendBack(source, how);
-    this.#subscriptions = this.#makeSubscriptions(brokers);
-    this.#observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
-    this.#settlement = new PopSettlement<T>({
-      options,
-      events: this.#events,
-      client,
-      sendBack,
-      observer: this.#observer,
-    });
-    const { group } = options;
-    this.#returns = new PopReturns({ group, events: this.#events, client });
-    this.#rescue = new PopRescue({ group, events: this.#events, client, sendBack });
-    this.#receiver = new PopReceiver<T>({
-      options,
-      client,
-      onBroken: (place, broken) => this.#rescue.add(place, broken),
-      statistics: this.#observer.statistics,
-      selector: (topic) => this.#subscriptions.selector(topic),
-    });
-    const { batchSize, maxBufferedMessages } = options;
-    const messages = Math.max(maxBufferedMessages, batchSize);
-    this.#budget = new BufferBudget({ messages, bytes: Infinity, batch: batchSize, batchBytes: Infinity });
-    this.#room = new PopRoom(this.#budget);
-    this.#dispatcher = new Dispatcher(options.batchSize, (source, max, topic) => this.#cut(source, max, topic));
-    this.#sources = new PopSources<T>({
-      options,
-      receiver: this.#receiver,
-      events: this.#events,
-      budget: this.#budget,
+    this.#parts = new PopParts<T>(cluster, options, {
       mayPop: () => this.#isLooping && !this.#isPaused,
-      giveBack: (broker, deliveries) => this.#returns.add(broker, deliveries),
-      onMessages: (source, receivedAt) => this.#dispatcher.arrived(source, receivedAt),
+      isPaused: () => this.#isPaused,
+      onSubscriptionsChanged: () => this.#subscriptionsChanged(),
     });
-    this.#places = this.#makePlaces(client);
   }
 
   get subscriptions(): SubscriptionManager {
-    return this.#subscriptions.manager;
-  }
-
-  get closing(): AbortSignal {
-    return this.#closing.signal;
+    return this.#parts.subscriptions.manager;
   }
 
   /**
@@ -132,58 +70,42 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     this.#cluster.attach(this);
     try {
       const late = () => new TimeoutError(`join group "${this.group}"`, timeout);
-      await waitFor(this.#subscriptions.start(), { ms: timeout, late });
-      this.#checkOpen("join");
+      await waitFor(this.#parts.subscriptions.start(), { ms: timeout, late });
+      this.checkOpen("join");
       this.#enter();
       await atMost(this.#cluster.membership.beat(), left() / 2);
       this.#checkVersion();
-      await atMost(this.#places.refresh(), left());
-      this.#checkOpen("join");
+      await atMost(this.#parts.places.refresh(), left());
+      this.checkOpen("join");
     } catch (error) {
       await this.close({ timeout: 0 });
       throw error;
     }
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<PopBatch<T>, undefined> {
-    return this.batches();
-  }
-
-  batches(options: BatchesOptions = {}): AsyncIterableIterator<PopBatch<T>, undefined> {
-    return new BatchIterator(this.#loops(), this.#options.autoAck, options);
-  }
-
-  async run(handler: (batch: PopBatch<T>) => unknown, options: RunOptions = {}): Promise<void> {
-    await runHandlers(this.#loops(), handler, checkRunOptions(options));
-  }
-
-  async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
-    const single = { ...checkRunOptions(options), max: 1 };
-    await runHandlers(this.#loops(), (batch) => handler(batch.messages[0]!), single);
-  }
-
-  readable(options: BatchesOptions = {}): ReadableStream<PopBatch<T>> {
-    return batchStream(this.#loops(), options);
-  }
-
   async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
-    this.#checkOpen("pop");
+    this.checkOpen("pop");
     const call = checkPopCall(options, this.#options.batchSize);
-    const giveBack = (place: PopPlace, late: readonly Delivery<T>[]) => this.#returns.add(place.broker, late);
-    const places = this.#places.places(call.topic);
-    const context = { receiver: this.#receiver, room: this.#room, places, closing: this.closing, giveBack };
+    const giveBack = (place: PopPlace, late: readonly Delivery<T>[]) => this.#parts.returns.add(place.broker, late);
+    const places = this.#parts.places.places(call.topic);
+    const context = { receiver: this.#parts.receiver, room: this.#parts.room, places, closing: this.closing, giveBack };
     const popped = await popOnce(context, call).catch((error) => {
-      this.#checkOpen("pop");
+      this.checkOpen("pop");
       throw error;
     });
-    if (this.#closed !== undefined && popped !== undefined) {
-      this.#room.settled(popped.deliveries.length);
+    if (this.isClosed && popped !== undefined) {
+      this.#parts.room.settled(popped.deliveries.length);
       giveBack(popped.place, popped.deliveries);
     }
-    this.#checkOpen("pop");
-    const topic = popped?.place.topic ?? call.topic ?? this.#subscriptions.topics()[0] ?? "";
+    this.checkOpen("pop");
+    const topic = popped?.place.topic ?? call.topic ?? this.#parts.subscriptions.topics()[0] ?? "";
     const { deliveries = [], receivedAt = performance.now() } = popped ?? {};
-    return this.#settlement.handOut(topic, deliveries, receivedAt + this.#options.invisibleTime, this.#room);
+    return this.#parts.settlement.deliver(
+      topic,
+      deliveries,
+      receivedAt + this.#options.invisibleTime,
+      this.#parts.room,
+    );
   }
 
   pause(): void {
@@ -191,47 +113,38 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
   }
 
   resume(): void {
-    this.#checkOpen("resume");
+    this.checkOpen("resume");
     this.#isPaused = false;
-    this.#sources.wake();
-    for (const source of this.#sources) this.#dispatcher.offer(source); // what has come meanwhile
+    this.#parts.sources.wake();
+    for (const source of this.#parts.sources) this.#parts.dispatcher.offer(source); // what has come meanwhile
   }
 
   stats(): PopConsumerStats {
-    const { inHandCount: inHand, settledTotal: settled, retriedTotal: retried } = this.#settlement;
-    return { ready: this.#sources.count, inHand, settled, retried };
+    const { inFlightCount: inFlight, settledTotal: settled, retriedTotal: retried } = this.#parts.settlement;
+    return { ready: this.#parts.sources.count, inFlight, settled, retried };
   }
 
-  close(options: { timeout?: number } = {}): Promise<void> {
-    this.#closed ??= this.#close(options.timeout ?? this.#options.closeTimeout);
-    return this.#closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(timeout: number): Promise<void> {
+  protected async end(timeout: number): Promise<void> {
     const end = performance.now() + timeout;
     const { group } = this;
-    const failed = this.#events.failureOf("stalled", `group "${group}": a step of closing`, { group });
-    const stopped = inAnyCase([() => this.#places.stop()], failed);
-    const parts = [this.#settlement, this.#returns, this.#rescue];
+    const failed = this.#cluster.options.events.failureOf("stalled", `group "${group}": a step of closing`, { group });
+    const stopped = inAnyCase([() => this.#parts.places.stop()], failed);
+    const parts = [this.#parts.settlement, this.#parts.returns, this.#parts.rescue];
     const last = () =>
       Promise.all([
         stopped,
-        inAnyCase([() => this.#observer.close()], failed),
+        inAnyCase([() => this.#parts.observer.close()], failed),
         inAnyCase([() => this.#membership?.leave()], failed),
       ]);
     await inAnyCase([
-      () => this.#closing.abort(),
-      () => this.#dispatcher.close(),
-      () => this.#sources.stop(),
+      () => this.abortWaits(),
+      () => this.#parts.dispatcher.close(),
+      () => this.#parts.sources.stop(),
       () => this.#membership?.unlisten(),
-      () => this.#subscriptions.stop(),
+      () => this.#parts.subscriptions.stop(),
       () => atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout),
-      () => this.#returns.giveUp(),
-      () => this.#settlement.close("the consumer was closed"),
+      () => this.#parts.returns.giveUp(),
+      () => this.#parts.settlement.close("the consumer was closed"),
       () => atMost(last(), Math.max(LAST_WORDS, end - performance.now())),
     ], failed);
     this.#cluster.detach(this);
@@ -242,16 +155,16 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
       ...popCommands<T>({
         options: this.#options,
         nameServers: this.#cluster.options.nameServers,
-        subscriptions: this.#subscriptions,
-        statistics: this.#observer.statistics,
-        sources: () => [...this.#sources],
-        dispatcher: this.#dispatcher,
-        onMembersChanged: () => this.#places.notice(),
+        subscriptions: this.#parts.subscriptions,
+        statistics: this.#parts.observer.statistics,
+        sources: () => [...this.#parts.sources],
+        dispatcher: this.#parts.dispatcher,
+        onMembersChanged: () => this.#parts.places.notice(),
       }),
-      onRouteChanged: () => this.#places.notice(),
-      onBrokerBack: () => this.#places.notice(),
+      onRouteChanged: () => this.#parts.places.notice(),
+      onBrokerBack: () => this.#parts.places.notice(),
     };
-    this.#membership = enterGroup(this.#cluster, this.group, () => this.#subscriptions.describe(), listener);
+    this.#membership = enterGroup(this.#cluster, this.group, () => this.#parts.subscriptions.describe(), listener);
   }
 
   /** POP came with 5.0. Brokers that have not answered a heartbeat yet are found out by the first pop. */
@@ -265,68 +178,18 @@ export class GroupPopConsumer<T = unknown> implements PopConsumer<T> {
     }
   }
 
-  /** Where loops ask: from the first of them on brokers are asked ahead. */
-  #loops(): Dispatcher<PopSource<T>, PoppedBatch<T>> {
+  /** From the first loop on brokers are asked ahead. */
+  protected source(): BatchSource<PoppedBatch<T>> {
     if (!this.#isLooping) {
       this.#isLooping = true;
-      this.#sources.wake();
+      this.#parts.sources.wake();
     }
-    return this.#dispatcher;
+    return this.#parts.dispatcher;
   }
 
-  #cut(source: PopSource<T>, max: number, topic: string | undefined): PoppedBatch<T> | undefined {
-    if (this.#isPaused || (topic !== undefined && topic !== source.place.topic)) return undefined;
-    const taken = source.take(max);
-    return taken === undefined
-      ? undefined
-      : this.#settlement.handOut(source.place.topic, taken.deliveries, taken.deadline, source);
-  }
-
-  #makeSubscriptions(brokers: BrokerClient): GroupSubscriptions {
-    const { group } = this.#options;
-    return new GroupSubscriptions({
-      cluster: this.#cluster,
-      brokers,
-      options: this.#options,
-      consumeType: "CONSUME_POP",
-      retryTopic: undefined, // brokers bring what comes back with the topic itself
-      onMissing: (topic) => {
-        const text = `no name server knows topic "${topic}", waiting for it`;
-        this.#events.emit("warning", "missingTopic", text, { group, topic });
-      },
-      onChanged: async () => {
-        if (this.#membership === undefined || this.#closed !== undefined) return;
-        await this.#cluster.membership.beat();
-        await this.#places.refresh();
-      },
-    });
-  }
-
-  #makeTracer(): Tracer | undefined {
-    const { group, trace: topic } = this.#options;
-    return topic === undefined ? undefined : new Tracer({ cluster: this.#cluster, group, topic, events: this.#events });
-  }
-
-  #makePlaces(client: PopClient): PopPlaces {
-    return new PopPlaces({
-      group: this.group,
-      routes: this.#cluster.routes,
-      client,
-      events: this.#events,
-      topics: () => this.#subscriptions.topics(),
-      interval: this.#options.rebalanceInterval,
-      onPlaces: (places) => this.#sources.setPlaces(places),
-    });
-  }
-
-  get #events() {
-    return this.#cluster.options.events;
-  }
-
-  #checkOpen(action: string): void {
-    if (this.#closed === undefined) return;
-    throw new ConsumerStateError(`Cannot ${action}: the POP consumer of group "${this.group}" is closed`, {
-      code: "CONSUMER_CLOSED",
-    });
+  async #subscriptionsChanged(): Promise<void> {
+    if (this.#membership === undefined || this.isClosed) return;
+    await this.#cluster.membership.beat();
+    await this.#parts.places.refresh();
   }
 }

@@ -35,7 +35,7 @@ export interface PopConsumerOptions {
    */
   missingTopic?: "error" | "wait";
   /**
-   * How long nobody else gets a message that was popped, 5 000 to 300 000 ms. What is not settled then comes again.
+   * How long nobody else gets a message that was popped, 5 000 to 300 000 ms. What is not settled then is redelivered.
    *
    * @default {60_000}
    */
@@ -78,7 +78,7 @@ export interface PopConsumerOptions {
    */
   rebalanceInterval?: number;
   /**
-   * How long `close()` waits for batches in hand and their acks, 0 to 600 000 ms.
+   * How long `close()` waits for batches in flight and their acks, 0 to 600 000 ms.
    *
    * @default {20_000}
    */

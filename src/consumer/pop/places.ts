@@ -26,13 +26,13 @@ export interface PopPlacesContext {
   readonly routes: Pick<Routes, "get">;
   /** Asks brokers. */
   readonly client: Pick<PopClient, "assignment">;
-  /** Hears of topics whose brokers cannot be found out. */
+  /** Called with topics whose brokers cannot be found out. */
   readonly events: EventHub;
   /** The topics that are subscribed now. */
   readonly topics: () => readonly string[];
   /** Milliseconds between two looks. */
   readonly interval: number;
-  /** Hears where to pop from now on. */
+  /** Called with where to pop from now on. */
   readonly onPlaces: (places: readonly PopPlace[]) => void;
 }
 

@@ -56,8 +56,8 @@ export class PopReceiver<T = unknown> {
   /**
    * Pops once; a signal ends the unpacking of large bodies.
    *
-   * An answer that is too large is lost, its messages are redelivered when their invisible time ends: the place is asked
-   * for half as many at once, and for more again, step by step, while answers fit.
+   * An answer that is too large is lost, its messages are redelivered when their invisible time ends: the place is
+   * asked for half as many at once, and for more again, step by step, while answers fit.
    *
    * @throws {NetworkError} `ANSWER_TOO_LARGE` if one message alone is too large
    */
@@ -99,7 +99,9 @@ export class PopReceiver<T = unknown> {
     }
   }
 
-  /** Those that only look like what is wanted, by the hash of their tag, are done with; unanswered they come again. */
+  /**
+   * Those that only look like what is wanted, by the hash of their tag, are done with; unanswered they are redelivered.
+   */
   #dropUnwanted({ broker }: PopPlace, deliveries: readonly Delivery<T>[]): void {
     if (deliveries.length === 0) return;
     inBackground(this.#context.client.ack(broker, deliveries.map(({ ack }) => ack)), unheard);

@@ -7,7 +7,7 @@
 import type { SendBackOptions, SendBackSource } from "../../brokers/broker_client.ts";
 import type { BrokenPopped, PopClient, PopPlace } from "../../brokers/pop_client.ts";
 import type { EventHub } from "../../events.ts";
-import { DEAD_LETTER_LEVEL } from "../delivery/disposal.ts";
+import { DEAD_LETTER_LEVEL } from "../delivery/redelivery.ts";
 
 /** How many records are remembered that were rescued: the oldest is forgotten for the next. */
 const MOST_REMEMBERED = 10_000;
@@ -25,8 +25,8 @@ export interface PopRescueContext {
 }
 
 /**
- * Rescues records: each, known by its place in its broker's commit log, is stored in the dead letter queue once, however
- * often it is delivered until its ack has arrived. What fails is tried again when the record is redelivered.
+ * Rescues records: each, known by its place in its broker's commit log, is stored in the dead letter queue once,
+ * however often it is delivered until its ack has arrived. What fails is tried again when the record is redelivered.
  */
 export class PopRescue {
   #context: PopRescueContext;

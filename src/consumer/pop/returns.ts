@@ -12,7 +12,8 @@ import { inBackground } from "../../owned_work.ts";
 
 /**
  * The invisible time that returns a message. Brokers take 0 as they take any other, there is no request for many
- * messages, and a 5.3.3 redelivers after about three seconds, roughly in the order of the requests, counting it like any other.
+ * messages, and a 5.3.3 redelivers after about three seconds, roughly in the order of the requests, counting it like
+ * any other.
  */
 const AT_ONCE = 0;
 /** How many requests to one broker are under way at a time. */

@@ -6,12 +6,12 @@
 
 import type { SendBackOptions } from "../../brokers/broker_client.ts";
 import type { PopClient } from "../../brokers/pop_client.ts";
-import { ConsumerStateError, MessageConsumeError, ResponseError, ValidationError } from "../../errors.ts";
+import { ConsumerStateError, ResponseError, ValidationError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
-import { PlacedList } from "../../placed_list.ts";
 import { delay } from "../../waiting.ts";
-import type { Outcome, RetryOptions, SettlementObserver } from "../delivery/handed_out.ts";
+import { type BatchPlace, BatchSettlement } from "../delivery/batch_settlement.ts";
+import type { Outcome, RetryOptions, SettlementObserver } from "../delivery/delivered_batch.ts";
 import { type PopHolder, PoppedBatch, type PopRules } from "./batch.ts";
 import type { Delivery } from "./delivery.ts";
 import { type CheckedPopOptions, MAX_INVISIBLE, MIN_INVISIBLE } from "./options.ts";
@@ -31,52 +31,37 @@ const DEAD_LETTER_LEVEL = -1;
 export interface PopSettlementContext<T = unknown> {
   /** The consumer's options. */
   readonly options: Pick<CheckedPopOptions, "group" | "maxReconsumeTimes">;
-  /** Hears of faults. */
+  /** Emits events. */
   readonly events: EventHub;
   /** Reaches the brokers. */
   readonly client: Pick<PopClient, "ack" | "changeInvisibleTime">;
   /** Sends a message to the dead letter queue, by its place in the broker's commit log. */
   readonly sendBack: (message: Message<T>, options: SendBackOptions) => Promise<void>;
-  /** Hears of what is handed out, and of what becomes of it. */
+  /** Called with what is delivered, and with its outcome. */
   readonly observer: SettlementObserver<T>;
 }
 
 /** The rules of POP, and the watch over invisible times. */
-export class PopSettlement<T = unknown> implements PopRules<T> {
+export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T>> implements PopRules<T> {
   #context: PopSettlementContext<T>;
-  #inHand = new PlacedList<PoppedBatch<T>>();
-  #threw = new WeakSet<PoppedBatch<T>>();
   /** Requests that are on their way. */
   #sending = new Set<Promise<void>>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDue = Infinity;
-  #inHandCount = 0;
+  #inFlightCount = 0;
   #idle: (() => void)[] = [];
-  #settledTotal = 0;
-  #retriedTotal = 0;
 
   /** Makes the settlement of one consumer. */
   constructor(context: PopSettlementContext<T>) {
+    super({ group: context.options.group, events: context.events, observer: context.observer });
     this.#context = context;
   }
 
-  /** How many messages are in hand. */
-  get inHandCount(): number {
-    return this.#inHandCount;
+  /** How many messages are in flight. */
+  get inFlightCount(): number {
+    return this.#inFlightCount;
   }
 
-  /** How many messages were settled, those that come again included. */
-  get settledTotal(): number {
-    return this.#settledTotal;
-  }
-
-  /** How many messages were told to come again later, or moved to the dead letter queue. */
-  get retriedTotal(): number {
-    return this.#retriedTotal;
-  }
-
-  /** Makes a batch of messages whose invisible time ends at `deadline`; `holder` hears when they are settled. */
-  handOut(
+  /** Makes a batch of messages whose invisible time ends at `deadline`; `holder` is called when they are settled. */
+  deliver(
     topic: string,
     deliveries: readonly Delivery<T>[],
     deadline: number,
@@ -85,10 +70,8 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const batch = PoppedBatch.popped<T>(topic, deliveries, deadline, this);
     batch.holder = holder;
     if (batch.length === 0) return batch;
-    this.#inHand.add(batch);
-    this.#inHandCount += batch.length;
-    this.#context.observer.handedOut(batch);
-    this.#watch(deadline);
+    this.#inFlightCount += batch.length;
+    this.delivered(batch);
     return batch;
   }
 
@@ -101,24 +84,14 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
   }
 
   deadLetter(batch: PoppedBatch<T>, message: Message<T> | undefined): Promise<void> {
-    const claimed = this.#claim(batch, message, this.#failure(batch));
-    this.#retriedTotal += claimed.length;
+    const claimed = this.#claim(batch, message, this.failureOf(batch));
+    this.countRetried(claimed.length);
     return this.#work(Promise.all(claimed.map((delivery) => this.#bury(batch, delivery))));
   }
 
-  /** Nothing is sent: the messages come again when their invisible time ends. */
+  /** Nothing is sent: the messages are redelivered when their invisible time ends. */
   release(batch: PoppedBatch<T>): void {
     this.#settled(batch, batch.claim().length);
-  }
-
-  fail(batch: PoppedBatch<T>, cause: unknown): Promise<void> {
-    const { events, options: { group } } = this.#context;
-    const { topic, messages } = batch;
-    const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
-    const text = `a handler of topic "${topic}" failed, what it has not settled comes again later`;
-    events.emit("warning", "handlerFailed", text, { group, topic, error });
-    this.#threw.add(batch);
-    return this.retry(batch, undefined, {});
   }
 
   async extend(batch: PoppedBatch<T>, ms: number): Promise<void> {
@@ -139,27 +112,26 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     ));
     if (!batch.counts) throw timeIsOver(); // meanwhile
     batch.deadline = from + ms;
-    this.#watch(batch.deadline);
+    this.inFlight.watch(batch.deadline);
   }
 
-  /** Resolves when nothing is in hand, and all that is to be told is told. */
+  /** Resolves when nothing is in flight, and all that is to be told is told. */
   async whenIdle(): Promise<void> {
-    while (this.#inHandCount > 0 || this.#sending.size > 0) {
+    while (this.#inFlightCount > 0 || this.#sending.size > 0) {
       if (this.#sending.size > 0) await Promise.all(this.#sending);
       else await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
 
-  /** Ends the watch; what is in hand comes again by itself. */
+  /** Ends the watch; what is in flight is redelivered by itself. */
   close(reason: string): void {
-    clearTimeout(this.#timer);
-    for (const batch of this.#inHand) this.#end(batch, reason);
+    this.inFlight.close((batch) => this.#end(batch, reason));
   }
 
   async #retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
     const wanted = delayOf(options);
-    const claimed = this.#claim(batch, message, this.#failure(batch));
-    this.#retriedTotal += claimed.length;
+    const claimed = this.#claim(batch, message, this.failureOf(batch));
+    this.countRetried(claimed.length);
     await Promise.all(claimed.map((delivery) => {
       const { reconsumeTimes } = delivery.message;
       if (reconsumeTimes >= this.#context.options.maxReconsumeTimes) return this.#bury(batch, delivery);
@@ -215,13 +187,13 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
           await delay(ATTEMPT_INTERVAL);
           continue;
         }
-        this.#tellFailed(batch, deliveries, type, error);
+        this.#reportFailed(batch, deliveries, type, error);
         return false;
       }
     }
   }
 
-  #tellFailed(
+  #reportFailed(
     { topic }: PoppedBatch<T>,
     deliveries: readonly Delivery<T>[],
     type: "ackFailed" | "sendBackFailed",
@@ -230,7 +202,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     const { events, options: { group } } = this.#context;
     const { broker } = deliveries[0]!.receipt;
     const text =
-      `the broker could not be told about ${deliveries.length} messages of topic "${topic}": they come again`;
+      `the broker did not take the settlement of ${deliveries.length} messages of topic "${topic}": they are redelivered`;
     events.emit("warning", type, text, { group, topic, broker, error });
   }
 
@@ -239,22 +211,18 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     if (!batch.counts) return [];
     const claimed = batch.claim(message);
     if (claimed.length === 0) return [];
-    this.#context.observer.ended(batch, outcome, claimed.map((at) => batch.messages[at]!));
-    this.#settledTotal += claimed.length;
+    this.ended(batch, outcome, claimed.map((at) => batch.messages[at]!));
+    this.countSettled(claimed.length);
     this.#settled(batch, claimed.length);
     return claimed.map((at) => batch.deliveries[at]!);
   }
 
-  #failure(batch: PoppedBatch<T>): Outcome {
-    return this.#threw.has(batch) ? "threw" : "failed";
-  }
-
   #settled(batch: PoppedBatch<T>, count: number): void {
     if (batch.place < 0) return; // its time was over
-    this.#inHandCount -= count;
-    if (batch.isClaimed) this.#inHand.delete(batch);
+    this.#inFlightCount -= count;
+    if (batch.isClaimed) this.inFlight.delete(batch);
     batch.holder?.settled(count);
-    if (this.#inHandCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
+    if (this.#inFlightCount === 0) { for (const wake of this.#idle.splice(0)) wake(); }
   }
 
   /** Keeps a request until it has ended: closing waits for it. */
@@ -265,30 +233,17 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
     return done;
   }
 
-  /** One timer for all batches. */
-  #watch(deadline: number): void {
-    if (this.#timer !== undefined && deadline >= this.#timerDue) return;
-    clearTimeout(this.#timer);
-    this.#timerDue = deadline;
-    this.#timer = setTimeout(() => this.#expire(), Math.max(1, deadline - performance.now()));
+  protected placeOf(): BatchPlace {
+    return {}; // perhaps of several queues
   }
 
-  #expire(): void {
-    this.#timer = undefined;
-    let next = Infinity;
-    for (const batch of this.#inHand) {
-      if (batch.counts) next = Math.min(next, batch.deadline);
-      else this.#tellExpired(batch);
-    }
-    if (next !== Infinity) this.#watch(next);
-  }
-
-  #tellExpired(batch: PoppedBatch<T>): void {
-    const { events, options: { group }, observer } = this.#context;
+  protected timeIsOver(batch: PoppedBatch<T>): void {
+    const { events, options: { group } } = this.#context;
     const late = batch.unclaimed().map((at) => batch.messages[at]!);
-    const text = `a batch of ${late.length} messages was in hand for longer than its invisible time: they come again`;
+    const text = `a batch of ${late.length} messages was in flight for longer than its invisible time: ` +
+      `they are redelivered`;
     events.emit("warning", "stalled", text, { group, topic: batch.topic });
-    observer.ended(batch, "late", late);
+    this.ended(batch, "late", late);
     this.#end(batch, "its invisible time is over");
   }
 
@@ -299,7 +254,7 @@ export class PopSettlement<T = unknown> implements PopRules<T> {
 }
 
 function timeIsOver(): ConsumerStateError {
-  return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages come again", {
+  return new ConsumerStateError("Cannot extend this batch: its invisible time is over, its messages are redelivered", {
     code: "BATCH_VOID",
   });
 }

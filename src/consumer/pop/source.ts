@@ -6,7 +6,7 @@
 
 import type { PopPlace } from "../../brokers/pop_client.ts";
 import { delay } from "../../waiting.ts";
-import type { Shelf } from "../delivery/dispatcher.ts";
+import type { DeliverableQueue } from "../delivery/dispatcher.ts";
 import type { BudgetAccount, BufferBudget } from "../queue/buffer_budget.ts";
 import { delayAfter, IDLE_DELAY } from "../queue/pull_pace.ts";
 import type { Delivery } from "./delivery.ts";
@@ -36,15 +36,15 @@ export interface PopSourceContext<T = unknown> {
   readonly invisibleTime: number;
   /** Gets messages that no loop is going to ask for. */
   readonly giveBack: (deliveries: readonly Delivery<T>[]) => void;
-  /** Hears of messages that have come. */
+  /** Called with messages that have come. */
   readonly onMessages: (source: PopSource<T>, receivedAt: number) => void;
-  /** Hears of the first error after an answer. */
+  /** Called with the first error after an answer. */
   readonly onError: (error: unknown) => void;
-  /** Hears once of answers that bring nothing although they come at once: the last one, and how many in a row. */
+  /** Called once with answers that bring nothing although they come at once: the last one, and how many in a row. */
   readonly onStalled: (kind: Received<T>["kind"], count: number) => void;
-  /** Hears that the broker answers as it should, after an error or a stall. */
+  /** Called when the broker answers as it should, after an error or a stall. */
   readonly onRecovered: () => void;
-  /** Hears of messages whose invisible time was over before a loop has asked for them. */
+  /** Called with messages whose invisible time was over before a loop has asked for them. */
   readonly onExpired: (count: number) => void;
 }
 
@@ -54,16 +54,16 @@ interface Popped<T> {
   readonly deadline: number;
 }
 
-/** Pops one answer ahead of need: what lies here too long comes again elsewhere. */
-export class PopSource<T = unknown> implements Shelf {
+/** Pops one answer ahead of need: what lies here too long is redelivered elsewhere. */
+export class PopSource<T = unknown> implements DeliverableQueue {
   /** Where it pops. */
   readonly place: PopPlace;
   listed = false;
   #context: PopSourceContext<T>;
   #ready: Popped<T>[] = [];
   #count = 0;
-  /** Messages that are handed out and not settled. */
-  #inHand = 0;
+  /** Messages that are delivered and not settled. */
+  #inFlight = 0;
   #account: BudgetAccount;
   /** Whether the last answer brought nothing. */
   #isAtEnd = false;
@@ -91,7 +91,7 @@ export class PopSource<T = unknown> implements Shelf {
     return this.#lastPop;
   }
 
-  get handsOut(): boolean {
+  get canDeliver(): boolean {
     return this.#count > 0 && this.#state !== "stopped";
   }
 
@@ -118,7 +118,7 @@ export class PopSource<T = unknown> implements Shelf {
     const first = this.#ready[0];
     const deliveries = first?.deliveries.splice(0, max) ?? [];
     this.#count -= deliveries.length;
-    this.#inHand += deliveries.length;
+    this.#inFlight += deliveries.length;
     if (first?.deliveries.length === 0) this.#ready.shift();
     this.wake(); // also if there was nothing but what has expired
     return first === undefined ? undefined : { deliveries, deadline: first.deadline };
@@ -126,13 +126,13 @@ export class PopSource<T = unknown> implements Shelf {
 
   /** Messages that it has given out are settled. */
   settled(count: number): void {
-    this.#inHand -= count;
+    this.#inFlight -= count;
     this.#hold();
     this.wake();
   }
 
   #hold(): void {
-    this.#account.hold(this.#count + this.#inHand, 0);
+    this.#account.hold(this.#count + this.#inFlight, 0);
   }
 
   #dropExpired(): void {

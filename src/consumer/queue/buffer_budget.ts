@@ -4,6 +4,8 @@
  * @module
  */
 
+import { BudgetBytes } from "./budget_bytes.ts";
+
 /** What a {@linkcode BufferBudget} may give. */
 export interface BudgetLimits {
   /** The most messages that are asked for or held. */
@@ -16,24 +18,15 @@ export interface BudgetLimits {
   readonly batchBytes: number;
 }
 
-/** What brokers put into one answer, whatever is asked for, in bytes. Source: maxTransferBytesOnMessageInMemory. */
-const BROKER_BATCH = 262_144;
-
-/** How large a message is taken to be before any has come, in bytes. */
-const FIRST_SIZE = 1_024;
-/** The part of a new answer in the average size of messages, if its messages are smaller. */
-const NEW_PART = 1 / 8;
 /** How long who holds nothing waits for a whole request before it takes what is kept for it, in milliseconds. */
 const PATIENCE = 20;
-/** What is kept back of the bytes for those who hold nothing. */
-const KEPT_PART = 1 / 4;
 
 /**
  * Room for messages, taken before they are asked for and given back when they are settled.
  *
  * Half of it is divided evenly: that much is kept for each asker, whatever others hold, so that none can starve it. The
- * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn; if that does not come
- * soon, it makes do with what is kept for it.
+ * rest goes to whoever asks first. Who finds too little waits in a line, and is woken in its turn; if that does not
+ * come soon, it makes do with what is kept for it.
  */
 export class BufferBudget {
   #limits: BudgetLimits;
@@ -46,13 +39,8 @@ export class BufferBudget {
   #least = 0;
   /** What askers hold or have asked for beyond their own. */
   #common = 0;
-  #heldBytes = 0;
-  #askedBytes = 0;
-  #averageSize = FIRST_SIZE;
-  /** The most bytes that an answer is taken to bring. */
-  #largestAnswer: number;
-  #first: BudgetAccount | undefined;
-  #last: BudgetAccount | undefined;
+  #bytes: BudgetBytes;
+  #line = new WaitingLine<BudgetAccount>();
   /** Whose turn it is of those who were in line. */
   #inTurn: BudgetAccount | undefined;
   /** Who has waited for long enough. */
@@ -62,7 +50,7 @@ export class BufferBudget {
   /** Makes a budget of which nothing is taken. */
   constructor(limits: BudgetLimits) {
     this.#limits = limits;
-    this.#largestAnswer = Math.max(limits.batchBytes, BROKER_BATCH);
+    this.#bytes = new BudgetBytes(limits.bytes, limits.batchBytes);
     this.#divide();
   }
 
@@ -100,11 +88,11 @@ export class BufferBudget {
     const count = this.#roomOf(account, want);
     if (count === 0) {
       account.want = want;
-      this.#lineUp(account);
+      this.#line.add(account);
       if (account.used === 0 && this.#own > 0) this.#timer ??= setTimeout(() => this.#relieve(), PATIENCE);
       return 0;
     }
-    if (account === this.#first) this.#leaveLine();
+    if (account === this.#line.first) this.#line.shift();
     this.#change(account, count);
     account.asked += count;
     this.#expect(account);
@@ -116,18 +104,17 @@ export class BufferBudget {
     this.#change(account, -count);
     account.asked -= count;
     this.#expect(account);
-    if (this.#first !== undefined) queueMicrotask(() => this.#serve());
+    if (this.#line.first !== undefined) queueMicrotask(() => this.#serve());
   }
 
   /** Notes what an asker holds. */
   hold(account: BudgetAccount, count: number, bytes: number): void {
     const [more, moreBytes] = [count - account.held, bytes - account.heldBytes];
-    if (more > 0 && moreBytes > 0) this.#learn(more, moreBytes);
+    this.#bytes.hold(more, moreBytes);
     this.#change(account, more);
     account.held = count;
     account.heldBytes = bytes;
-    this.#heldBytes += moreBytes;
-    if (this.#first !== undefined) this.#serve();
+    if (this.#line.first !== undefined) this.#serve();
   }
 
   /** Lets an asker go that holds nothing and has asked for nothing. */
@@ -140,7 +127,7 @@ export class BufferBudget {
     account.place = -1;
     this.#divide();
     if (this.#askers.length === 0) clearTimeout(this.#timer);
-    if (this.#first !== undefined) this.#serve();
+    if (this.#line.first !== undefined) this.#serve();
   }
 
   #divide(): void {
@@ -162,39 +149,12 @@ export class BufferBudget {
   /** How many messages an asker may ask for now, at most `want`; 0 if it has to wait. */
   #roomOf(account: BudgetAccount, want: number): number {
     const own = Math.max(0, this.#own - account.used);
-    const isInTurn = (this.#first ?? account) === account || this.#inTurn === account;
+    const isInTurn = (this.#line.first ?? account) === account || this.#inTurn === account;
     const common = isInTurn ? Math.max(0, this.#commonSize - this.#common) : 0;
-    const count = this.#fitting(Math.min(want, own + common));
+    const count = this.#bytes.fitting(Math.min(want, own + common), this.#askers.length);
     if (count >= Math.min(want, this.#least)) return count;
     if (account !== this.#impatient || account.used > 0) return 0;
-    return Math.max(count, this.#keptFor(Math.min(want, own)));
-  }
-
-  /** How many of `count` messages fit by their bytes, which nobody knows before they are here. */
-  #fitting(count: number): number {
-    const { bytes, batchBytes } = this.#limits;
-    const answer = Math.min(this.#largestAnswer, count * this.#averageSize);
-    const taken = this.#heldBytes + this.#askedBytes;
-    if (taken === 0 || bytes === Infinity) return count;
-    const kept = this.#askers.length === 1 ? 0 : Math.min(bytes * KEPT_PART, this.#askers.length * batchBytes);
-    const room = bytes - kept - taken;
-    if (room >= answer) return count;
-    return Math.max(0, Math.floor(room / this.#averageSize));
-  }
-
-  /** How many of `count` messages, for which there is room, who holds nothing may ask for by their bytes: one at least. */
-  #keptFor(count: number): number {
-    const { bytes } = this.#limits;
-    const room = bytes - this.#heldBytes - this.#askedBytes;
-    if (room <= 0) return 0;
-    return Math.min(count, Math.max(1, Math.floor(room / this.#averageSize)));
-  }
-
-  /** Larger messages count at once, as requests that expect too little would pass the limit. */
-  #learn(count: number, bytes: number): void {
-    const size = bytes / count;
-    this.#largestAnswer = Math.max(this.#largestAnswer, bytes);
-    this.#averageSize += (size - this.#averageSize) * (size > this.#averageSize ? 1 : NEW_PART);
+    return Math.max(count, this.#bytes.keptFor(Math.min(want, own)));
   }
 
   #change(account: BudgetAccount, count: number): void {
@@ -204,32 +164,13 @@ export class BufferBudget {
   }
 
   #expect(account: BudgetAccount): void {
-    const bytes = Math.min(this.#largestAnswer, account.asked * this.#averageSize);
-    this.#askedBytes += bytes - account.askedBytes;
-    account.askedBytes = bytes;
-  }
-
-  #lineUp(account: BudgetAccount): void {
-    if (account.isInLine) return;
-    account.isInLine = true;
-    if (this.#last === undefined) this.#first = account;
-    else this.#last.next = account;
-    this.#last = account;
-  }
-
-  /** Takes the first out of the line. */
-  #leaveLine(): void {
-    const first = this.#first!;
-    this.#first = first.next;
-    if (this.#first === undefined) this.#last = undefined;
-    first.next = undefined;
-    first.isInLine = false;
+    account.askedBytes = this.#bytes.expect(account.asked, account.askedBytes);
   }
 
   /** Wakes those in line who hold nothing, for what is kept for them. */
   #relieve(): void {
     this.#timer = undefined;
-    for (let each = this.#first, next = each?.next; each !== undefined; each = next, next = each?.next) {
+    for (let each = this.#line.first, next = each?.next; each !== undefined; each = next, next = each?.next) {
       this.#impatient = each;
       if (each.used === 0 && each.place >= 0) each.wake();
     }
@@ -239,13 +180,47 @@ export class BufferBudget {
   /** Wakes those in line for whom there is room; who does not take it any more leaves the line. */
   #serve(): void {
     if (this.#inTurn !== undefined) return;
-    for (let first = this.#first; first !== undefined; first = this.#first) {
+    for (let first = this.#line.first; first !== undefined; first = this.#line.first) {
       if (first.place >= 0 && this.#roomOf(first, first.want) === 0) break;
-      this.#leaveLine();
+      this.#line.shift();
       this.#inTurn = first;
       if (first.place >= 0) first.wake();
       this.#inTurn = undefined;
     }
+  }
+}
+
+/** Something that waits in a line. */
+interface Waiting<W> {
+  isInLine: boolean;
+  next: W | undefined;
+}
+
+/** A line in which each stands once. */
+class WaitingLine<W extends Waiting<W>> {
+  #first: W | undefined;
+  #last: W | undefined;
+
+  get first(): W | undefined {
+    return this.#first;
+  }
+
+  /** Takes the last place, unless it stands in the line already. */
+  add(waiting: W): void {
+    if (waiting.isInLine) return;
+    waiting.isInLine = true;
+    if (this.#last === undefined) this.#first = waiting;
+    else this.#last.next = waiting;
+    this.#last = waiting;
+  }
+
+  /** Takes the first out. */
+  shift(): void {
+    const first = this.#first!;
+    this.#first = first.next;
+    if (this.#first === undefined) this.#last = undefined;
+    first.next = undefined;
+    first.isInLine = false;
   }
 }
 

@@ -8,7 +8,7 @@ import type { BrokenRecord } from "../../wire/record.ts";
 import type { ProcessQueue } from "./process_queue.ts";
 import { delayAfter, IDLE_DELAY, UnheldAnswers } from "./pull_pace.ts";
 import type { PullAnswer } from "./puller.ts";
-import { type PullSource, ReadAhead } from "./read_ahead.ts";
+import { Prefetch, type PullSource } from "./prefetch.ts";
 import { inBackground } from "../../owned_work.ts";
 
 /** What a {@linkcode PullLoop} works with. */
@@ -25,14 +25,14 @@ export interface PullLoopContext<T = unknown> extends PullSource<T> {
    * @param hasLeft whether the answer is on its way, or what is left of the last one
    */
   mayPull(hasLeft: boolean): boolean;
-  /** Gives back the room that was taken for an answer of so many messages, which is here if there was one. */
+  /** Releases the room that was taken for an answer of so many messages, which is here if there was one. */
   answered(asked: number, answer?: PullAnswer<T>): void;
   /**
    * Called with new messages in the process queue, after the next pull has left: when the last was stored, by the
    * broker's clock, and when they were received, by the monotonic one.
    */
   onMessages(newestStoredAt: number, receivedAt: number): void;
-  /** Hears of records that cannot be read, before the messages of their answer are in the process queue. */
+  /** Called with records that cannot be read, before the messages of their answer are in the process queue. */
   onBroken(broken: readonly BrokenRecord[]): void;
   /** The broker does not have the position: when to go on, in milliseconds; undefined if another epoch begins. */
   onMoved(answer: PullAnswer<T>): number | undefined;
@@ -53,12 +53,12 @@ export type PullWait = "nothing" | "answer" | "interval" | "room" | "error" | "m
  * Pulls one queue for as long as there is room, from the process queue's position on. Answers are taken in the order of
  * their offsets, also where a second pull has left early.
  *
- * The next pull leaves as soon as an answer's messages are in the process queue, before they are handed out. Of an
+ * The next pull leaves as soon as an answer's messages are in the process queue, before they are delivered. Of an
  * answer that comes in parts, each is asked for when there is room for it, as if it were a pull.
  */
 export class PullLoop<T = unknown> {
   #context: PullLoopContext<T>;
-  #ahead: ReadAhead<T>;
+  #ahead: Prefetch<T>;
   /** Answers and timers of an earlier generation have no effect. */
   #generation = 0;
   #waitsFor: PullWait = "nothing";
@@ -75,7 +75,7 @@ export class PullLoop<T = unknown> {
   /** Makes a loop that stands still until {@linkcode PullLoop.start}. */
   constructor(context: PullLoopContext<T>) {
     this.#context = context;
-    this.#ahead = new ReadAhead(context);
+    this.#ahead = new Prefetch(context);
   }
 
   /** What the loop waits for; `"nothing"` while it is stopped. */

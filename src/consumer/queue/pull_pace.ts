@@ -37,7 +37,7 @@ export class UnheldAnswers {
     this.#count = 0;
   }
 
-  /** Notes an answer without news that took `ms` milliseconds; gives the pause before the next request. */
+  /** Notes an answer without news that took `ms` milliseconds; returns the pause before the next request. */
   pauseAfter(ms: number): number {
     this.#count = ms >= IDLE_DELAY ? 0 : this.#count + 1;
     return this.#count > FREE_UNHELD ? IDLE_DELAY : 0;

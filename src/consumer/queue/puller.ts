@@ -48,8 +48,11 @@ export interface PullAnswer<T = unknown> {
   readonly rest?: (() => Promise<PullAnswer<T>>) | undefined;
 }
 
-/** Hears how many messages of a topic came, how many milliseconds that took, and when, by the monotonic clock. */
-export type PullObserver = (topic: string, count: number, ms: number, receivedAt: number) => void;
+/** Counts what is pulled. */
+export interface PullObserver {
+  /** So many messages of a topic were pulled in `ms` milliseconds, received at a time by the monotonic clock. */
+  pulled(topic: string, count: number, ms: number, receivedAt: number): void;
+}
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
 type Changing = "queueId" | "queueOffset" | "maxMsgNums" | "sysFlag";
@@ -69,7 +72,7 @@ export class Puller<T = unknown> {
   #brokers: Pick<BrokerClient, "pull">;
   #group: string;
   #options: CheckedConsumerOptions;
-  #onPulled: PullObserver;
+  #observer: PullObserver | undefined;
   #reader: RetryReader | undefined;
   #templates = new Map<string, { readonly selector: Selector; readonly template: PullTemplate }>();
 
@@ -80,10 +83,10 @@ export class Puller<T = unknown> {
   constructor(
     brokers: Pick<BrokerClient, "pull">,
     options: CheckedConsumerOptions,
-    onPulled: PullObserver = () => {},
+    observer?: PullObserver,
     reader?: RetryReader,
   ) {
-    this.#onPulled = onPulled;
+    this.#observer = observer;
     this.#reader = reader;
     this.#brokers = brokers;
     this.#group = options.group;
@@ -143,7 +146,7 @@ export class Puller<T = unknown> {
     if (records.packed.length > 0) records = await unpackBatches(records, this.#options.pullBatchBytes, signal);
     const { broken, stoppedAt = nextOffset } = records;
     const messages = records.messages as StoredMessage<T>[];
-    this.#onPulled(queue.topic, messages.length, receivedAt - now, receivedAt);
+    this.#observer?.pulled(queue.topic, messages.length, receivedAt - now, receivedAt);
     const all = selector.type === "SQL92" || selector.tags.size === 0;
     const wanted = all ? messages : messages.filter((message) => selects(selector, message));
     const found = { kind: "found", messages: wanted, broken, ...rest, nextOffset: stoppedAt } as const;

@@ -19,17 +19,17 @@ const UNASKED_LIMIT = 60_000;
 export interface WatchdogContext {
   /** The group, for events. */
   readonly group: string;
-  /** Hears of loops that had to be restarted. */
+  /** Called with loops that had to be restarted. */
   readonly events: EventHub;
-  /** The queues that are ours now. */
+  /** The queues that are assigned now. */
   readonly queues: () => Iterable<OwnedQueue>;
   /** Since when no loop has asked for a batch, by the monotonic clock; undefined while one waits. */
   readonly idleSince: () => number | undefined;
 }
 
 /**
- * Restarts pull loops whose answer is overdue, and those that wait for room though there is some. Every other wait has a
- * reason and an end of its own.
+ * Restarts pull loops whose answer is overdue, and those that wait for room though there is some. Every other wait has
+ * a reason and an end of its own.
  *
  * Every pull has a timeout, so this never happens; should it, a queue must not stand still until somebody notices.
  */
@@ -37,7 +37,7 @@ export class Watchdog {
   #context: WatchdogContext;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** The idleness that was told of: each is told of once. */
-  #toldOf: number | undefined;
+  #reported: number | undefined;
 
   /** Makes a watchdog that sleeps until {@linkcode Watchdog.start}. */
   constructor(context: WatchdogContext) {
@@ -61,21 +61,21 @@ export class Watchdog {
     for (const owned of queues()) {
       if (owned.state !== "open") continue;
       owned.loop.wake();
-      if (!owned.paused && owned.loop.waitsFor === "room") full++;
+      if (!owned.isPaused && owned.loop.waitsFor === "room") full++;
       if (!owned.loop.isOverdue(now, GRACE)) continue;
       const text =
         `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;
       events.emit("warning", "revived", text, { group, queue: owned.queue, broker: owned.queue.broker });
       owned.loop.start();
     }
-    this.#tellOfFull(full, now);
+    this.#reportFull(full, now);
   }
 
-  #tellOfFull(full: number, now: number): void {
+  #reportFull(full: number, now: number): void {
     const { idleSince, events, group } = this.#context;
     const since = idleSince();
-    if (full === 0 || since === undefined || since === this.#toldOf || now - since < UNASKED_LIMIT) return;
-    this.#toldOf = since;
+    if (full === 0 || since === undefined || since === this.#reported || now - since < UNASKED_LIMIT) return;
+    this.#reported = since;
     const seconds = Math.round((now - since) / 1_000);
     const text = `group "${group}": the buffers of ${full} queues are full, and no loop has asked for ${seconds} s`;
     events.emit("warning", "stalled", text, { group });

@@ -71,14 +71,15 @@ export interface ReaderOptions {
    */
   pullHold?: number;
   /**
-   * How many messages all queues together buffer, asked for or held, 1 to 10 000 000. With fewer than two for each queue
-   * brokers cannot hold pulls, and idle queues are looked at in turn.
+   * How many messages all queues together buffer, asked for or held, 1 to 10 000 000. With fewer than two for each
+   * queue brokers cannot hold pulls, and idle queues are looked at in turn.
    *
    * @default {50_000}
    */
   maxBufferedMessages?: number;
   /**
-   * From how many bytes on all queues together ask for no more, 64 KiB to 16 GiB. What was asked for before still comes.
+   * From how many bytes on all queues together ask for no more, 64 KiB to 16 GiB. What was asked for before still
+   * comes.
    *
    * @default {67_108_864}
    */

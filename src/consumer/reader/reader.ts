@@ -51,7 +51,7 @@ export interface Reader<T = unknown> extends AsyncIterable<ReaderBatch<T>> {
   /** The batches as a stream; each has to be marked as read by its `ack()`. */
   readable(options?: BatchesOptions): ReadableStream<ReaderBatch<T>>;
   /**
-   * Goes on from another position, in one queue or in all: what is buffered is dropped, what is in hand is void.
+   * Goes on from another position, in one queue or in all: what is buffered is dropped, what is in flight is void.
    *
    * @throws {ConsumerStateError} if the queue is not read
    */

@@ -6,7 +6,6 @@
 
 import { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
-import { ConsumerStateError } from "../../errors.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
 import { BrokerOffsetStore } from "../../offsets/broker.ts";
 import { MemoryOffsetStore } from "../../offsets/memory.ts";
@@ -15,19 +14,19 @@ import { Assignment } from "../assignment/assignment.ts";
 import type { Batch } from "../delivery/batch.ts";
 import { ConcurrentSettlement } from "../delivery/concurrent_settlement.ts";
 import type { QueueLag, SeekPosition } from "../consumer.ts";
-import type { BatchesOptions } from "../delivery/loop_options.ts";
 import { Dispatcher } from "../delivery/dispatcher.ts";
-import { Skip } from "../delivery/disposal.ts";
+import { Skip } from "../delivery/redelivery.ts";
 import { FlowLimits } from "../queue/flow_limits.ts";
 import { GroupStart } from "../assignment/group_start.ts";
-import { BatchIterator, batchStream } from "../delivery/iteration.ts";
+import type { BatchSource } from "../delivery/iteration.ts";
+import { Looping } from "../delivery/looping.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 import { lagOf, resolvePosition } from "../positions.ts";
 import { Puller } from "../queue/puller.ts";
 import { checkSubscription } from "../subscriptions/subscription_check.ts";
 import { Watchdog } from "../queue/watchdog.ts";
 import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
-import type { Reader, ReaderBatch } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import { inAnyCase, inBackground } from "../../owned_work.ts";
 
 /** Opens a reader; resolves when its queues are known. */
@@ -38,7 +37,7 @@ export async function openReader<T>(cluster: Cluster, options: ReaderOptions): P
 }
 
 /** Reads queues of one topic. */
-export class TopicReader<T = unknown> implements Reader<T> {
+export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Reader<T> {
   readonly topic: string;
   #cluster: Cluster;
   #options: CheckedReaderOptions;
@@ -54,30 +53,29 @@ export class TopicReader<T = unknown> implements Reader<T> {
   /** The moment at which it was opened, which `"latest"` means. */
   #start: GroupStart;
   #unwatch: () => void = () => {};
-  #letGo: () => void;
-  #closing = new AbortController();
-  #closed: Promise<void> | undefined;
+  #revoke: () => void;
 
   constructor(cluster: Cluster, options: CheckedReaderOptions) {
+    super({ what: `reader of topic "${options.topic}"`, autoAck: options.consumer.autoAck, closeTimeout: 0 });
     const { topic, consumer } = options;
     const { events } = cluster.options;
     this.topic = topic;
     this.#cluster = cluster;
     this.#options = options;
-    this.#letGo = cluster.routes.hold([topic]);
+    this.#revoke = cluster.routes.hold([topic]);
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
-    // The pulls make the group known: there is nobody to introduce.
-    const store = { brokers: this.#brokers, group: consumer.group, introduce: () => Promise.resolve() };
+    // The pulls make the group known: it need not be registered.
+    const store = { brokers: this.#brokers, group: consumer.group, register: () => Promise.resolve() };
     this.#committed = new BrokerOffsetStore(store);
     this.#settlement = new ConcurrentSettlement<T>({
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
       events,
-      disposal: new Skip<T>(consumer.group, events),
-      offer: (owned) => this.#dispatcher.offer(owned),
+      redelivery: new Skip<T>(consumer.group, events),
+      sink: { offer: (owned) => this.#dispatcher.offer(owned) },
     });
     this.#dispatcher = new Dispatcher(
       consumer.batchSize,
-      (owned, max, asked) => this.#settlement.handOut(owned, max, asked),
+      (owned, max, asked) => this.#settlement.deliver(owned, max, asked),
     );
     const puller = new Puller<T>(this.#brokers, consumer);
     this.#start = new GroupStart({
@@ -97,10 +95,6 @@ export class TopicReader<T = unknown> implements Reader<T> {
 
   get queues(): readonly MessageQueue[] {
     return this.#assignment.owned.map(({ queue }) => queue);
-  }
-
-  get closing(): AbortSignal {
-    return this.#closing.signal;
   }
 
   /** Finds the queues; on a failure nothing is left behind. */
@@ -128,20 +122,12 @@ export class TopicReader<T = unknown> implements Reader<T> {
     this.#watchdog.start();
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<ReaderBatch<T>, undefined> {
-    return this.batches();
-  }
-
-  batches(options: BatchesOptions = {}): AsyncIterableIterator<ReaderBatch<T>, undefined> {
-    return new BatchIterator(this.#dispatcher, this.#options.consumer.autoAck, options);
-  }
-
-  readable(options: BatchesOptions = {}): ReadableStream<ReaderBatch<T>> {
-    return batchStream(this.#dispatcher, options);
+  protected source(): BatchSource<Batch<T>> {
+    return this.#dispatcher;
   }
 
   async seek(position: SeekPosition, queue?: MessageQueue): Promise<void> {
-    this.#checkOpen("seek");
+    this.checkOpen("seek");
     const queues = queue === undefined ? this.queues : [this.#assignment.get(queue).queue];
     await Promise.all(queues.map(async (each) => {
       const offset = await resolvePosition(this.#brokers, each, position);
@@ -154,7 +140,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
   }
 
   resume(queues?: readonly MessageQueue[]): void {
-    this.#checkOpen("resume");
+    this.checkOpen("resume");
     this.#assignment.pause(false, queues);
   }
 
@@ -168,22 +154,13 @@ export class TopicReader<T = unknown> implements Reader<T> {
     await this.#committed.persist(open.map(({ queue }) => queue));
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(): Promise<void> {
+  protected async end(): Promise<void> {
     const { topic } = this;
     const { events } = this.#cluster.options;
     await inAnyCase([
-      () => this.#closing.abort(),
+      () => this.abortWaits(),
       () => this.#unwatch(),
-      () => this.#letGo(),
+      () => this.#revoke(),
       () => this.#assignment.stop(),
       () => this.#dispatcher.close(),
       () => this.#watchdog.stop(),
@@ -198,7 +175,7 @@ export class TopicReader<T = unknown> implements Reader<T> {
   async #follow(): Promise<void> {
     const { topic, queues: chosen } = this.#options;
     const route = await this.#cluster.routes.get(topic);
-    if (this.#closed !== undefined) return;
+    if (this.isClosed) return;
     const wanted = chosen ?? route?.readQueues ?? [];
     if (this.#first.size === 0) this.#first = new Set(wanted.map(queueKey));
     this.#start.join(topic);
@@ -223,10 +200,9 @@ export class TopicReader<T = unknown> implements Reader<T> {
       autoCommit: false,
       startOffset: (queue) => this.#startOffset(queue),
       limits: new FlowLimits(consumer),
-      offer: (owned) => this.#dispatcher.offer(owned),
-      arrived: (owned, receivedAt) => this.#dispatcher.arrived(owned, receivedAt),
-      selector: () => consumer.topics.get(topic),
-      onBroken: (owned, record) => this.#broken(owned, record),
+      sink: this.#dispatcher,
+      subscriptions: { selector: () => consumer.topics.get(topic) },
+      broken: { add: (owned, record) => this.#broken(owned, record) },
     });
   }
 
@@ -244,12 +220,5 @@ export class TopicReader<T = unknown> implements Reader<T> {
     const { group } = this.#options.consumer;
     const text = `a record of topic "${queue.topic}" cannot be read, it is skipped`;
     this.#cluster.options.events.emit("error", "broken", text, { group, queue, broker: queue.broker, error });
-  }
-
-  #checkOpen(action: string): void {
-    if (this.#closed === undefined) return;
-    throw new ConsumerStateError(`Cannot ${action}: the reader of topic "${this.topic}" is closed`, {
-      code: "CONSUMER_CLOSED",
-    });
   }
 }

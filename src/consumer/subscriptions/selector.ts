@@ -62,8 +62,8 @@ export function tag(...tags: string[]): TagSelector {
  * Brokers evaluate it, if they run with `enablePropertyFilter=true`; they are asked before anything starts. Retried
  * messages come whatever they carry. Properties are texts, read as the kind of number that they are compared with:
  * `price > 10` is not satisfied by `12.50`, `price > 10.0` is. There is no LIKE and no arithmetic: brokers read an
- * expression as far as they understand it and ignore the rest, so that `a LIKE 'x%'` is the bare name `a`, which matches
- * nothing.
+ * expression as far as they understand it and ignore the rest, so that `a LIKE 'x%'` is the bare name `a`, which
+ * matches nothing.
  *
  * @throws {InvalidSelectorError} for an empty expression
  */

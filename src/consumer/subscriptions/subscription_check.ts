@@ -42,7 +42,7 @@ export interface SubscriptionCheckContext {
   readonly group: string;
   /** Whether the consumer waits for topics that do not exist. */
   readonly waits: boolean;
-  /** Hears of a topic that does not exist, and is waited for. */
+  /** Called with a topic that does not exist, and is waited for. */
   readonly onMissing: (topic: string) => void;
 }
 

@@ -25,7 +25,7 @@ export interface Subscription {
   readonly topic: string;
   /** Which of its messages are wanted. */
   readonly selector: Selector;
-  /** Whether it is in force: an inactive one is kept, but its queues are let go. */
+  /** Whether it is in force: an inactive one is kept, but its queues are revoked. */
   readonly active: boolean;
 }
 
@@ -47,7 +47,7 @@ export interface SubscriptionManagerOptions {
   readonly maxSubscriptions?: number;
   /** Refuses a subscription by rejecting, before anything changes: a consumer asks the cluster here. */
   readonly check?: (topic: string, selector: Selector) => Promise<unknown>;
-  /** Hears of the topics whose subscription has changed; what it returns is waited for. */
+  /** Called with the topics whose subscription has changed; what it returns is waited for. */
   readonly onChanged?: (topics: readonly string[]) => unknown;
 }
 
@@ -55,7 +55,7 @@ export interface SubscriptionManagerOptions {
  * The subscriptions of a consumer: at most one per topic.
  *
  * As `consumer.subscriptions` it is live: a change is checked with the cluster first, then the brokers are told and
- * queues are taken or let go. Offsets of topics that are let go stay stored.
+ * queues are taken or revoked. Offsets of topics that are revoked stay stored.
  */
 export class SubscriptionManager {
   #limit: number;

@@ -1,4 +1,4 @@
-/** Acknowledging and giving back: what counts as done, and what comes again. */
+/** Acknowledging and giving back: what counts as done, and what is redelivered. */
 
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { type Consumer, ConsumerStateError, type MessageBatch } from "../../../mod.ts";
@@ -8,7 +8,7 @@ import { nextBatch, type Scenario, type Scene, take, textOf, texts, waitUntil } 
 /** How long a queue rests in these scenarios, in milliseconds. */
 const REST = 250;
 
-/** Ways to leave a loop with a batch in hand. */
+/** Ways to leave a loop with a batch in flight. */
 const LEAVINGS: readonly { how: string; leave: (consumer: Consumer) => Promise<MessageBatch> }[] = [
   {
     how: "break",
@@ -69,7 +69,7 @@ export const scenarios: Scenario[] = [
     },
   },
   ...LEAVINGS.map(({ how, leave }): Scenario => ({
-    name: `a batch left by ${how} comes again after suspendQueue, with its times unchanged`,
+    name: `a batch left by ${how} is redelivered after suspendQueue, with its times unchanged`,
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -109,7 +109,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a batch acknowledged before break does not come again",
+    name: "a batch acknowledged before break is not redelivered",
     async run(t: Scene) {
       const topic = await t.topic(1);
       await t.broker.publish(topic, texts(2));
@@ -145,7 +145,7 @@ export const scenarios: Scenario[] = [
       // Asked for all at once, as a stream does.
       for (const { value } of await Promise.all(Array.from({ length: 5 }, () => batches.next()))) held.push(value!);
       assertEquals(held.flatMap((batch) => [...batch]).map(textOf), texts(10));
-      assertEquals(consumer.stats().inHand, 10);
+      assertEquals(consumer.stats().inFlight, 10);
       for (const [at, committed] of [[1, 0], [4, 0], [0, 4], [3, 4], [2, 10]] as const) {
         await held[at]!.ack();
         await consumer.commit();
@@ -169,7 +169,7 @@ export const scenarios: Scenario[] = [
         await consumer.commit();
         assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), committed, `after message ${at}`);
       }
-      assertEquals(consumer.stats().inHand, 2);
+      assertEquals(consumer.stats().inFlight, 2);
       await batch.ack();
       await consumer.commit();
       assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 5);
@@ -210,7 +210,7 @@ export const scenarios: Scenario[] = [
       batch.release();
       await batch.retry();
       await batch.deadLetter();
-      assertEquals([consumer.stats().settled, consumer.stats().retried, consumer.stats().inHand], [4, 1, 0]);
+      assertEquals([consumer.stats().settled, consumer.stats().retried, consumer.stats().inFlight], [4, 1, 0]);
       const again = await nextBatch(consumer.batches());
       assertEquals([...again].map(textOf), ["m1"]);
       await again.ack();

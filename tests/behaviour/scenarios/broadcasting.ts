@@ -48,7 +48,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "broadcasting: a member that comes again goes on where it was, also where it closed with a batch in hand",
+    name: "broadcasting: a member that comes again goes on where it was, also where it closed with a batch in flight",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -92,7 +92,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "broadcasting: what fails is told of and skipped: nothing is sent back, nothing comes again",
+    name: "broadcasting: what fails is told of and skipped: nothing is sent back, nothing is redelivered",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -127,7 +127,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "broadcasting: a batch in hand for longer than consumeTimeout stays in hand, and an event tells",
+    name: "broadcasting: a batch in flight for longer than consumeTimeout stays in flight, and an event tells",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -137,7 +137,7 @@ export const scenarios: Scenario[] = [
       const consumer = await mq.consumer({ group, topics: topic, ...broadcasting, ...more });
       const batch = await nextBatch(consumer.batches());
       await untilEvent("stalled", (event) => event.group === group);
-      assertEquals([batch.signal.aborted, consumer.stats().inHand], [false, batch.length]);
+      assertEquals([batch.signal.aborted, consumer.stats().inFlight], [false, batch.length]);
       await batch.ack();
     },
   },

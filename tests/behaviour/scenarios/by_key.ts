@@ -35,7 +35,7 @@ async function consume(t: Scene, topic: string, more: Record<string, unknown> = 
 
 export const scenarios: Scenario[] = [
   {
-    name: "byKey: different keys of one queue are handed out side by side, one key never",
+    name: "byKey: different keys of one queue are delivered side by side, one key never",
     async run(t: Scene) {
       const topic = await t.topic(1);
       await publish(t, topic, ["a0", "a1", "b0", "a2", "c0", "b1"]);
@@ -56,7 +56,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "byKey: the committed offset never passes a key in hand, however far others are",
+    name: "byKey: the committed offset never passes a key in flight, however far others are",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const mq = await t.connect();
@@ -86,7 +86,7 @@ export const scenarios: Scenario[] = [
       assertEquals(bodies(batch), ["a0", "b0", "a1", "b1"]);
       await batch.retry(batch.messages[2]!, { delay: 400 }); // a0 is acknowledged with it, a2 waits behind
       await batch.ack(batch.messages[3]!); // and b0
-      assertEquals(consumer.stats().inHand, 0);
+      assertEquals(consumer.stats().inFlight, 0);
       const failedAt = performance.now();
       await publish(t, topic, ["b2"]);
       const other = await nextBatch(consumer.batches());
@@ -108,7 +108,7 @@ export const scenarios: Scenario[] = [
       const stop = new AbortController();
       const waiting = plain.batches({ signal: stop.signal }).next();
       await waitUntil(() => plain.stats().buffered === 3, { what: "all of them are here" });
-      assertEquals(plain.stats().inHand, 1);
+      assertEquals(plain.stats().inFlight, 1);
       stop.abort();
       assertEquals((await waiting).done, true);
       await held.ack();
@@ -168,18 +168,18 @@ export const scenarios: Scenario[] = [
       const group = t.group();
       const seen = new Map<string, number[]>();
       let total = 0;
-      const inHand = new Set<string>();
+      const inFlight = new Set<string>();
       let overlaps = 0;
       const handle = async (batch: MessageBatch) => {
         const mine = new Set([...batch].map((message) => message.property("__SHARDINGKEY")!));
-        for (const key of mine) if (inHand.has(key)) overlaps++;
-        for (const key of mine) inHand.add(key);
+        for (const key of mine) if (inFlight.has(key)) overlaps++;
+        for (const key of mine) inFlight.add(key);
         await work(Math.random() * 4);
         for (const message of batch) {
           const key = message.property("__SHARDINGKEY")!;
           seen.set(key, [...seen.get(key) ?? [], Number(message.text())]);
         }
-        for (const key of mine) inHand.delete(key);
+        for (const key of mine) inFlight.delete(key);
         total += batch.length;
       };
       const members: Consumer[] = [];

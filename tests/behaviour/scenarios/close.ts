@@ -1,4 +1,4 @@
-/** Closing: what is done is stored, what is not comes again, and nothing is left. */
+/** Closing: what is done is stored, what is not is redelivered, and nothing is left. */
 
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { ConsumerStateError, RocketMQError } from "../../../mod.ts";
@@ -16,7 +16,7 @@ import {
 
 export const scenarios: Scenario[] = [
   {
-    name: "a close from outside ends loops at their next ask, which still acknowledges; nothing comes again",
+    name: "a close from outside ends loops at their next ask, which still acknowledges; nothing is redelivered",
     async run(t: Scene) {
       const topic = await t.topic(2);
       const group = t.group();
@@ -38,7 +38,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "close() waits for the batch in hand, whose ack counts",
+    name: "close() waits for the batch in flight, whose ack counts",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -60,7 +60,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a close past its timeout releases what is in hand: it comes again to the next consumer",
+    name: "a close past its timeout releases what is in flight: it is redelivered to the next consumer",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -88,7 +88,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a batch that rests when its consumer closes comes again to the next one",
+    name: "a batch that rests when its consumer closes is redelivered to the next one",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();

@@ -91,7 +91,7 @@ export const scenarios: Scenario[] = [
       await loop;
       const next = await mq.consumer({ group, topics: topic });
       await publishSoon(t, topic, 1, ["end"]);
-      assertEquals((await take(next, 1)).map(textOf), ["end"], "nothing comes again after a clean close");
+      assertEquals((await take(next, 1)).map(textOf), ["end"], "nothing is redelivered after a clean close");
     },
   },
   {
@@ -172,7 +172,7 @@ export const scenarios: Scenario[] = [
       await loop;
       const next = await mq.consumer({ group, topics: topic });
       await publishSoon(t, topic, 1, ["end"]);
-      assertEquals((await take(next, 1)).map(textOf), ["end"], "nothing comes again");
+      assertEquals((await take(next, 1)).map(textOf), ["end"], "nothing is redelivered");
     },
   },
   {
@@ -199,7 +199,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a batch in hand while its broker is away can be settled, and sent back, when it is there again",
+    name: "a batch in flight while its broker is away can be settled, and sent back, when it is there again",
     alone: true,
     timeout: 120_000,
     async run(t: Scene) {

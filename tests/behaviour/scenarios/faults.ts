@@ -184,7 +184,7 @@ const scenariosWithFaults: Scenario[] = [
     },
   },
   {
-    name: "an operator's reset is followed: what is in hand is void, and an event tells",
+    name: "an operator's reset is followed: what is in flight is void, and an event tells",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -202,7 +202,7 @@ const scenariosWithFaults: Scenario[] = [
       await fault.reached();
       const event = await untilEvent("offsetReset");
       assertEquals([event.group, event.offset, event.queue?.topic], [group, 7, topic]);
-      await waitUntil(() => signal.aborted, { what: "the signal of the batch in hand" });
+      await waitUntil(() => signal.aborted, { what: "the signal of the batch in flight" });
       await held.ack();
       assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 7);
       const next = await nextBatch(batches);

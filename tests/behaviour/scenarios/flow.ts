@@ -40,7 +40,7 @@ function queuesOf(consumer: Consumer, topic: string): MessageQueue[] {
 
 export const scenarios: Scenario[] = [
   {
-    name: "a paused consumer hands out nothing, and goes on after resume() where it was",
+    name: "a paused consumer delivers nothing, and goes on after resume() where it was",
     async run(t: Scene) {
       const topic = await t.topic(2);
       const mq = await t.connect();
@@ -60,7 +60,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a pause stops the pulls, and keeps what is in hand valid",
+    name: "a pause stops the pulls, and keeps what is in flight valid",
     on: ({ faults }) => faults !== undefined,
     async run(t: Scene) {
       const topic = await t.topic(1);
@@ -136,7 +136,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "seek() voids what is in hand: its signal aborts, and its late ack has no effect",
+    name: "seek() voids what is in flight: its signal aborts, and its late ack has no effect",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -193,7 +193,7 @@ export const scenarios: Scenario[] = [
       await consumer.seek(queue!, 4);
       const next = t.background(() => nextBatch(consumer.batches()));
       await publishWitnessed(t, topic, ["m10"], witness);
-      assertEquals(consumer.stats().inHand, 0);
+      assertEquals(consumer.stats().inFlight, 0);
       consumer.resume([queue!]);
       const batch = await next;
       assertEquals(textOf(batch.messages[0]!), "m4");
@@ -220,12 +220,12 @@ export const scenarios: Scenario[] = [
       const batch = await nextBatch(batches);
       await waitUntil(() => consumer.stats().buffered === 30, { what: "all are buffered" });
       const stats = consumer.stats();
-      assertEquals([stats.queues, stats.inHand, stats.settled, stats.retried], [3, 4, 0, 0]);
+      assertEquals([stats.queues, stats.inFlight, stats.settled, stats.retried], [3, 4, 0, 0]);
       assertEquals(stats.bufferedBytes > 30 * 90, true, `${stats.bufferedBytes} bytes`);
       await batch.retry(batch.messages[0]!, { delayLevel: 10 });
       await batch.ack();
       const after = consumer.stats();
-      assertEquals([after.buffered, after.inHand, after.settled, after.retried], [26, 0, 4, 1]);
+      assertEquals([after.buffered, after.inFlight, after.settled, after.retried], [26, 0, 4, 1]);
       assertLess(after.bufferedBytes, stats.bufferedBytes);
       const lag = (await consumer.lag()).filter(({ queue }) => queue.topic === topic);
       const ours = lag.find(({ queue }) => queue.queueId === batch.queue.queueId);
@@ -236,7 +236,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "drain() waits for what is in hand, commits, and stays a member; resume() goes on",
+    name: "drain() waits for what is in flight, commits, and stays a member; resume() goes on",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -257,7 +257,7 @@ export const scenarios: Scenario[] = [
       assertEquals(await t.broker.consumerList(group), [mq.clientId]);
       const next = batches.next();
       await t.broker.publish(topic, ["m6"]);
-      assertEquals(consumer.stats().inHand, 0);
+      assertEquals(consumer.stats().inFlight, 0);
       consumer.resume();
       const { value } = await within(next, "the batch after resume()");
       assertEquals([...value!].map(textOf), ["m4", "m5"]);

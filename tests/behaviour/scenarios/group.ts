@@ -111,7 +111,7 @@ export const scenarios: Scenario[] = [
       const seen: string[] = [];
       const loops: Promise<void>[] = [];
       const startLoops = (consumer: Consumer) => {
-        // One for each queue, so that each has a batch in hand almost all the time.
+        // One for each queue, so that each has a batch in flight almost all the time.
         for (let i = 0; i < queues; i++) {
           loops.push(t.background(async () => {
             for await (const batch of consumer) {
@@ -194,7 +194,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a member that is cut off loses its queues to the others, who get what it had in hand",
+    name: "a member that is cut off loses its queues to the others, who get what it had in flight",
     async run(t: Scene) {
       const topic = await t.topic(4);
       const group = t.group();
@@ -205,12 +205,12 @@ export const scenarios: Scenario[] = [
       const second = await b.mq.consumer(options);
       await untilSettled([{ mq: a.mq, consumer: first }, { mq: b.mq, consumer: second }], topic, 4);
       await t.broker.publish(topic, texts(40));
-      const inHand = await nextBatch(first.batches());
+      const inFlight = await nextBatch(first.batches());
       a.transport.cut();
       await untilSettled([{ mq: b.mq, consumer: second }], topic, 4);
       const seen = await take(second, 40);
       assertEquals(sortedTexts(seen), texts(40).sort());
-      assert([...inHand].every((message) => seen.some(({ messageId }) => messageId === message.messageId)));
+      assert([...inFlight].every((message) => seen.some(({ messageId }) => messageId === message.messageId)));
     },
   },
   {

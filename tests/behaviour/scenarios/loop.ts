@@ -302,7 +302,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a stream hands out what its reader asks for, and settles nothing by itself",
+    name: "a stream delivers what its reader asks for, and settles nothing by itself",
     async run(t: Scene) {
       const topic = await t.topic(2);
       const mq = await t.connect();

@@ -23,22 +23,22 @@ const orderly = { ordering: "orderly", consumeFrom: "first", suspendQueue: 50 } 
 /** What a handler has seen of a queue, and whether batches of it ever overlapped. */
 class QueueLog {
   readonly seen = new Map<string, number[]>();
-  readonly #inHand = new Set<string>();
+  readonly #inFlight = new Set<string>();
   overlaps = 0;
   count = 0;
 
   async handle(batch: MessageBatch, handle: () => Promise<unknown>): Promise<void> {
     const key = `${batch.queue.topic}/${batch.queue.queueId}`;
-    if (this.#inHand.has(key)) this.overlaps++;
-    this.#inHand.add(key);
+    if (this.#inFlight.has(key)) this.overlaps++;
+    this.#inFlight.add(key);
     await handle();
-    this.#inHand.delete(key);
+    this.#inFlight.delete(key);
     this.seen.set(key, [...this.seen.get(key) ?? [], ...[...batch].map(({ queueOffset }) => queueOffset)]);
     this.count += batch.length;
   }
 }
 
-/** Asks the broker for locks, or to give them up, as another member would: gives the numbers of those that it has. */
+/** Asks the broker for locks, or to give them up, as another member would: returns the numbers of those that it has. */
 async function lockAs(t: Scene, clientId: string, group: string, queues: readonly MessageQueue[]): Promise<number[]> {
   const answer = await t.broker.raw.askWell(lockQueues, {}, lockBody(clientId, group, queues));
   const { lockOKMQSet } = JSON.parse(new TextDecoder().decode(answer.body));
@@ -93,7 +93,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "orderly: a batch in hand holds up its queue and no other",
+    name: "orderly: a batch in flight holds up its queue and no other",
     async run(t: Scene) {
       const topic = await t.topic(2);
       await t.broker.publish(topic, texts(6, "held"), { queueId: 0 });
@@ -137,7 +137,7 @@ export const scenarios: Scenario[] = [
       await third.ack(third.messages[2]!);
       await consumer.commit();
       assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 4);
-      assertEquals([consumer.stats().retried, consumer.stats().inHand], [5, 1]);
+      assertEquals([consumer.stats().retried, consumer.stats().inFlight], [5, 1]);
       await third.ack();
     },
   },
@@ -151,7 +151,7 @@ export const scenarios: Scenario[] = [
       const batch = await nextBatch(consumer.batches());
       const error = await assertRejects(() => batch.retry({ delayLevel: 2, delay: 5 }), ValidationError);
       assertEquals(error.problems.map(({ field }) => field), ["delayLevel", "delay"]);
-      assertEquals(consumer.stats().inHand, 1);
+      assertEquals(consumer.stats().inFlight, 1);
       await batch.ack();
     },
   },
@@ -247,7 +247,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "orderly: a batch in hand for longer than consumeTimeout stays in hand, and an event tells",
+    name: "orderly: a batch in flight for longer than consumeTimeout stays in flight, and an event tells",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -256,7 +256,7 @@ export const scenarios: Scenario[] = [
       const consumer = await mq.consumer({ group, topics: topic, ...orderly, consumeTimeout: 1_000, batchSize: 1 });
       const batch = await nextBatch(consumer.batches());
       await untilEvent("stalled", (event) => event.group === group);
-      assertEquals([batch.signal.aborted, consumer.stats().inHand], [false, 1]);
+      assertEquals([batch.signal.aborted, consumer.stats().inFlight], [false, 1]);
       await batch.ack();
       assertEquals((await take(consumer, 1)).map(textOf), ["m1"]);
       await consumer.commit();
@@ -265,7 +265,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name:
-      "orderly: a queue that moves stays with its member until the batch in hand is settled, and is locked till then",
+      "orderly: a queue that moves stays with its member until the batch in flight is settled, and is locked till then",
     async run(t: Scene) {
       const topic = await t.topic(2);
       const group = t.group();
@@ -339,7 +339,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "orderly: seek() voids what is in hand, and the queue goes on from there",
+    name: "orderly: seek() voids what is in flight, and the queue goes on from there",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();

@@ -1,4 +1,4 @@
-/** Packed bodies that are unpacked before they are handed out. */
+/** Packed bodies that are unpacked before they are delivered. */
 
 import * as zlib from "node:zlib";
 import { assert, assertEquals, assertThrows } from "@std/assert";

@@ -65,15 +65,15 @@ export const scenarios: Scenario[] = [
       });
       const seen = new Set<string>();
       for await (const batch of consumer) {
-        const { ready, inHand } = consumer.stats();
-        assertLessOrEqual(ready + inHand, 16);
+        const { ready, inFlight } = consumer.stats();
+        assertLessOrEqual(ready + inFlight, 16);
         for (const message of batch) seen.add(textOf(message));
         if (seen.size === 24 * 5) break;
       }
     },
   },
   {
-    name: "pop: what a worker that died had comes again when its invisible time is over, and counts",
+    name: "pop: what a worker that died had is redelivered when its invisible time is over, and counts",
     on: on5,
     timeout: 120_000,
     async run(t: Scene) {
@@ -99,7 +99,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "pop: retry() has messages come again after the delay, with their times counted",
+    name: "pop: retry() has messages redelivered after the delay, with their times counted",
     on: on5,
     timeout: 120_000,
     async run(t: Scene) {
@@ -200,7 +200,7 @@ export const scenarios: Scenario[] = [
         seen.push(...[...batch].map(textOf));
         if (seen.length === 2) break;
       }
-      assertEquals(consumer.stats().inHand, 0);
+      assertEquals(consumer.stats().inFlight, 0);
       const again = await takePopped(consumer, 1, COMES_AGAIN);
       assertEquals(again, seen.slice(1));
       await consumer.close();
@@ -282,7 +282,7 @@ export const scenarios: Scenario[] = [
         const batch = await nextPopped(consumer);
         const error = await assertRejects(() => batch.retry({ delayLevel: 2, delay: 5 }), ValidationError);
         assertEquals(error.problems.map(({ field }) => field), ["delayLevel", "delay"]);
-        assertEquals(consumer.stats().inHand, batch.length);
+        assertEquals(consumer.stats().inFlight, batch.length);
         count += batch.length;
         await batch.deadLetter(batch.messages[0]);
         await batch.deadLetter();
@@ -336,7 +336,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "pop: close() waits for acks on their way: what was acknowledged does not come again",
+    name: "pop: close() waits for acks on their way: what was acknowledged is not redelivered",
     on: on5,
     async run(t: Scene) {
       const topic = await t.topic(2);

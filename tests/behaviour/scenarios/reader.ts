@@ -127,7 +127,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "reader: seek() goes to another place, in one queue or in all, and voids what is in hand",
+    name: "reader: seek() goes to another place, in one queue or in all, and voids what is in flight",
     async run(t: Scene) {
       const topic = await t.topic(2);
       await t.broker.publish(topic, texts(4, "a"), { queueId: 0 });

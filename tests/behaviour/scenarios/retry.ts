@@ -1,4 +1,4 @@
-/** Sending back: when a message comes again, how it looks then, and where it ends. */
+/** Sending back: when a message is redelivered, how it looks then, and where it ends. */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { Consumer, Message, MessageBatch } from "../../../mod.ts";
@@ -35,7 +35,7 @@ async function takeOne(consumer: Consumer): Promise<{ batch: MessageBatch; messa
 
 export const scenarios: Scenario[] = [
   {
-    name: "a message that is sent back comes again as itself, from the retry queue",
+    name: "a message that is sent back is redelivered as itself, from the retry queue",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -178,7 +178,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a batch in hand for longer than consumeTimeout is sent back at level 3, and its signal aborts",
+    name: "a batch in flight for longer than consumeTimeout is sent back at level 3, and its signal aborts",
     async run(t: Scene) {
       const topic = await t.topic(1);
       const group = t.group();
@@ -190,7 +190,7 @@ export const scenarios: Scenario[] = [
       const batch = await nextBatch(batches);
       const handedOutAt = performance.now();
       assertEquals(batch.length, 3);
-      await batch.ack(batch.messages[1]); // what is settled does not come again
+      await batch.ack(batch.messages[1]); // what is settled is not redelivered
       assertEquals(batch.signal.aborted, false);
       await waitUntil(() => batch.signal.aborted, { what: "the batch's signal" });
       const after = performance.now() - handedOutAt;
@@ -211,7 +211,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a batch handed out in time is left alone by the consumeTimeout of another",
+    name: "a batch delivered in time is left alone by the consumeTimeout of another",
     async run(t: Scene) {
       const topic = await t.topic(1);
       await t.broker.publish(topic, texts(2));

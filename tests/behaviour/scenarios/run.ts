@@ -48,7 +48,7 @@ export const scenarios: Scenario[] = [
           throw new RangeError("m5 is bad");
         }, { concurrency: 2, signal: stop.signal })
       );
-      // m4 was acknowledged; m5, m6 and m7 come again, the others went on meanwhile.
+      // m4 was acknowledged; m5, m6 and m7 are redelivered, the others went on meanwhile.
       await waitUntil(() => seen.length >= 15, { what: () => `15 messages, got ${seen}` });
       assertEquals(seen.toSorted(), [...texts(12).map((text) => `${text}.0`), "m5.1", "m6.1", "m7.1"].sort());
       const event = await untilEvent("handlerFailed");

@@ -188,7 +188,7 @@ export const scenarios: Scenario[] = [
       const bad = await nextBatch(batches);
       assertEquals(shown(bad.messages), ["bad", topic, topic, 1]);
       await bad.retry();
-      await waitUntil(() => consumer.stats().inHand === 0, { what: "nothing in flight" });
+      await waitUntil(() => consumer.stats().inFlight === 0, { what: "nothing in flight" });
       assertEquals(consumer.stats().buffered, 1);
       await within(consumer.close(), "the end of close()", 2_000);
       assertEquals(await t.broker.committed(group, { topic, queueId: 0 }), 0);

@@ -224,7 +224,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: "a start position that cannot be stored is no start: nothing is handed out before",
+    name: "a start position that cannot be stored is no start: nothing is delivered before",
     on: ({ faults }) => faults !== undefined,
     async run(t: Scene) {
       const topic = await t.topic(1);
@@ -240,7 +240,7 @@ export const scenarios: Scenario[] = [
       const batch = consumer.batches().next();
       const event = await untilEvent("stalled");
       assertInstanceOf(event.error, Error);
-      assertEquals([consumer.stats().inHand, consumer.stats().buffered], [0, 0]);
+      assertEquals([consumer.stats().inFlight, consumer.stats().buffered], [0, 0]);
       fault.remove();
       const { value } = await batch;
       assertEquals([...value!].map(textOf), texts(3));

@@ -35,7 +35,7 @@ async function traceOf(
 
 /**
  * Consumes four messages: one is acknowledged, one is sent back, one is failed by its handler, one is dead; those that
- * come again are acknowledged then. Gives their ids.
+ * come again are acknowledged then. Returns their ids.
  */
 async function consumeTraced(t: Scene, mq: Client, options: ConsumerOptions, topic: string): Promise<string[]> {
   const bodies = ["fine", "later", "broken", "dead"];
@@ -53,7 +53,7 @@ async function consumeTraced(t: Scene, mq: Client, options: ConsumerOptions, top
       if (textOf(message!) === "dead") await batch.deadLetter();
     })
   );
-  await waitUntil(() => seen.length === 6, { what: () => `six messages handed out, got ${seen}` });
+  await waitUntil(() => seen.length === 6, { what: () => `six messages delivered, got ${seen}` });
   await untilDead(t, options.group, 1);
   await consumer.close(); // sends what is left of the trace
   await running;
@@ -90,7 +90,7 @@ function checkTrace(records: readonly TraceFields[], group: string, ids: readonl
       `${dead} false 4 key-dead`,
     ].toSorted(),
   );
-  // Both records of a hand-out have its request id.
+  // Both records of a delivery have its request id.
   const requests = new Map(before.map(([, , , , request, id]) => [request, id]));
   assertEquals(requests.size, 6);
   for (const [, request, id] of after) assertEquals(requests.get(request), id);
@@ -106,7 +106,7 @@ function checkTrace(records: readonly TraceFields[], group: string, ids: readonl
 
 export const scenarios: Scenario[] = [
   {
-    name: "trace: what is handed out, fails and comes again is told to the trace topic",
+    name: "trace: what is delivered, fails and is redelivered is told to the trace topic",
     async run(t: Scene) {
       const [topic, traces] = [await t.topic(1), await t.topic(1)];
       const group = t.group();
@@ -194,13 +194,13 @@ export const scenarios: Scenario[] = [
       assertEquals([lag, maxOffset, committable, oldestStoredAt], [3, 3, 0, a!.storedAt]);
       const age = consumer.stats().oldestAge!;
       assert(age >= 0 && age < 60_000, `the oldest is ${age} ms old`);
-      assertEquals(consumer.stats().inHand, 3);
+      assertEquals(consumer.stats().inFlight, 3);
       await batch.ack(a);
       assertEquals((await lagOf()).oldestStoredAt, b!.storedAt);
       await batch.deadLetter(b);
       await batch.ack();
-      const { settled, retried, inHand, buffered, bufferedBytes, oldestAge } = consumer.stats();
-      assertEquals([settled, retried, inHand, buffered, bufferedBytes, oldestAge], [3, 1, 0, 0, 0, undefined]);
+      const { settled, retried, inFlight, buffered, bufferedBytes, oldestAge } = consumer.stats();
+      assertEquals([settled, retried, inFlight, buffered, bufferedBytes, oldestAge], [3, 1, 0, 0, 0, undefined]);
       assertEquals([(await lagOf()).lag, (await lagOf()).oldestStoredAt], [0, undefined]);
       assertEquals([...consumer.stats().topics.keys()].toSorted(), [`%RETRY%${group}`, topic].toSorted());
       const counted = await waitUntil(() => {

@@ -1,11 +1,11 @@
-/** Queues in ordered consumption: they are locked before they are ours, and until nothing of them is in hand. */
+/** Queues in ordered consumption: they are locked before they are ours, and until nothing of them is in flight. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { BrokerClient } from "../../../src/brokers/broker_client.ts";
 import { Assignment } from "../../../src/consumer/assignment/assignment.ts";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
-import { Skip } from "../../../src/consumer/delivery/disposal.ts";
+import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
 import { Dispatcher } from "../../../src/consumer/delivery/dispatcher.ts";
 import { FlowLimits } from "../../../src/consumer/queue/flow_limits.ts";
 import { OrderedSettlement } from "../../../src/consumer/delivery/ordered_settlement.ts";
@@ -67,16 +67,15 @@ class Member {
     const checked = options({ ordering, batchSize, suspendQueue: 100, lockTimeout: LOCK_TIMEOUT });
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
-    const offer = (owned: OwnedQueue) => this.dispatcher.offer(owned);
     this.#settlement = new OrderedSettlement({
       options: checked,
       events,
-      disposal: new Skip("billing", events),
-      offer,
+      redelivery: new Skip("billing", events),
+      sink: { offer: (owned) => this.dispatcher.offer(owned) },
     });
     this.dispatcher = new Dispatcher(
       batchSize,
-      (owned, max, topic) => this.#settlement.handOut(owned, max, topic),
+      (owned, max, topic) => this.#settlement.deliver(owned, max, topic),
       () => Promise.resolve(), // how busy the machine is must not count
     );
     this.locks = new QueueLocks({
@@ -93,7 +92,7 @@ class Member {
       offsets: new BrokerOffsetStore({
         group: "billing",
         brokers: this.#offsets(),
-        introduce: () => Promise.resolve(),
+        register: () => Promise.resolve(),
       }),
       autoCommit: false,
       startOffset: (queue, isRetry) => {
@@ -104,10 +103,9 @@ class Member {
       limits: new FlowLimits(checked),
       locks: this.locks,
       keyOf: ({ queueOffset }) => ordering === "orderly" ? "" : String(queueOffset % 3),
-      offer,
-      arrived: (owned) => this.dispatcher.arrived(owned, performance.now()),
-      selector: () => parseSelector("*"),
-      onBroken: () => {},
+      sink: this.dispatcher,
+      subscriptions: { selector: () => parseSelector("*") },
+      broken: { add: () => {} },
       events,
     });
   }
@@ -208,7 +206,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
   return { opened: promise, open: resolve };
 }
 
-/** Gives the queue's lock to another member, as if its broker had forgotten it. */
+/** Hands the queue's lock to another member, as if its broker had forgotten it. */
 function steal(shared: Shared): void {
   shared.locks.unlock("me", [queue]);
   assertEquals(shared.locks.lock("thief", [queue]).length, 1);
@@ -229,7 +227,7 @@ Deno.test("Assignment locks a queue before it reads where it begins, and asks fo
   await me.close(time);
 });
 
-Deno.test("Assignment keeps a queue locked that goes while a batch is in hand; then it commits, then it unlocks", async () => {
+Deno.test("Assignment keeps a queue locked that goes while a batch is in flight; then it commits, then it unlocks", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -246,7 +244,7 @@ Deno.test("Assignment keeps a queue locked that goes while a batch is in hand; t
   await me.close(time);
 });
 
-Deno.test("Assignment unlocks a queue at once that goes while nothing is in hand", async () => {
+Deno.test("Assignment unlocks a queue at once that goes while nothing is in flight", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -280,7 +278,7 @@ Deno.test("Assignment begins a queue that comes back anew when its last epoch is
   await me.close(time);
 });
 
-Deno.test("Assignment does not unlock a queue that goes, comes back and goes again while a batch is in hand", async () => {
+Deno.test("Assignment does not unlock a queue that goes, comes back and goes again while a batch is in flight", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -316,7 +314,7 @@ Deno.test("Assignment gives up a lock that is granted after the queue has gone",
   await me.close(time);
 });
 
-Deno.test("Assignment whose lock is lost voids what is in hand, and reads the offset again once it is locked", async () => {
+Deno.test("Assignment whose lock is lost voids what is in flight, and reads the offset again once it is locked", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -336,7 +334,7 @@ Deno.test("Assignment whose lock is lost voids what is in hand, and reads the of
   await me.close(time);
 });
 
-Deno.test("Assignment neither hands out nor commits when a lock is over that no timer has told of", async () => {
+Deno.test("Assignment neither delivers nor commits when a lock is over that no timer has told of", async () => {
   using time = new FakeTime();
   const { me } = scene();
   me.gain(queue);
@@ -476,7 +474,7 @@ Deno.test("Assignment.seek() is not forgotten when the lock was over before, and
   await me.close(time);
 });
 
-Deno.test("Assignment.seek() voids what is in hand of an epoch on its way out, whose commit comes before", async () => {
+Deno.test("Assignment.seek() voids what is in flight of an epoch on its way out, whose commit comes before", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -514,7 +512,7 @@ Deno.test("Assignment.seek() rejects for a queue that goes while it waits for th
   await me.close(time);
 });
 
-Deno.test("Assignment.end() commits all before it unlocks, whatever is in hand, also of queues on their way out", async () => {
+Deno.test("Assignment.end() commits all before it unlocks, whatever is in flight, also of queues on their way out", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   shared.committed.set(queueKey(other), 0);
@@ -546,7 +544,7 @@ Deno.test("Assignment.end() whose commit fails while a queue is still on its way
   const { shared, me } = scene();
   shared.committed.set(queueKey(other), 0);
   me.gain(queue);
-  await me.take(time); // stays in hand
+  await me.take(time); // stays in flight
   me.gain(other);
   await (await me.take(time)).ack();
   me.lose(queue);
@@ -579,7 +577,7 @@ Deno.test("Assignment.whenIdle() resolves with the end of its queues, and leaves
   await Promise.all([ended, me.close(time)]);
 });
 
-Deno.test("Assignment that has stopped keeps a queue locked that goes while a batch is in hand, and commits it", async () => {
+Deno.test("Assignment that has stopped keeps a queue locked that goes while a batch is in flight, and commits it", async () => {
   using time = new FakeTime();
   const { shared, me } = scene();
   me.gain(queue);
@@ -704,7 +702,7 @@ class Moves {
     for (let offset = 0; offset < committed; offset++) {
       assert(this.#seen.has(`${queueKey(queue)} ${offset}`), `${offset} was skipped, ${committed} is committed`);
     }
-    if (this.#ordering === "byKey") return; // what rests when a queue moves comes again with what was settled behind it
+    if (this.#ordering === "byKey") return; // what rests when a queue moves is redelivered with what was settled behind it
     for (const [name, times] of this.#seen) assertEquals(times, 1, `${name} came ${times} times`);
   }
 }

@@ -9,7 +9,7 @@ const LOCK_LIFETIME = 60_000;
 export class LockTable {
   #locks = new Map<string, { member: string; at: number }>();
 
-  /** Locks queues for a member, or renews: gives those that it has now. */
+  /** Locks queues for a member, or renews: returns those that it has now. */
   lock(member: string, queues: readonly MessageQueue[]): MessageQueue[] {
     return queues.filter((queue) => {
       const owner = this.owner(queue);
@@ -19,7 +19,7 @@ export class LockTable {
     });
   }
 
-  /** Gives up those that are the member's. */
+  /** Releases those that are the member's. */
   unlock(member: string, queues: readonly MessageQueue[]): void {
     for (const queue of queues) if (this.owner(queue) === member) this.#locks.delete(queueKey(queue));
   }

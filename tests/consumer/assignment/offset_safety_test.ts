@@ -154,17 +154,17 @@ Deno.test("the last owner's final commit comes before the next owner's read, and
   });
 });
 
-Deno.test("an operator's reset moves the queue there, forwards and backwards, and voids what is in hand", async () => {
+Deno.test("an operator's reset moves the queue there, forwards and backwards, and voids what is in flight", async () => {
   await withBroker(async (broker, open, events) => {
     await broker.publish(topic, ["a", "b", "c", "d"]);
     const consumer = await (await open()).consumer(options({ batchSize: 2, autoAck: false }));
     const batches = consumer.batches();
-    const inHand = (await batches.next()).value!;
-    const { signal } = inHand;
+    const inFlight = (await batches.next()).value!;
+    const { signal } = inFlight;
     broker.resetOffset(group, queue, 3);
     await broker.publish(topic, ["e"]); // wakes the pull that is held
     await waitUntil(() => signal.aborted, { what: "the batch void" });
-    await inHand.ack();
+    await inFlight.ack();
     const next = (await batches.next()).value!;
     assertEquals(next.messages.map((message) => message.text()), ["d", "e"]);
     await next.ack();

@@ -452,7 +452,7 @@ class Rivals {
     this.#random = seeded(seed);
   }
 
-  /** Runs for ten minutes: gives how often a queue was taken. */
+  /** Runs for ten minutes: returns how often a queue was taken. */
   async run(): Promise<number> {
     using time = new FakeTime();
     const stop = new AbortController();
@@ -519,7 +519,9 @@ class Rivals {
     await locks.release(queue);
   }
 
-  /** An unlock may be carried out long after nobody waits for it, behind a later lock, but not behind a later unlock. */
+  /**
+   * An unlock may be carried out long after nobody waits for it, behind a later lock, but not behind a later unlock.
+   */
   #unlock(name: string, queues: readonly MessageQueue[]): Promise<void> {
     let isDone = false;
     const carryOut = () => {

@@ -76,14 +76,14 @@ Deno.test("consumeDirectly() says after 8 s that no loop has asked, and takes th
   bench.dispatcher.close();
 });
 
-Deno.test("consumeDirectly() says after 8 s that the message is in hand, whose settlement has no effect then", async () => {
+Deno.test("consumeDirectly() says after 8 s that the message is in flight, whose settlement has no effect then", async () => {
   using time = new FakeTime();
   const bench = new DirectBench();
   const answer = bench.consume();
   const batch = await bench.take();
   const { signal } = batch;
   time.tick(8_000);
-  assertMatch(String(await answer), /in hand for longer than the 8000 ms/);
+  assertMatch(String(await answer), /in flight for longer than the 8000 ms/);
   assert(signal.aborted);
   assert(signal.reason instanceof ConsumerStateError);
   await batch.ack();

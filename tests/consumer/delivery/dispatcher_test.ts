@@ -97,7 +97,7 @@ Deno.test("Dispatcher lets timers run while ready batches are taken without end"
   const timer = setTimeout(() => fired = true, 1);
   for (let taken = 0; !fired && taken < 60_000; taken++) (await bench.take()).ack();
   clearTimeout(timer);
-  assert(fired, "60 000 batches were handed out before a timer of 1 ms ran");
+  assert(fired, "60 000 batches were delivered before a timer of 1 ms ran");
   owned.end();
   bench.close();
 });
@@ -186,12 +186,12 @@ Deno.test("Batch: settlements of an epoch that has ended have no effect, and its
   bench.close();
 });
 
-Deno.test("Settlement sends a batch back at level 3 when it is in hand for too long", async () => {
+Deno.test("Settlement sends a batch back at level 3 when it is in flight for too long", async () => {
   using time = new FakeTime();
   const bench = new Bench({ consumeTimeout: 1_000 });
   const owned = bench.queue(0, 0, 1);
   const batch = await bench.take();
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   await batch.ack(batch.messages[0]);
   const { signal } = batch;
   time.tick(1_000);
@@ -219,7 +219,7 @@ Deno.test("BatchIterator acknowledges the batch before when it is asked for the 
   for await (const batch of new BatchIterator(bench.dispatcher, true, {})) {
     if (batch.messages[0]!.queueOffset === 2) break;
   }
-  assertEquals([owned.process.committable, owned.process.inHandCount], [2, 0]);
+  assertEquals([owned.process.committable, owned.process.inFlightCount], [2, 0]);
   owned.end();
   bench.close();
 });

@@ -69,7 +69,7 @@ Deno.test("a message that rests is not in flight, counts as buffered, and stops 
   const first = await bench.take(time);
   await first.retry();
   await owned.whenIdle();
-  assertEquals([owned.inHand, owned.process.inHandCount, owned.process.count], [[], 0, 3]);
+  assertEquals([owned.process.inFlightCount, owned.process.count], [0, 3]);
   for (const offset of [1, 2]) {
     const batch = await bench.take(time);
     assertEquals(offsets(batch), [offset]);
@@ -111,7 +111,7 @@ Deno.test("orderly: a dead message that no broker takes holds up those behind it
   const batch = await bench.take(time);
   await batch.retry(batch.messages[0]!);
   await time.tickAsync(4_999);
-  assertEquals([owned.process.committable, owned.process.inHandCount], [0, 0]);
+  assertEquals([owned.process.committable, owned.process.inFlightCount], [0, 0]);
   const waiting = bench.take();
   await time.tickAsync(1);
   const again = await waiting;
@@ -127,7 +127,7 @@ Deno.test("a batch that is refused when consumeTimeout is over is redelivered to
   const bench = refusing({ consumeTimeout: 1_000 });
   const owned = bench.queue(0, 0);
   const batch = await bench.take();
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   await time.tickAsync(1_000);
   assert(batch.signal.aborted);
   await time.tickAsync(5_000);

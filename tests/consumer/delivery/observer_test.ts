@@ -4,18 +4,17 @@ import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
 import { ConcurrentSettlement } from "../../../src/consumer/delivery/concurrent_settlement.ts";
-import { Skip } from "../../../src/consumer/delivery/disposal.ts";
+import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
 import { Observer } from "../../../src/consumer/delivery/observer.ts";
 import type { ConsumerOptions } from "../../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../../src/consumer/delivery/ordered_settlement.ts";
 import { OwnedQueue } from "../../../src/consumer/queue/owned_queue.ts";
 import { ProcessQueue } from "../../../src/consumer/queue/process_queue.ts";
-import type { PullLoop } from "../../../src/consumer/queue/pull_loop.ts";
 import { EventHub } from "../../../src/events.ts";
 import { ConsumerStatistics } from "../../../src/telemetry/consumer_statistics.ts";
 import { TraceContextCode } from "../../../src/telemetry/trace_records.ts";
 import type { TraceableMessage, TracedBatch, Tracer } from "../../../src/telemetry/tracer.ts";
-import { fakeMessage, options, queue, settleMicrotasks } from "../fakes.ts";
+import { fakeMessage, options, queue, settleMicrotasks, stillLoop } from "../fakes.ts";
 
 const { SUCCESS, TIME_OUT, EXCEPTION, FAILED } = TraceContextCode;
 
@@ -45,8 +44,8 @@ class Bench {
     this.settlement = new Rules({
       options: checked,
       events,
-      disposal: { ...safe, dispose: () => Promise.resolve(), disposeBroken: () => Promise.resolve() },
-      offer: () => {},
+      redelivery: { ...safe, redeliver: () => Promise.resolve(), deadLetterBroken: () => Promise.resolve() },
+      sink: { offer: () => {} },
       observer: new Observer(this.#statistics, tracer),
     });
   }
@@ -55,9 +54,9 @@ class Bench {
   batch(...offsets: number[]): Batch {
     const owned = new OwnedQueue(queue, false);
     const process = new ProcessQueue(0, this.settlement instanceof OrderedSettlement ? () => "" : undefined);
-    owned.open(process, { wake() {}, stop() {} } as unknown as PullLoop);
+    owned.open({ process, loop: stillLoop });
     process.put(offsets.map((offset) => fakeMessage(offset)), offsets.at(-1)! + 1);
-    return this.settlement.handOut(owned, 32, undefined)!;
+    return this.settlement.deliver(owned, 32, undefined)!;
   }
 
   /** How many messages were consumed and failed, by the statistics. */
@@ -119,11 +118,11 @@ for (const [what, settle, after, counted] of cases) {
   });
 }
 
-Deno.test("Observer, concurrent: a batch that is in hand for too long is late", async () => {
+Deno.test("Observer, concurrent: a batch that is in flight for too long is late", async () => {
   using time = new FakeTime();
   using bench = new Bench({ consumeTimeout: 1_000 });
   const batch = bench.batch(0, 1, 2);
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   await batch.ack(batch.messages[0]);
   time.tick(1_000);
   await settleMicrotasks();

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
-import type { RetryOptions } from "../../../src/consumer/delivery/handed_out.ts";
+import type { RetryOptions } from "../../../src/consumer/delivery/delivered_batch.ts";
 import type { OwnedQueue } from "../../../src/consumer/queue/owned_queue.ts";
 import { ConsumerStateError, ValidationError } from "../../../src/errors.ts";
 import { Bench, offsets } from "../bench.ts";
@@ -14,9 +14,9 @@ const orderly = { ordering: "orderly", suspendQueue: 500 } as const;
 const byKey = { ordering: "byKey", suspendQueue: 500 } as const;
 const broadcasting = { model: "broadcasting" } as const;
 
-/** What may be committed, and how many messages are ready and in hand. */
-function held({ process }: OwnedQueue): [committable: number, ready: number, inHand: number] {
-  return [process.committable, process.readyCount, process.inHandCount];
+/** What may be committed, and how many messages are ready and in flight. */
+function held({ process }: OwnedQueue): [committable: number, ready: number, inFlight: number] {
+  return [process.committable, process.readyCount, process.inFlightCount];
 }
 
 function times(batch: Batch): number[] {
@@ -26,7 +26,7 @@ function times(batch: Batch): number[] {
 /** A lock that a test takes away. */
 function lockOf(owned: OwnedQueue): { isHeld: boolean } {
   const lock = { isHeld: true };
-  owned.lock = lock;
+  owned.locked(lock);
   return lock;
 }
 
@@ -46,7 +46,7 @@ async function asks(bench: Bench, time: FakeTime): Promise<number[] | undefined>
   return batch === undefined ? undefined : offsets(batch);
 }
 
-Deno.test("orderly: a queue hands out its next batch when the one before is settled, whole", async () => {
+Deno.test("orderly: a queue delivers its next batch when the one before is settled, whole", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...orderly, batchSize: 2 });
   const owned = bench.queue(0, 0, 1, 2, 3);
@@ -99,7 +99,7 @@ Deno.test("orderly: retry(message) puts it and those behind back, acknowledges t
   assertEquals(await asks(bench, time), undefined);
   const waiting = bench.take();
   time.tick(499);
-  assertEquals(owned.process.inHandCount, 0);
+  assertEquals(owned.process.inFlightCount, 0);
   time.tick(1);
   const again = await waiting;
   assertEquals([offsets(again), times(again), bench.sentBack], [[1, 2, 3, 4], [1, 0, 0, 0], []]);
@@ -336,7 +336,7 @@ Deno.test("orderly: consumeTimeout is an event and nothing else", async () => {
   const bench = new Bench({ ...orderly, batchSize: 2, consumeTimeout: 1_000 });
   const owned = bench.queue(0, 0, 1, 2);
   const batch = await bench.take(time);
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 }); // the monotonic clock is not faked
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() }); // the monotonic clock is not faked
   const { signal } = batch;
   await time.tickAsync(5_000);
   assertEquals([signal.aborted, bench.events, bench.sentBack, held(owned)], [false, ["stalled"], [], [0, 1, 2]]);
@@ -345,7 +345,7 @@ Deno.test("orderly: consumeTimeout is an event and nothing else", async () => {
   bench.close();
 });
 
-Deno.test("orderly: without its lock nothing is handed out, and what is in hand cannot be settled", async () => {
+Deno.test("orderly: without its lock nothing is delivered, and what is in flight cannot be settled", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...orderly, batchSize: 2 });
   const owned = bench.queue(0, 0, 1, 2);
@@ -447,7 +447,7 @@ Deno.test("orderly: a message that fails for the 16th time is told of, once", as
   bench.close();
 });
 
-Deno.test("byKey: a queue that closes hands out the holes of its commit still, and nothing newer", async () => {
+Deno.test("byKey: a queue that closes delivers the holes of its commit still, and nothing newer", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...byKey, batchSize: 1 });
   const owned = bench.queue(0, 0, 2, 3, 4, 5); // even, even, odd, even, odd
@@ -466,13 +466,13 @@ Deno.test("byKey: a queue that closes hands out the holes of its commit still, a
   bench.close();
 });
 
-Deno.test("byKey: a paused queue hands out nothing, also while it closes, and nobody waits for its holes", async () => {
+Deno.test("byKey: a paused queue delivers nothing, also while it closes, and nobody waits for its holes", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...byKey, batchSize: 1 });
   const owned = bench.queue(0, 0, 2, 3);
   const even = await bench.take(time);
   await (await bench.take(time)).ack();
-  owned.paused = true;
+  owned.pause(true);
   owned.close();
   await even.ack();
   assertEquals([owned.process.hasHoles, await asks(bench, time)], [true, undefined]);
@@ -481,7 +481,7 @@ Deno.test("byKey: a paused queue hands out nothing, also while it closes, and no
   bench.close();
 });
 
-Deno.test("broadcasting, orderly: what fails is put back in its place, and counts", async () => {
+Deno.test("broadcasting, orderly: what fails is requeued in its place, and counts", async () => {
   using time = new FakeTime();
   const bench = new Bench({ ...broadcasting, ...orderly, batchSize: 3 });
   const owned = bench.queue(0, 0, 1, 2);
@@ -514,7 +514,7 @@ Deno.test("broadcasting, concurrent: retry() is an event, then settled; consumeT
   const batch = await bench.take(time);
   await batch.retry(batch.messages[1]!);
   assertEquals([bench.events, held(owned)], [["skipped"], [0, 1, 1]]);
-  Object.assign(batch, { handedOutAt: performance.now() - 1_000 });
+  Object.assign(batch, { deliveredAt: performance.now() - 1_000, deadline: performance.now() });
   const { signal } = batch;
   await time.tickAsync(1_000);
   assertEquals([signal.aborted, bench.events, held(owned)], [false, ["skipped", "stalled"], [0, 1, 1]]);
@@ -563,7 +563,7 @@ class RandomLoops {
     stop.abort();
     time.tick(100);
     await Promise.all(loops);
-    assertEquals([owned.process.count, owned.process.inHandCount], [0, 0]);
+    assertEquals([owned.process.count, owned.process.inFlightCount], [0, 0]);
     owned.end();
     this.#bench.close();
   }

@@ -29,13 +29,13 @@ class Bench {
     const events = new EventHub(false);
     events.emit = (_level, type) => this.events.push(type);
     const loop = new PullLoop(pullContext(this.process));
-    this.owned.open(this.process, loop);
+    this.owned.open({ process: this.process, loop });
     this.rescue = new Rescue({
       group: "billing",
       events,
-      disposal: {
+      redelivery: {
         sendsBack,
-        disposeBroken: (_queue, { queueOffset: offset }) =>
+        deadLetterBroken: (_queue, { queueOffset: offset }) =>
           new Promise((resolve, reject) => this.attempts.push({ offset, resolve, reject })),
       },
     });
@@ -55,7 +55,7 @@ Deno.test("the messages around a broken record are delivered, and no commit pass
   bench.settle(0, 2, 3);
   bench.settle(4, 5);
   assertEquals([bench.process.committable, bench.process.position, bench.process.span], [0, 6, 0]);
-  assertEquals([bench.process.count, bench.process.inHandCount], [1, 0]);
+  assertEquals([bench.process.count, bench.process.inFlightCount], [1, 0]);
   bench.attempts[0]!.resolve();
   await rescued;
   assertEquals([bench.process.committable, bench.process.count], [6, 0]);

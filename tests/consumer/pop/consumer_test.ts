@@ -23,7 +23,7 @@ function options(some: Partial<PopConsumerOptions> = {}): PopConsumerOptions {
   return { group: "billing", topics: topic, consumeFrom: "first", batchSize: 2, ...some };
 }
 
-Deno.test("PopConsumer.resume() hands out what has come during the pause", async () => {
+Deno.test("PopConsumer.resume() delivers what has come during the pause", async () => {
   await withBroker(async (broker, mq) => {
     const consumer = await mq.popConsumer(options());
     const next = consumer.batches().next();
@@ -47,7 +47,7 @@ Deno.test("PopConsumer.pop() ends when the consumer closes", async () => {
     await consumer.close();
     await within(popped, "the end of pop()", 5_000);
     assertLess(performance.now() - started, 5_000);
-    assertEquals(consumer.stats().inHand, 0);
+    assertEquals(consumer.stats().inFlight, 0);
   });
 });
 
@@ -115,7 +115,7 @@ Deno.test("PopConsumer: a loop that is left by a throw is not waited for by clos
     const started = performance.now();
     await consumer.close();
     assertLess(performance.now() - started, 5_000, "not its closeTimeout of 20 s");
-    assertEquals([consumer.stats().ready, consumer.stats().inHand], [0, 0]);
+    assertEquals([consumer.stats().ready, consumer.stats().inFlight], [0, 0]);
   });
 });
 

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { SendBackOptions } from "../../../src/brokers/broker_client.ts";
-import type { Outcome } from "../../../src/consumer/delivery/handed_out.ts";
+import type { Outcome } from "../../../src/consumer/delivery/delivered_batch.ts";
 import type { PoppedBatch } from "../../../src/consumer/pop/batch.ts";
 import { PopSettlement } from "../../../src/consumer/pop/settlement.ts";
 import {
@@ -28,7 +28,7 @@ class Bench {
   readonly log: string[] = [];
   readonly receipts: PopReceipt[] = [];
   readonly outcomes: string[] = [];
-  eased = 0;
+  progressed = 0;
   /** What requests fail with, one after the other; undefined is success. */
   failures: (Error | undefined)[] = [];
   /** What requests wait for. */
@@ -52,7 +52,7 @@ class Bench {
         return this.#ask(`bury ${message.queueOffset}`, []);
       },
       observer: {
-        handedOut: ({ length }) => this.outcomes.push(`handed out ${length}`),
+        delivered: ({ length }) => this.outcomes.push(`delivered ${length}`),
         ended: (_batch, outcome: Outcome, messages) => this.outcomes.push(`${outcome} ${offsetsOf(messages)}`),
       },
     });
@@ -61,8 +61,8 @@ class Bench {
   /** A batch of messages, each of which came back so often. */
   batch(...times: number[]): PoppedBatch {
     const deliveries = times.map((reconsumeTimes, offset) => delivery(offset, reconsumeTimes));
-    return this.settlement.handOut("orders", deliveries, performance.now() + INVISIBLE, {
-      settled: () => this.eased++,
+    return this.settlement.deliver("orders", deliveries, performance.now() + INVISIBLE, {
+      settled: () => this.progressed++,
     });
   }
 
@@ -74,9 +74,9 @@ class Bench {
     }
   }
 
-  get counts(): { inHand: number; settled: number; retried: number } {
-    const { inHandCount: inHand, settledTotal: settled, retriedTotal: retried } = this.settlement;
-    return { inHand, settled, retried };
+  get counts(): { inFlight: number; settled: number; retried: number } {
+    const { inFlightCount: inFlight, settledTotal: settled, retriedTotal: retried } = this.settlement;
+    return { inFlight, settled, retried };
   }
 
   async #ask(line: string, acks: readonly PopAck[]): Promise<void> {
@@ -103,18 +103,18 @@ const silence = () => new TimeoutError("complete AckMessage", 3_000);
 Deno.test("PopSettlement: ack() tells the broker of all that is not settled, and resolves when it has answered", async () => {
   using bench = new Bench();
   const batch = bench.batch(0, 0, 0);
-  assertEquals(bench.counts, { inHand: 3, settled: 0, retried: 0 });
+  assertEquals(bench.counts, { inFlight: 3, settled: 0, retried: 0 });
   const { promise, resolve } = Promise.withResolvers<void>();
   bench.hold = promise;
   let isAcked = false;
   await Promise.resolve();
   const acked = batch.ack().then(() => isAcked = true);
   await bench.pass(0);
-  assertEquals([isAcked, bench.log, bench.counts.inHand], [false, ["ack 0,1,2@b"], 0]);
+  assertEquals([isAcked, bench.log, bench.counts.inFlight], [false, ["ack 0,1,2@b"], 0]);
   resolve();
   await acked;
-  assertEquals([bench.counts, bench.eased, bench.events.types], [{ inHand: 0, settled: 3, retried: 0 }, 1, []]);
-  assertEquals(bench.outcomes, ["handed out 3", "consumed 0,1,2"]);
+  assertEquals([bench.counts, bench.progressed, bench.events.types], [{ inFlight: 0, settled: 3, retried: 0 }, 1, []]);
+  assertEquals(bench.outcomes, ["delivered 3", "consumed 0,1,2"]);
 });
 
 Deno.test("PopSettlement: ack(message) acks that one; the first settlement of a message wins", async () => {
@@ -128,8 +128,8 @@ Deno.test("PopSettlement: ack(message) acks that one; the first settlement of a 
   batch.release();
   await batch.ack();
   assertEquals(bench.log, ["ack 1@b", "change 0 1000"]);
-  assertEquals(bench.counts, { inHand: 0, settled: 2, retried: 1 });
-  assertEquals(bench.outcomes, ["handed out 3", "consumed 1", "failed 0"]);
+  assertEquals(bench.counts, { inFlight: 0, settled: 2, retried: 1 });
+  assertEquals(bench.outcomes, ["delivered 3", "consumed 1", "failed 0"]);
 });
 
 Deno.test("PopSettlement: a message of another batch cannot be settled by this one", async () => {
@@ -139,10 +139,10 @@ Deno.test("PopSettlement: a message of another batch cannot be settled by this o
     const error = await assertRejects(() => batch[settle](other.messages[0]!), ConsumerStateError);
     assertEquals(error.code, "NOT_IN_BATCH");
   }
-  assertEquals([bench.log, bench.counts.inHand], [[], 2]);
+  assertEquals([bench.log, bench.counts.inFlight], [[], 2]);
 });
 
-Deno.test("PopSettlement tries an ack three times, then tells of it: the messages come again", async () => {
+Deno.test("PopSettlement tries an ack three times, then tells of it: the messages are redelivered", async () => {
   using bench = new Bench();
   bench.failures = [silence(), silence(), undefined];
   const late = bench.batch(0).ack();
@@ -181,7 +181,7 @@ Deno.test("PopSettlement does not try an ack again that the broker refuses for g
   assertEquals([bench.log.length, bench.events.types], [5, ["ackFailed", "ackFailed"]], "two tries fit in");
 });
 
-Deno.test("PopSettlement: retry() has messages come again by their times: 10 s, 30 s, 1 m … 2 h; or after a delay", async () => {
+Deno.test("PopSettlement: retry() has messages redelivered by their times: 10 s, 30 s, 1 m … 2 h; or after a delay", async () => {
   using bench = new Bench(Infinity);
   await bench.batch(0, 1, 2, 8, 15, 200).retry();
   assertEquals(bench.log.map((line) => line.split(" ")[2]), [
@@ -196,7 +196,7 @@ Deno.test("PopSettlement: retry() has messages come again by their times: 10 s, 
   await batch.retry(batch.messages[1]!, { delay: 1_000 });
   await batch.retry({ delay: 7_200_000 });
   assertEquals(bench.log.slice(6), ["change 1 1000", "change 0 7200000"]);
-  assertEquals(bench.counts, { inHand: 0, settled: 8, retried: 8 });
+  assertEquals(bench.counts, { inFlight: 0, settled: 8, retried: 8 });
 });
 
 Deno.test("PopSettlement: retry() that is not allowed rejects, and settles nothing", async () => {
@@ -214,7 +214,7 @@ Deno.test("PopSettlement: retry() that is not allowed rejects, and settles nothi
     const error = await assertRejects(() => batch.retry(options as never), ValidationError);
     assertEquals(error.problems.map(({ field }) => field), [...fields]);
   }
-  assertEquals([bench.log, bench.counts.inHand, bench.events.types], [[], 1, []]);
+  assertEquals([bench.log, bench.counts.inFlight, bench.events.types], [[], 1, []]);
 });
 
 Deno.test("PopSettlement: a retry that the broker does not answer is tried three times, then told of", async () => {
@@ -276,12 +276,12 @@ Deno.test("PopSettlement: release() sends nothing, and makes room", async () => 
   batch.release();
   batch.release();
   await batch.ack();
-  assertEquals([bench.log, bench.counts, bench.eased], [["ack 0@b"], { inHand: 0, settled: 1, retried: 0 }, 2]);
+  assertEquals([bench.log, bench.counts, bench.progressed], [["ack 0@b"], { inFlight: 0, settled: 1, retried: 0 }, 2]);
   await bench.pass(2 * INVISIBLE);
   assertEquals([bench.events.types, batch.signal.aborted], [[], false]);
 });
 
-Deno.test("PopSettlement: a handler that fails is told of, and what it has not settled comes again", async () => {
+Deno.test("PopSettlement: a handler that fails is told of, and what it has not settled is redelivered", async () => {
   using bench = new Bench();
   const batch = bench.batch(0, 0);
   await batch.ack(batch.messages[0]);
@@ -301,9 +301,9 @@ Deno.test("PopSettlement: when the invisible time is over the signal tells, and 
   await other.ack();
   const { signal } = batch;
   await bench.pass(INVISIBLE - 1);
-  assertEquals([signal.aborted, bench.counts.inHand], [false, 1]);
+  assertEquals([signal.aborted, bench.counts.inFlight], [false, 1]);
   await bench.pass(1);
-  assertEquals([signal.aborted, bench.counts.inHand, bench.events.types], [true, 0, ["stalled"]]);
+  assertEquals([signal.aborted, bench.counts.inFlight, bench.events.types], [true, 0, ["stalled"]]);
   assertInstanceOf(signal.reason, ConsumerStateError);
   assertEquals(signal.reason.code, "BATCH_VOID");
   const before = bench.log.length;
@@ -320,7 +320,7 @@ Deno.test("PopSettlement: a settlement that comes before the timer, but too late
   await batch.ack();
   assertEquals([bench.log, bench.counts.settled], [[], 0]);
   await bench.pass(INVISIBLE);
-  assertEquals([batch.signal.aborted, bench.counts.inHand], [true, 0]);
+  assertEquals([batch.signal.aborted, bench.counts.inFlight], [true, 0]);
 });
 
 Deno.test("PopSettlement: extend() lets what is not settled stay away longer, or shorter, by a new receipt", async () => {
@@ -441,7 +441,7 @@ Deno.test("PopSettlement: extend() that is answered after the invisible time was
   assertEquals([batch.signal.aborted, bench.log], [true, ["change 0 60000"]]);
 });
 
-Deno.test("PopSettlement.whenIdle() waits for what is in hand, and for requests on their way", async () => {
+Deno.test("PopSettlement.whenIdle() waits for what is in flight, and for requests on their way", async () => {
   using bench = new Bench();
   await bench.settlement.whenIdle();
   const batch = bench.batch(0, 0);
@@ -477,13 +477,13 @@ Deno.test("PopSettlement.close() tells who still works, and counts nothing any m
   assert(signal.aborted);
   assertEquals((signal.reason as Error).message.includes("the consumer was closed"), true);
   await batch.ack();
-  assertEquals([bench.log, bench.counts.inHand], [[], 0]);
+  assertEquals([bench.log, bench.counts.inFlight], [[], 0]);
 });
 
 Deno.test("PopSettlement: an empty batch is nothing to wait for", async () => {
   using bench = new Bench();
-  const empty = bench.settlement.handOut("orders", [], performance.now());
+  const empty = bench.settlement.deliver("orders", [], performance.now());
   await Promise.all([empty.ack(), empty.retry(), empty.deadLetter(), bench.settlement.whenIdle()]);
   empty.release();
-  assertEquals([bench.log, bench.outcomes, bench.counts], [[], [], { inHand: 0, settled: 0, retried: 0 }]);
+  assertEquals([bench.log, bench.outcomes, bench.counts], [[], [], { inFlight: 0, settled: 0, retried: 0 }]);
 });

@@ -73,9 +73,9 @@ Deno.test("PopSource stands still until it is woken, and then pops until one ans
   assertEquals([bench.pops, bench.source.lastPop], [0, 0]);
   bench.source.wake();
   bench.source.wake();
-  assertEquals([bench.pops, bench.source.handsOut], [1, false]);
+  assertEquals([bench.pops, bench.source.canDeliver], [1, false]);
   await bench.answer(3);
-  assertEquals([bench.log, bench.source.count, bench.source.handsOut], [["pop", "pop", "has 3"], 3, true]);
+  assertEquals([bench.log, bench.source.count, bench.source.canDeliver], [["pop", "pop", "has 3"], 3, true]);
   await bench.answer(1);
   assertEquals([bench.pops, bench.source.count], [2, 4], "there is one answer ahead");
   assertEquals([bench.take(3), bench.pops], [[0, 1, 2], 3]);
@@ -262,7 +262,7 @@ Deno.test("PopSource.stop() gives back what is here, and what is on its way when
   assertEquals(bench.log.at(-1), "back 3,4");
   bench.source.wake();
   bench.source.stop();
-  assertEquals([bench.source.count, bench.source.handsOut, bench.take(), bench.pops], [0, false, undefined, 3]);
+  assertEquals([bench.source.count, bench.source.canDeliver, bench.take(), bench.pops], [0, false, undefined, 3]);
   const other = new Bench();
   other.source.wake();
   await other.answer(new ResponseError("PopMessage", 1, "b", "no"));

@@ -101,8 +101,8 @@ Deno.test("a POP consumer of 200 topics holds no more than its total, and every 
     const seen: string[] = [];
     const topics = new Set<string>();
     for await (const batch of consumer) {
-      const { ready, inHand } = consumer.stats();
-      most = Math.max(most, ready + inHand);
+      const { ready, inFlight } = consumer.stats();
+      most = Math.max(most, ready + inFlight);
       seen.push(...batch.messages.map((message) => message.text().replaceAll(".", "")));
       topics.add(batch.topic);
       if (seen.length > 4_000) assertEquals(topics.size, names.length);

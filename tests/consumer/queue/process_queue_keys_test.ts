@@ -28,7 +28,7 @@ Deno.test("ProcessQueue with keys gives messages of one key to one batch at a ti
   assertEquals([offsets(two), two.numbers], [[2, 4, 5], [2, 4, 5]]);
   assertEquals(queue.take(10), undefined);
   queue.settle(0);
-  assertEquals(queue.take(10), undefined, "a1 is in hand");
+  assertEquals(queue.take(10), undefined, "a1 is in flight");
   queue.settle(1);
   assertEquals(offsets(queue.take(10)), [3]);
 });
@@ -44,29 +44,29 @@ Deno.test("ProcessQueue tells the numbers of a batch only where they do not foll
   assertEquals([first, numbers], [2, undefined]);
 });
 
-Deno.test("ProcessQueue hands out nothing of a key that rests, and all of it in order when its rest is over", () => {
+Deno.test("ProcessQueue delivers nothing of a key that rests, and all of it in order when its rest is over", () => {
   const queue = keyed("a0", "a1", "b0", "a2");
   queue.take(2);
   queue.settle(0);
-  queue.putBack(1);
+  queue.requeue(1);
   assertEquals(offsets(queue.take(10)), [2]);
   assertEquals(queue.take(10), undefined);
-  queue.wakeUp(1);
+  queue.endRest(1);
   assertEquals(offsets(queue.take(10)), [1, 3]);
 });
 
 Deno.test("ProcessQueue keeps a key back until the last of its resting messages is awake", () => {
   const queue = keyed("a0", "a1", "a2");
   queue.take(2);
-  queue.putBack(0);
-  queue.putBack(1);
-  queue.wakeUp(1);
+  queue.requeue(0);
+  queue.requeue(1);
+  queue.endRest(1);
   assertEquals(queue.take(10), undefined, "a1 would come before a0");
-  queue.wakeUp(0);
+  queue.endRest(0);
   assertEquals(offsets(queue.take(10)), [0, 1, 2]);
 });
 
-Deno.test("ProcessQueue has holes where a message is ready that is older than one settled or in hand", () => {
+Deno.test("ProcessQueue has holes where a message is ready that is older than one settled or in flight", () => {
   const queue = keyed("a0", "b0", "a1", "b1", "a2");
   assert(!queue.hasHoles);
   queue.take(1);
@@ -81,27 +81,27 @@ Deno.test("ProcessQueue has holes where a message is ready that is older than on
   assertEquals([queue.committable, queue.hasHoles], [4, false]);
 });
 
-Deno.test("ProcessQueue has no holes where what was put back is ready again, and nothing behind it was settled", () => {
+Deno.test("ProcessQueue has no holes where what was requeued is ready again, and nothing behind it was settled", () => {
   const queue = new ProcessQueue(0, () => "");
   queue.put([0, 1, 2, 3].map((offset) => fakeMessage(offset)), 4);
   queue.take(3);
   queue.settle(0);
-  queue.putBack(1);
-  queue.putBack(2);
+  queue.requeue(1);
+  queue.requeue(2);
   assert(!queue.hasHoles);
-  queue.wakeUp(1);
-  queue.wakeUp(2);
+  queue.endRest(1);
+  queue.endRest(2);
   assertEquals([queue.committable, queue.hasHoles], [1, false]);
 });
 
-Deno.test("ProcessQueue has holes where something behind what was put back is settled", () => {
+Deno.test("ProcessQueue has holes where something behind what was requeued is settled", () => {
   const queue = new ProcessQueue(0, () => "");
   queue.put([0, 1].map((offset) => fakeMessage(offset)), 2);
   queue.take(2);
   queue.settle(1); // it went to the dead letter queue
-  queue.putBack(0);
+  queue.requeue(0);
   assert(!queue.hasHoles, "it rests: nobody could have it now");
-  queue.wakeUp(0);
+  queue.endRest(0);
   assertEquals([queue.committable, queue.hasHoles], [0, true]);
   assertEquals(offsets(queue.take(10, undefined, true)), [0]);
 });
@@ -128,7 +128,7 @@ class KeyedRun {
   #keys: number;
   #topics: number;
   #queue: ProcessQueue;
-  #handedOut = 0;
+  #delivered = 0;
 
   constructor(seed: number) {
     this.#random = seeded(seed);
@@ -143,8 +143,8 @@ class KeyedRun {
       if (dice < 0.15) this.#put();
       else if (dice < 0.45) this.#take();
       else if (dice < 0.8) this.#move("hand", "settled", (number) => this.#queue.settle(number));
-      else if (dice < 0.9) this.#move("hand", "rest", (number) => this.#queue.putBack(number));
-      else this.#move("rest", "ready", (number) => this.#queue.wakeUp(number));
+      else if (dice < 0.9) this.#move("hand", "rest", (number) => this.#queue.requeue(number));
+      else this.#move("rest", "ready", (number) => this.#queue.endRest(number));
       this.#compare();
     }
     this.#drain();
@@ -192,7 +192,9 @@ class KeyedRun {
     return from.slice(0, cut < 0 ? max : Math.min(max, cut));
   }
 
-  /** Of a key nothing else is in hand or rests, and all of its topic that is older is settled or in the same batch. */
+  /**
+   * Of a key nothing else is in flight or rests, and all of its topic that is older is settled or in the same batch.
+   */
   #checkOrder({ number, key, topic }: Modelled, batch: readonly number[]): void {
     for (const other of this.#all) {
       if (other.key !== key || batch.includes(other.number)) continue;
@@ -203,10 +205,10 @@ class KeyedRun {
     }
   }
 
-  /** The number behind the newest that was ever handed out. */
+  /** The number behind the newest that was ever delivered. */
   #frontier(): number {
     const newest = this.#all.findLastIndex(({ state }) => state === "hand");
-    return this.#handedOut = Math.max(this.#handedOut, newest + 1);
+    return this.#delivered = Math.max(this.#delivered, newest + 1);
   }
 
   #move(from: State, to: State, operation: (number: number) => void): void {
@@ -225,7 +227,7 @@ class KeyedRun {
     assertEquals(queue.committable, unsettled[0]?.offset ?? this.#position);
     assertEquals(queue.oldest?.queueOffset, unsettled[0]?.offset);
     assertEquals([queue.count, queue.bytes], [unsettled.length, unsettled.length * 100]);
-    assertEquals([queue.readyCount, queue.inHandCount], [count("ready"), count("hand")]);
+    assertEquals([queue.readyCount, queue.inFlightCount], [count("ready"), count("hand")]);
     assertEquals(queue.position, this.#position);
     const waiting = this.#all.findIndex(({ state }) => state === "ready");
     const gone = this.#all.findLastIndex(({ state }) => state === "hand" || state === "settled");
@@ -239,7 +241,7 @@ class KeyedRun {
   #drain(): void {
     for (const each of this.#all) {
       if (each.state === "rest") {
-        this.#queue.wakeUp(each.number);
+        this.#queue.endRest(each.number);
         each.state = "ready";
       } else if (each.state === "hand") {
         this.#queue.settle(each.number);

@@ -16,7 +16,7 @@ Deno.test("ProcessQueue commits up to the first unsettled message, whatever the 
   assertEquals(queue.committable, 10);
   queue.settle(taken.first);
   assertEquals(queue.committable, 13);
-  assertEquals([queue.count, queue.bytes, queue.inHandCount], [0, 0, 0]);
+  assertEquals([queue.count, queue.bytes, queue.inFlightCount], [0, 0, 0]);
 });
 
 Deno.test("ProcessQueue commits to where the broker said to go on, when all that arrived is settled", () => {
@@ -85,7 +85,7 @@ function checkCommittable(seed: number, withKeys: boolean): void {
     } else if (dice < 0.6) {
       const taken = queue.take(1 + below(10));
       taken?.messages.forEach(({ queueOffset }, i) => {
-        assert(!seen.has(queueOffset), `offset ${queueOffset} was handed out twice`);
+        assert(!seen.has(queueOffset), `offset ${queueOffset} was delivered twice`);
         seen.add(queueOffset);
         unsettled.set(taken.numbers?.[i] ?? taken.first + i, queueOffset);
       });
@@ -121,13 +121,13 @@ Deno.test("ProcessQueue.take() of another topic leaves what is before it ready",
   assertEquals(offsets(queue.take(10)), [0]);
 });
 
-Deno.test("ProcessQueue hands out what was put back before anything newer, once its rest is over", () => {
+Deno.test("ProcessQueue delivers what was requeued before anything newer, once its rest is over", () => {
   const queue = new ProcessQueue(0);
   queue.put([message(0), message(1), message(2)], 3);
   const taken = queue.take(1)!;
-  queue.putBack(taken.first);
+  queue.requeue(taken.first);
   assertEquals(offsets(queue.take(1)), [1]);
-  queue.wakeUp(taken.first);
+  queue.endRest(taken.first);
   assertEquals(offsets(queue.take(10)), [0]);
   assertEquals(offsets(queue.take(10)), [2]);
   assertEquals(queue.committable, 0);
@@ -137,7 +137,7 @@ Deno.test("ProcessQueue agrees with a plain model over random operations", () =>
   for (let seed = 1; seed <= 20; seed++) checkAgainstModel(seed);
 });
 
-/** What a message is in the model: its offset, and whether it is ready, in hand, resting or settled. */
+/** What a message is in the model: its offset, and whether it is ready, in flight, resting or settled. */
 interface Modelled {
   offset: number;
   state: "ready" | "hand" | "rest" | "settled";
@@ -179,10 +179,10 @@ function checkAgainstModel(seed: number): void {
         queue.settle(number);
       } else if (dice < 0.95) {
         model[number]!.state = "rest";
-        queue.putBack(number);
+        queue.requeue(number);
       } else {
         model[number]!.state = "ready";
-        queue.wakeUp(number);
+        queue.endRest(number);
       }
     }
     const unsettled = model.filter((each) => each.state !== "settled");
@@ -190,7 +190,7 @@ function checkAgainstModel(seed: number): void {
     assertEquals(queue.count, unsettled.length);
     assertEquals(queue.bytes, unsettled.length * message(0).size);
     assertEquals(queue.readyCount, model.filter((each) => each.state === "ready").length);
-    assertEquals(queue.inHandCount, model.filter((each) => each.state === "hand").length);
+    assertEquals(queue.inFlightCount, model.filter((each) => each.state === "hand").length);
     assert(queue.span >= 0);
   }
 }

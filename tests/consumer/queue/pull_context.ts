@@ -10,7 +10,7 @@ export function pullContext(process: ProcessQueue, some: Partial<PullLoopContext
     asked: 0,
     pull: () => new Promise<never>(() => {}),
     mayPull: () => true,
-    mayPullAhead: () => false,
+    mayPrefetch: () => false,
     answered: () => {},
     onMessages: () => {},
     onBroken: () => {},

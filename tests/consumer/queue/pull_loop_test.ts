@@ -84,7 +84,7 @@ Deno.test("PullLoop has one pull in flight, and none where there is no room unti
 });
 
 Deno.test("PullLoop takes answers in the order of their offsets, also where a pull that left early is answered first", async () => {
-  const { broker, loop, process } = start({ mayPullAhead: () => true });
+  const { broker, loop, process } = start({ mayPrefetch: () => true });
   const about = { maxOffset: 100 };
   await broker.answer({ ...found(0, 1), ...about });
   await broker.answer({ ...found(2, 3), ...about });
@@ -98,7 +98,7 @@ Deno.test("PullLoop takes answers in the order of their offsets, also where a pu
 });
 
 Deno.test("PullLoop that starts anew asks again for what had left early", async () => {
-  const { broker, loop } = start({ mayPullAhead: () => true });
+  const { broker, loop } = start({ mayPrefetch: () => true });
   await broker.answer({ ...found(0, 1), maxOffset: 100 });
   await broker.answer({ ...found(2, 3), maxOffset: 100 });
   loop.start();

@@ -27,7 +27,7 @@ function loopOver(always: PullAnswer, interval = 0) {
   const loop = new PullLoop(pullContext(process, {
     interval,
     pull: () => Promise.resolve(always).finally(() => told.pulls++),
-    mayPullAhead: () => true,
+    mayPrefetch: () => true,
     onStandstill: () => void told.standstills++,
   }));
   return { told, loop, process };

@@ -20,7 +20,7 @@ function deafQueue(): { owned: OwnedQueue; pulls: () => number; room: (yes: bool
     mayPull: () => room,
   }));
   const owned = new OwnedQueue(queue, false);
-  owned.open(process, loop);
+  owned.open({ process, loop });
   return { owned, pulls: () => pulls, room: (yes) => room = yes };
 }
 
