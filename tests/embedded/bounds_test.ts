@@ -1,6 +1,6 @@
 /** What a client can make an embedded broker keep has bounds. */
 
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EmbeddedBroker, EmbeddedCluster, EmbeddedNameServer } from "../../src/embedded/mod.ts";
 import { QueueLocks } from "../../src/embedded/locks.ts";
 import { Offsets } from "../../src/embedded/offsets.ts";
@@ -231,6 +231,8 @@ Deno.test("expressions take time in the measure of their length: four times as l
       });
     };
     timeOf(1_000);
-    assertLess(timeOf(64_000), 10 * timeOf(16_000) + 20, kind);
+    // On a busy machine one comparison says little: quadratic time fails all of them.
+    const isLinear = () => timeOf(64_000) < 10 * timeOf(16_000) + 20;
+    assert([1, 2, 3, 4, 5].some(isLinear), kind);
   }
 });
