@@ -70,4 +70,13 @@ export {
   type SendReceipt,
   type SendStatus,
 } from "./src/producer/mod.ts";
+export type { SendAttempt } from "./src/sending/attempt_observer.ts";
+export type { Observer } from "./src/telemetry/observer.ts";
+export type {
+  ObservedMessage,
+  ObservedSend,
+  ProducerObserver,
+  SendEnd,
+  SendListener,
+} from "./src/telemetry/producer_observer.ts";
 export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";

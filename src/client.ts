@@ -16,6 +16,7 @@ import type { ReaderOptions } from "./consumer/reader/options.ts";
 import type { Reader } from "./consumer/reader/reader.ts";
 import { openReader } from "./consumer/reader/topic_reader.ts";
 import { EventHub, type StatusEvent } from "./events.ts";
+import type { Observer } from "./telemetry/observer.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
 /** A connection to a cluster: one socket per broker, shared by all consumers and producers. */
@@ -76,16 +77,18 @@ export interface Client {
 export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
   const checked = await checkConnectOptions(typeof options === "string" ? { nameServers: options } : options);
   const events = new EventHub(checked.logger);
-  return new RocketMQClient(await Cluster.connect({ ...checked, events }, checked.signal), events);
+  return new RocketMQClient(await Cluster.connect({ ...checked, events }, checked.signal), events, checked.observers);
 }
 
 class RocketMQClient implements Client {
   #cluster: Cluster;
   #events: EventHub;
+  #observers: readonly Observer[];
 
-  constructor(cluster: Cluster, events: EventHub) {
+  constructor(cluster: Cluster, events: EventHub, observers: readonly Observer[]) {
     this.#cluster = cluster;
     this.#events = events;
+    this.#observers = observers;
   }
 
   get clientId(): string {
@@ -105,7 +108,7 @@ class RocketMQClient implements Client {
   }
 
   async producer(options: ProducerOptions = {}): Promise<Producer> {
-    return await createProducer(this.#cluster, options);
+    return await createProducer(this.#cluster, options, this.#observers);
   }
 
   status(): AsyncIterableIterator<StatusEvent> {

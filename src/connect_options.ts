@@ -6,6 +6,7 @@
 
 import type { Logger } from "./events.ts";
 import { OptionsCheck } from "./options.ts";
+import { type Observer, OBSERVER_FUNCTIONS } from "./telemetry/observer.ts";
 import { defaultTransport } from "./transport/default.ts";
 import { parseAddress, type TlsOptions, type Transport } from "./transport/transport.ts";
 
@@ -54,6 +55,13 @@ export interface ConnectOptions {
    * @default {console}
    */
   logger?: Logger | false;
+  /**
+   * Observe what the client does, for tracing and metrics. One that throws is reported by the event `observerFailed`,
+   * and changes nothing else.
+   *
+   * @default {[]}
+   */
+  observers?: readonly Observer[];
   /** Opens sockets. @default {that of the runtime} */
   transport?: Transport;
   /** Gives up connecting when it aborts. */
@@ -78,6 +86,8 @@ export interface CheckedConnectOptions {
   readonly mapAddress: (address: string) => string;
   /** Takes warnings and errors. */
   readonly logger: Logger | false | undefined;
+  /** Observe what the client does. */
+  readonly observers: readonly Observer[];
   /** Opens sockets. */
   readonly transport: Transport;
   /** Gives up connecting when it aborts. */
@@ -93,6 +103,7 @@ const names: readonly (keyof ConnectOptions)[] = [
   "routeInterval",
   "mapAddress",
   "logger",
+  "observers",
   "transport",
   "signal",
 ];
@@ -107,6 +118,7 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   check.known(given, names);
   check.shape("mapAddress", given.mapAddress, "a function from an address to an address", isFunction);
   check.shape("logger", given.logger, "false, or an object with warn and error", isLogger);
+  check.shape("observers", given.observers, "an array of objects with functions like onSend", isObservers);
   check.shape("transport", given.transport, "an object with connect, listen and environment", isTransport);
   check.shape("signal", given.signal, "an AbortSignal", (value) => value instanceof AbortSignal);
   check.shape("tls", given.tls, "true, false, or an object with caCerts, serverName and verify", isTls);
@@ -119,9 +131,9 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   const transport = isTransport(given.transport) ? given.transport : await defaultTransport();
   const nameServers = checkNameServers(check, given.nameServers, transport);
   check.done();
-  const { signal, logger, mapAddress = (address: string) => address } = given;
+  const { signal, logger, observers = [], mapAddress = (address: string) => address } = given;
   const tls = given.tls === true ? {} : given.tls === false ? undefined : given.tls;
-  return { ...timing, nameServers, tls, mapAddress, logger, transport, signal };
+  return { ...timing, nameServers, tls, mapAddress, logger, observers: [...observers], transport, signal };
 }
 
 function checkNameServers(check: OptionsCheck, given: unknown, transport: Transport): readonly string[] {
@@ -148,6 +160,18 @@ function isFunction(value: unknown): boolean {
 
 function isLogger(value: unknown): boolean {
   return value === false || has(value, "warn", "error");
+}
+
+function isObservers(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isObserver);
+}
+
+function isObserver(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return OBSERVER_FUNCTIONS.every((name) => {
+    const given: unknown = Reflect.get(value, name);
+    return given === undefined || isFunction(given);
+  });
 }
 
 function isTransport(value: unknown): value is Transport {

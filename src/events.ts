@@ -29,6 +29,7 @@ export type StatusEventType =
   | "sendBackFailed"
   | "ackFailed"
   | "handlerFailed"
+  | "observerFailed"
   | "skipped"
   | "deadLettered"
   | "lockLost"

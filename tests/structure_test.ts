@@ -133,7 +133,7 @@ Deno.test("roomProblems() lets the rooms of the consumer import what is below th
     "src/consumer/options_check.ts → src/consumer/options.ts",
     "src/consumer/pop/source.ts → src/consumer/queue/pull_pace.ts",
     "src/consumer/queue/puller.ts → src/consumer/queue/pull_pace.ts",
-    "src/producer/producer.ts → src/sending/delivery.ts",
+    "src/producer/producer.ts → src/sending/sender.ts",
   ];
   const bad = [
     "src/consumer/queue/puller.ts → src/consumer/delivery/batch.ts",

@@ -9,7 +9,7 @@ import { queueKey } from "../message.ts";
 import { notAPromise } from "../owned_work.ts";
 import { shown } from "../plain_text.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
-import type { KeyOf } from "./queue/process_queue.ts";
+import type { KeyOf } from "./queue/key_order.ts";
 
 /**
  * The key of each message: one for all in orderly consumption, the user's in consumption by key; undefined where nothing

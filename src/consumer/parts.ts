@@ -33,7 +33,7 @@ import { Puller } from "./queue/puller.ts";
 import { QueueLocks } from "./assignment/queue_locks.ts";
 import { Rebalancer } from "./assignment/rebalancer.ts";
 import { Rescue } from "./delivery/rescue.ts";
-import { sendBrokenCopy, sendRetryCopy } from "./delivery/retry_copy.ts";
+import { RetryCopies } from "./delivery/retry_copy.ts";
 import { retryReader } from "./delivery/retry_reader.ts";
 import type { Settlement } from "./delivery/settlement.ts";
 import { Watchdog } from "./queue/watchdog.ts";
@@ -142,12 +142,13 @@ export class ConsumerParts<T = unknown> {
   }
 
   #sendBack(): Redelivery<T> {
+    const copies = new RetryCopies(this.#cluster);
     return new SendBack<T>({
       options: this.#options,
       events: this.#events,
       sendBack: (message, how) => this.brokers.sendBack(message, how),
-      sendCopy: (message, how, avoid) => sendRetryCopy(this.#cluster, message, how, avoid),
-      sendBroken: (queue, record, how) => sendBrokenCopy(this.#cluster, queue, record, how),
+      sendCopy: (message, how, avoid) => copies.send(message, how, avoid),
+      sendBroken: (queue, record, how) => copies.sendBroken(queue, record, how),
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * A whole RocketMQ in this process: for tests, demos and development.
+ * A broker, with or without a name server, in this process: for tests, demos and development.
  *
  * @module
  */
@@ -7,34 +7,35 @@
 import { InvalidTopicError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { defaultTransport } from "../transport/default.ts";
-import { assemble, brokerRoutes } from "./assemble.ts";
-import { type Faults, FaultTable } from "./faults.ts";
-import { nameServerRoutes } from "./handlers/name_server.ts";
-import { handlerOf, registryOf } from "./name_server.ts";
-import { checkOptions, checkTopic, type EmbeddedBrokerOptions, type TopicOptions } from "./options.ts";
+import { BrokerServer } from "./broker_server.ts";
+import type { Faults } from "./faults.ts";
+import { nameServerHandlers } from "./handlers/name_server.ts";
+import type { Members } from "./members.ts";
+import { registryOf } from "./name_server.ts";
+import { checkOptions, type EmbeddedBrokerOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import { publishAll, type PublishedMessage, type PublishOptions, toMessages } from "./publish.ts";
-import { type RegisteredBroker, Registry } from "./registry.ts";
+import { Registry } from "./registry.ts";
 import { resetOffset } from "./reset.ts";
-import { type PauseOptions, Server } from "./server.ts";
-import { Timetable } from "./timetable.ts";
+import type { PauseOptions } from "./server.ts";
+import { checkTopic, type TopicOptions } from "./topic_options.ts";
 import type { TopicConfig } from "./topics.ts";
 
-/** Where a queue begins and ends. */
+/** The range of offsets of a queue. */
 export interface QueueStats {
   /** The queue's number. */
   readonly queueId: number;
   /** The smallest offset that it holds. */
   readonly minOffset: number;
-  /** The offset that its next message gets. */
+  /** The offset of the next message. */
   readonly maxOffset: number;
 }
 
 /**
  * A name server and a broker on one real TCP port, in memory and bounded; with `nameServers` a broker only.
  *
- * It speaks the remoting protocol as RocketMQ 5.3.3 does, so that clients in any language can use it, by pull and by
- * POP. It has no transactions; requests for them are answered as by a broker that has them switched off.
+ * It speaks the remoting protocol as RocketMQ 5.3.3 does, so clients in any language can use it, by pull and by POP. It
+ * has no transactions: requests for them are answered as by a broker that rejects them.
  *
  * @example
  * ```ts
@@ -46,99 +47,82 @@ export interface QueueStats {
  * ```
  */
 export class EmbeddedBroker {
-  /** What goes wrong on purpose, and how often the broker was asked what. */
-  readonly faults: Faults;
-  #parts: Parts;
-  #server: Server;
-  #timetable: Timetable;
-  /** The queue, by turns, of the next message that is published. */
+  #broker: BrokerServer;
+  /** The queue of the next message that is published: the queues take turns. */
   #turn = 0;
 
-  private constructor(parts: Parts, server: Server, timetable: Timetable, faults: Faults) {
-    this.#parts = parts;
-    this.#server = server;
-    this.#timetable = timetable;
-    this.faults = faults;
+  private constructor(broker: BrokerServer) {
+    this.#broker = broker;
   }
 
   /**
-   * Starts a broker; its port is open when this resolves.
+   * Starts a broker. Its port is open when this resolves.
    *
    * @throws {ConfigError} if an option is not allowed
    * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened
    */
   static async start(options: EmbeddedBrokerOptions = {}): Promise<EmbeddedBroker> {
     const checked = checkOptions(options);
-    const timetable = new Timetable();
-    const faults = new FaultTable();
-    const server = new Server(checked.transport ?? await defaultTransport(), checked.host, checked);
-    await server.open(checked.port);
     const own = checked.nameServers === undefined ? [new Registry()] : [];
     const registries = checked.nameServers?.map(registryOf) ?? own;
-    const parts = assemble(checked, server.address, registries, timetable);
-    const routes = [...brokerRoutes(parts), ...own.flatMap(nameServerRoutes)];
-    server.serve({
-      onRequest: faults.wrap(handlerOf(routes, checked.dialect)),
-      onClosed: (connection) => {
-        parts.longPolls.dropConnection(connection);
-        parts.pop.polls.dropConnection(connection);
-        parts.groups.dropConnection(connection);
-      },
-    });
-    timetable.start();
-    const broker = new EmbeddedBroker(parts, server, timetable, faults);
-    for (const [name, topic] of Object.entries(checked.topics)) broker.createTopic(name, topic);
-    for (const registry of registries) registry.register(broker.#registration());
-    return broker;
+    const transport = checked.transport ?? await defaultTransport();
+    return new EmbeddedBroker(
+      await BrokerServer.start(checked, transport, registries, own.flatMap(nameServerHandlers)),
+    );
   }
 
-  /** The `host:port` of its name server, which is its own too; with `nameServers` theirs, joined by `;`. */
+  /** The faults to inject, and the number of requests that have been received. */
+  get faults(): Faults {
+    return this.#broker.faults;
+  }
+
+  /** The `host:port` of its name server, which is its own address; with `nameServers` theirs, joined by `;`. */
   get nameServer(): string {
     return this.#parts.options.nameServers?.map(({ address }) => address).join(";") ?? this.address;
   }
 
-  /** The broker's own `host:port`; another one after {@linkcode move}. */
+  /** The broker's own `host:port`; {@linkcode move} changes it. */
   get address(): string {
-    return this.#server.address;
+    return this.#broker.port.address;
   }
 
-  /** The broker's name, as routes and queues show it. */
+  /** The broker's name in routes and queues. */
   get brokerName(): string {
     return this.#parts.options.brokerName;
   }
 
-  /** How many client connections are open. */
+  /** The number of open client connections. */
   get connections(): number {
-    return this.#server.connections;
+    return this.#broker.port.connections;
   }
 
-  /** How many pulls are held open. */
+  /** The number of pulls that are held open. */
   get heldPulls(): number {
-    return this.#parts.longPolls.length;
+    return this.#parts.heldPulls.length;
   }
 
-  /** How many pops are held open. */
+  /** The number of pops that are held open. */
   get heldPops(): number {
-    return this.#parts.pop.polls.length;
+    return this.#parts.pop.held.length;
   }
 
-  /** How many messages are popped and not acked, but for those that are popped in order. */
+  /** The number of popped messages that are not acknowledged, without those that are popped in order. */
   get poppedMessages(): number {
     return this.#parts.pop.deliveries.length;
   }
 
-  /** How many messages wait for their delay to end. */
+  /** The number of delayed messages that are not visible yet. */
   get delayedMessages(): number {
     return this.#parts.delays.length;
   }
 
-  /** The names of all topics, the broker's own included. */
+  /** The names of all topics, the broker's system topics included. */
   get topics(): readonly string[] {
     return this.#parts.topics.names;
   }
 
   /**
-   * Makes a topic, or changes the number of its queues; clients see that when they ask for its route again.
+   * Creates a topic, or changes its options. Clients see a change when they refresh the route.
    *
    * @throws {ValidationError} if the name or an option is not allowed
    */
@@ -148,13 +132,13 @@ export class EmbeddedBroker {
   }
 
   /**
-   * Puts messages straight into the store, in order; resolves when they can be pulled.
+   * Stores messages directly, in order. Consumers can pull them when this resolves.
    *
-   * An unknown topic is made with 4 queues, if the broker makes topics by itself.
+   * An unknown topic is created with 4 queues, unless `autoCreateTopics` is false.
    *
-   * @throws {InvalidTopicError} if there is no such topic, and none is made
+   * @throws {InvalidTopicError} if the topic does not exist and is not created
    * @throws {ValidationError} if a message or the queue is not allowed; nothing is stored then
-   * @throws {RocketMQError} `DELAY_REFUSED` if too many messages wait already; those before it are stored
+   * @throws {RocketMQError} `DELAY_REFUSED` if there are too many delayed messages; the messages before it are stored
    */
   publish(
     topic: string,
@@ -171,17 +155,17 @@ export class EmbeddedBroker {
     });
   }
 
-  /** The sum of the offsets that a group has committed for the queues of a topic; 0 without any. */
+  /** The sum of the offsets that a group has committed for the queues of a topic; 0 without a commit. */
   committed(group: string, topic: string): number {
     return this.#parts.offsets.sum(group, topic);
   }
 
-  /** The offset that a group has committed for one queue. */
+  /** The offset that a group has committed for a queue; undefined without a commit. */
   committedOffset(group: string, queue: Pick<MessageQueue, "topic" | "queueId">): number | undefined {
     return this.#parts.offsets.get(group, queue.topic, queue.queueId);
   }
 
-  /** The offset that the next message of a queue gets; 0 for an unknown queue. */
+  /** The offset of the next message of a queue; 0 for an unknown queue. */
   maxOffset(topic: string, queueId: number): number {
     return this.#parts.store.find(topic, queueId)?.maxOffset ?? 0;
   }
@@ -191,7 +175,7 @@ export class EmbeddedBroker {
     return this.#parts.store.find(topic, queueId)?.minOffset ?? 0;
   }
 
-  /** Where the queues of a topic begin and end; none for an unknown topic. */
+  /** The offset ranges of the queues of a topic; an empty list for an unknown topic. */
   topicStats(topic: string): QueueStats[] {
     const { readQueues = 0, writeQueues = 0 } = this.#parts.topics.get(topic) ?? {};
     return Array.from({ length: Math.max(readQueues, writeQueues) }, (_, queueId) => ({
@@ -201,131 +185,112 @@ export class EmbeddedBroker {
     }));
   }
 
-  /** The client ids of a group's members, in the order in which they came; none for an unknown group. */
+  /** The client ids of the members of a consumer group, in the order in which they joined; empty without members. */
   members(group: string): string[] {
-    return [...this.#parts.groups.get(group)?.members.values() ?? []].map((member) => member.clientId);
+    return clientIds(this.#parts.consumerGroups.get(group)?.members);
+  }
+
+  /** The client ids of the members of a producer group, in the order in which they joined; empty without members. */
+  producers(group: string): string[] {
+    return clientIds(this.#parts.producerGroups.get(group));
   }
 
   /**
-   * Sets a group's offset of a queue, as an operator does.
+   * Resets a group's offset of a queue, as an operator does.
    *
-   * The next pull is answered with code 21 and this offset, and commits until then are ignored; with the 4.9 dialect
-   * the group's members are told at once, and nothing else happens.
+   * The next pull is answered with code 21 and this offset, and commits until then are ignored. With the 4.9 dialect
+   * the members of the group are notified instead, and commit the offset.
    */
   resetOffset(group: string, queue: Pick<MessageQueue, "topic" | "queueId">, offset: number): void {
     resetOffset(this.#parts, group, queue, offset);
   }
 
-  /** Drops a queue's messages before an offset, as brokers do with old ones. */
+  /** Deletes a queue's messages before an offset, as brokers do with expired messages. */
   deleteUntil(topic: string, queueId: number, offset: number): void {
     const queue = this.#parts.store.find(topic, queueId);
     if (queue !== undefined) this.#parts.store.deleteUntil(queue, offset);
   }
 
   /**
-   * Ends the broker as a crash does: the port closes, all connections are cut, and offsets that were committed since
-   * the last persist are forgotten. Messages, topics and older offsets stay for {@linkcode revive}.
+   * Stops the broker as a crash does: the port and all connections close, and offsets that were committed since the
+   * last persist are lost. Messages, topics and persisted offsets stay for {@linkcode revive}.
    */
-  async kill(): Promise<void> {
-    await this.#down();
-    this.#parts.offsets.forgetYoung();
+  kill(): Promise<void> {
+    return this.#broker.kill();
   }
 
-  /** Ends the broker in order: as {@linkcode kill}, but no offset is forgotten. */
-  async stop(): Promise<void> {
-    await this.#down();
-    this.#parts.offsets.persist();
+  /** Stops the broker as {@linkcode kill} does, but persists all offsets. */
+  stop(): Promise<void> {
+    return this.#broker.stop();
   }
 
   /**
-   * Opens the same port again, with what was kept; does nothing while the broker runs.
+   * Starts the broker again on the same port, with the state that it has kept; does nothing while it runs.
    *
-   * @throws {NetworkError} `CONNECT_FAILED` if somebody else has taken the port
+   * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened
    */
-  async revive(): Promise<void> {
-    if (this.#server.isOpen) return;
-    await this.#server.reopen();
-    this.#timetable.start();
+  revive(): Promise<void> {
+    return this.#broker.revive();
   }
 
   /**
-   * Stops the broker in order and opens it on another port, of which its name servers know at once.
+   * Stops the broker and starts it on another port. Its name servers return the new address at once.
    *
-   * @param port 0 takes a free one
+   * @param port 0 selects a free one
    * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened; {@linkcode revive} opens the old one
    */
-  async move(port = 0): Promise<void> {
-    await this.stop();
-    await this.#server.open(port);
-    this.#parts.store.moveTo(this.address);
-    this.#timetable.start();
+  move(port = 0): Promise<void> {
+    return this.#broker.move(port);
   }
 
   /**
-   * Does nothing any more, as a process after SIGSTOP, until {@linkcode resume}: connections stay open, new ones are
-   * accepted, and nothing is answered. After 120 seconds name servers leave the broker out.
+   * Pauses the broker, as SIGSTOP does a process, until {@linkcode resume}: connections stay open, new ones are
+   * accepted, and nothing is answered. After 120 seconds name servers remove the broker from routes.
    */
   pause(options: PauseOptions = {}): void {
-    this.#timetable.stop();
-    this.#server.pause(options);
+    this.#broker.pause(options);
   }
 
   /**
-   * Goes on, as a process after SIGCONT: what was sent meanwhile is served now, heartbeats of connections that have
-   * closed meanwhile included. Their members stay in the group for 120 seconds, as in a real broker's.
+   * Resumes the broker, as SIGCONT does a process. Requests that have arrived during the pause are handled, heartbeats
+   * of closed connections included: their members stay in the group for 120 seconds, as in a real broker.
    */
-  async resume(): Promise<void> {
-    await this.#server.resume();
-    if (this.#server.isOpen) this.#timetable.start();
+  resume(): Promise<void> {
+    return this.#broker.resume();
   }
 
-  /** Stops the broker in order and opens it again. */
+  /** Stops the broker and starts it again on the same port. */
   async restart(): Promise<void> {
     await this.stop();
     await this.revive();
   }
 
-  /** Ends the broker; no timer, socket or port is left. May be called twice. */
+  /** Stops the broker and removes all faults; no timer, socket or port stays open. May be called repeatedly. */
   async close(): Promise<void> {
     this.faults.clear();
     await this.stop();
   }
 
-  /** Ends the broker, as {@linkcode close} does. */
+  /** Stops the broker, as {@linkcode close} does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** What name servers know of it, as it is whenever they look. */
-  #registration(): RegisteredBroker {
-    const { topics, options } = this.#parts;
-    const server = this.#server;
-    return {
-      brokerName: options.brokerName,
-      clusterName: options.clusterName,
-      topics,
-      get address() {
-        return server.address;
-      },
-      get seenAt() {
-        return server.seenAt;
-      },
-    };
-  }
-
-  async #down(): Promise<void> {
-    this.#timetable.stop();
-    await this.#server.close();
-    this.#parts.groups.clear();
-    this.#parts.locks.clear();
+  get #parts(): Parts {
+    return this.#broker.parts;
   }
 
   #autoCreate(topic: string): TopicConfig {
     const { topics, options } = this.#parts;
     if (!options.autoCreateTopics) {
-      throw new InvalidTopicError(`Cannot publish to topic "${topic}": the embedded broker does not have it`, topic);
+      const reason = 'it does not exist, and "autoCreateTopics" is false';
+      throw new InvalidTopicError(`Cannot publish to topic "${topic}": ${reason}`, topic);
     }
     this.createTopic(topic);
     return topics.get(topic)!;
   }
+}
+
+function clientIds(members: Members | undefined): string[] {
+  return [...members?.values() ?? []].map(({ clientId }) => clientId);
 }

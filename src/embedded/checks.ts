@@ -1,36 +1,25 @@
 /**
- * What the options of embedded servers have in common when they are checked.
+ * Checks of options.
  *
  * @module
  */
 
 import { ConfigError, type Problem } from "../errors.ts";
-import { parseAddress } from "../wire/host.ts";
 
-/** What is wrong with an option, undefined if nothing is: the words for what is allowed. */
+/** Returns what is allowed if the value of an option is not, else undefined. */
 export type OptionCheck = (value: unknown) => string | undefined;
 
-/** A check that takes whole numbers. */
+/** Allows whole numbers. */
 export function whole(least: number, most: number): OptionCheck {
   return (value) => isWhole(value, least, most) ? undefined : `a whole number, ${least} to ${most}`;
 }
 
-/** A check that takes what `matches`. */
+/** Allows what `matches`. */
 export function only(allowed: string, matches: (value: unknown) => boolean): OptionCheck {
   return (value) => matches(value) ? undefined : allowed;
 }
 
-/** Where a server is opened. */
-export const placeChecks: Readonly<Record<"port" | "host" | "transport", OptionCheck>> = {
-  port: whole(0, 65_535),
-  host: only("an IP address", (value) => typeof value === "string" && parseAddress(value) !== undefined),
-  transport: only("a transport", isRecord),
-};
-
-/** Which line of servers is imitated. */
-export const dialectCheck: OptionCheck = only('"5.x" or "4.9"', (value) => value === "5.x" || value === "4.9");
-
-/** Checks options by name; those that are undefined are as not given. */
+/** Checks options by name; an undefined one counts as absent. */
 export function requireOptions(
   action: string,
   options: object,
@@ -49,7 +38,7 @@ export function requireOptions(
 /** Options without those that are undefined. */
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** The options that are given, for defaults to be put below. */
+/** The options that are present, to be put over the default values. */
 export function given<T extends object>(options: T): Given<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
 }
@@ -59,7 +48,7 @@ export function isWhole(value: unknown, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 }
 
-/** Whether a value is an object, and no list. */
+/** Whether a value is an object and not a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 /**
- * Several brokers and name servers in this process: for tests of what clients do when one of them goes.
+ * Several brokers and name servers in this process: for tests of clients when one of them fails.
  *
  * @module
  */
@@ -8,33 +8,34 @@ import { InvalidTopicError, ValidationError } from "../errors.ts";
 import { EmbeddedBroker } from "./broker.ts";
 import { given } from "./checks.ts";
 import { EmbeddedNameServer } from "./name_server.ts";
-import { checkClusterOptions, type EmbeddedClusterOptions, type TopicOptions } from "./options.ts";
+import { checkClusterOptions, type EmbeddedClusterOptions } from "./options.ts";
 import type { PublishedMessage, PublishOptions } from "./publish.ts";
+import type { TopicOptions } from "./topic_options.ts";
 
-/** Where {@linkcode EmbeddedCluster.createTopic} makes a topic. */
+/** Options of {@linkcode EmbeddedCluster.createTopic}. */
 export interface ClusterTopicOptions extends TopicOptions {
   /**
-   * The names of the brokers that have it.
+   * The names of the brokers on which it is created.
    *
-   * @default all
+   * @default all brokers
    */
   brokers?: readonly string[];
 }
 
 /**
- * Brokers and name servers, each on a real TCP port of its own, in memory and bounded.
+ * Brokers and name servers, each on its own real TCP port, in memory and bounded.
  *
- * Every broker registers with every name server, and they share nothing else. Each can be killed, revived, moved to
- * another port, paused and resumed; name servers can be made to forget.
+ * Every broker registers with every name server; they share nothing else. Each of them can be killed, revived, moved to
+ * another port, paused and resumed.
  *
  * @example
  * ```ts
  * import { EmbeddedCluster } from "@denorocket/rocketmq/embedded";
  *
  * await using cluster = await EmbeddedCluster.start({ brokers: 2, nameServers: 2, topics: { orders: { queues: 2 } } });
- * await cluster.publish("orders", ["a", "b", "c", "d"]); // one in each of the four queues
- * await cluster.brokers[1]!.kill(); // routes show broker-a alone
- * cluster.names[0]!.pause(); // accepts connections, and answers nothing
+ * await cluster.publish("orders", ["a", "b", "c", "d"]); // one for each of the four queues
+ * await cluster.brokers[1]!.kill(); // routes contain broker-a only
+ * cluster.names[0]!.pause(); // accepts connections and answers nothing
  * ```
  */
 export class EmbeddedCluster {
@@ -42,7 +43,7 @@ export class EmbeddedCluster {
   readonly brokers: readonly EmbeddedBroker[];
   /** The name servers. */
   readonly names: readonly EmbeddedNameServer[];
-  /** The queue, by turns, of the next message that is published. */
+  /** The queue of the next message that is published: the queues take turns. */
   #turn = 0;
 
   private constructor(brokers: readonly EmbeddedBroker[], names: readonly EmbeddedNameServer[]) {
@@ -51,7 +52,7 @@ export class EmbeddedCluster {
   }
 
   /**
-   * Starts a cluster; all its ports are open when this resolves.
+   * Starts a cluster. All its ports are open when this resolves.
    *
    * @throws {ConfigError} if an option is not allowed
    * @throws {NetworkError} `CONNECT_FAILED` if a port cannot be opened; nothing is left open then
@@ -63,10 +64,9 @@ export class EmbeddedCluster {
     const brokers: EmbeddedBroker[] = [];
     const cluster = new EmbeddedCluster(brokers, names);
     try {
-      const { host, dialect, transport } = common;
-      for (let i = 0; i < nameCount; i++) {
-        names.push(await EmbeddedNameServer.start(given({ host, dialect, transport })));
-      }
+      const { host, dialect, transport, maxConnections, maxUnreadBytes, maxUnfinishedBytes } = common;
+      const server = given({ host, dialect, transport, maxConnections, maxUnreadBytes, maxUnfinishedBytes });
+      for (let i = 0; i < nameCount; i++) names.push(await EmbeddedNameServer.start(server));
       for (let i = 0; i < brokerCount; i++) {
         const brokerName = `broker-${String.fromCharCode("a".charCodeAt(0) + i)}`;
         brokers.push(await EmbeddedBroker.start({ ...common, port: 0, brokerName, nameServers: [...names] }));
@@ -83,7 +83,7 @@ export class EmbeddedCluster {
     return this.names.map(({ address }) => address);
   }
 
-  /** The name servers, joined by `;`: what clients connect to. */
+  /** The addresses of the name servers, joined by `;`, for `connect()`. */
   get nameServer(): string {
     return this.nameServers.join(";");
   }
@@ -94,7 +94,7 @@ export class EmbeddedCluster {
   }
 
   /**
-   * Makes a topic, or changes the number of its queues, on all brokers or on those named; `queues` is for each of them.
+   * Creates a topic, or changes its options, on all brokers or on those in `brokers`. Each has that many `queues`.
    *
    * @throws {ValidationError} if the name, an option or a broker's name is not allowed
    */
@@ -110,8 +110,8 @@ export class EmbeddedCluster {
   }
 
   /**
-   * Puts messages straight into the stores, by turns into the queues of all brokers that have the topic, or into one
-   * queue number of them by turns; resolves when they can be pulled. It works on brokers that do not run, too.
+   * Stores messages directly. The queues of all brokers that have the topic take turns, or with `queueId` the queues of
+   * that number. Consumers can pull the messages when this resolves. Brokers that do not run store messages too.
    *
    * @throws {InvalidTopicError} if no broker has the topic
    * @throws {ValidationError} if a message or the queue is not allowed
@@ -124,7 +124,7 @@ export class EmbeddedCluster {
     const places = this.brokers.flatMap((broker) =>
       broker.topicStats(topic)
         .filter(({ queueId }) => options.queueId === undefined || options.queueId === queueId)
-        .map(({ queueId }) => ({ broker, queueId, messages: [] as (string | Uint8Array | PublishedMessage)[] }))
+        .map(({ queueId }) => ({ broker, queueId, messages: new Array<string | Uint8Array | PublishedMessage>() }))
     );
     if (places.length === 0) {
       throw new InvalidTopicError(`Cannot publish to topic "${topic}": no broker of the cluster has it`, topic);
@@ -133,17 +133,17 @@ export class EmbeddedCluster {
     for (const { broker, queueId, messages } of places) await broker.publish(topic, messages, { queueId });
   }
 
-  /** The sum of the offsets that a group has committed for the queues of a topic on all brokers; 0 without any. */
+  /** The sum of the offsets that a group has committed for the queues of a topic on all brokers; 0 without a commit. */
   committed(group: string, topic: string): number {
     return this.brokers.reduce((sum, broker) => sum + broker.committed(group, topic), 0);
   }
 
-  /** Ends all brokers and name servers; no timer, socket or port is left. May be called twice. */
+  /** Stops all brokers and name servers; no timer, socket or port stays open. May be called repeatedly. */
   async close(): Promise<void> {
     await Promise.all([...this.brokers, ...this.names].map((each) => each.close()));
   }
 
-  /** Ends it, as {@linkcode close} does. */
+  /** Stops it, as {@linkcode close} does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

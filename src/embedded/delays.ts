@@ -1,5 +1,5 @@
 /**
- * Messages that wait for their time. Sources: ScheduleMessageService, HookUtils.
+ * Delayed messages. Sources: ScheduleMessageService, HookUtils.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import { PropertyName } from "../wire/codes.ts";
 import { encodeProperties } from "../wire/properties.ts";
 import { Heap } from "./heap.ts";
 import type { NewMessage, StoreLimits } from "./store.ts";
-import type { Job, Timetable } from "./timetable.ts";
+import type { Job, Scheduler } from "./scheduler.ts";
 
-/** What a waiting message takes besides its body, roughly, in bytes. */
+/** The estimated memory of a delayed message besides its body, in bytes. */
 const OVERHEAD = 512;
 
-/** How far ahead a timer message may be, in milliseconds. Source: MessageStoreConfig.timerMaxDelaySec. */
+/** The longest delay of a timer message, in milliseconds. Source: MessageStoreConfig.timerMaxDelaySec. */
 const LONGEST_TIMER = 3 * 24 * 3_600_000;
-/** Timer messages come at whole seconds, and a second early if theirs is one. Source: timerPrecisionMs. */
+/** Timer messages are delivered at the whole second before their time. Source: timerPrecisionMs. */
 const TIMER_PRECISION = 1_000;
 
 const TIMER_SECONDS = "TIMER_DELAY_SEC";
 const TIMER_MILLISECONDS = "TIMER_DELAY_MS";
 const TIMER_TIME = "TIMER_DELIVER_MS";
-/** Says that a message has waited already: it does not when it comes back. */
+/** The property of a timer message that has been delayed: it is not delayed again. */
 const TIMER_OUT = "TIMER_OUT_MS";
 
-/** When a message is due, and the offset that it gets among those that wait as it does. */
+/** When a message is due, and the queue that determines its offset. */
 interface Plan {
   readonly due: number;
   readonly queue: string;
@@ -37,45 +37,45 @@ interface Waiting {
   readonly message: NewMessage;
 }
 
-/** The messages that wait, and what the delay levels mean. */
+/** The delayed messages of one broker, by delay level or timer. */
 export class Delays implements Job {
   #levels: readonly number[];
   #hasTimers: boolean;
   #limits: StoreLimits;
   #deliver: (message: NewMessage) => void;
-  #timetable: Timetable;
+  #scheduler: Scheduler;
   #waiting = new Heap<Waiting>((a, b) => a.due < b.due || (a.due === b.due && a.sequence < b.sequence));
   #bytes = 0;
-  /** How many messages each level and the timers have seen: the offsets of their queues. */
+  /** How many messages each queue has had: the next offset. */
   #counts = new Map<string, number>();
   #sequence = 0;
 
   /**
-   * Makes an empty waiting room; `deliver` gets each message when its time has come. Without timers, as before 5.0,
-   * only delay levels count.
+   * Makes an empty table. `deliver` is called with each message when it is due. Without timers, as before 5.0, only
+   * delay levels apply.
    */
   constructor(
     levels: readonly number[],
     hasTimers: boolean,
     limits: StoreLimits,
-    timetable: Timetable,
+    scheduler: Scheduler,
     deliver: (message: NewMessage) => void,
   ) {
     this.#levels = levels;
     this.#hasTimers = hasTimers;
     this.#limits = limits;
-    this.#timetable = timetable;
+    this.#scheduler = scheduler;
     this.#deliver = deliver;
   }
 
-  /** How many messages wait. */
+  /** The number of delayed messages. */
   get length(): number {
     return this.#waiting.length;
   }
 
   /**
-   * Keeps a message for its time; gives its offset in the queue of those that wait as it does, `"now"` if it need not
-   * wait, `"full"` if there is no room for it, `"illegal"` if its time makes no sense.
+   * Delays a message if its properties say so. Returns its offset in the queue of its level or of the timers, `"now"`
+   * if it has no delay, `"full"` if there are too many delayed messages, `"illegal"` if its time is not allowed.
    *
    * @throws {ValidationError} if its properties cannot be stored
    */
@@ -87,10 +87,10 @@ export class Delays implements Job {
     const properties = plan.properties
       .set(PropertyName.REAL_TOPIC, message.topic)
       .set(PropertyName.REAL_QUEUE_ID, String(message.queueId));
-    encodeProperties(properties); // fails here and not when its time has come
+    encodeProperties(properties); // throws here and not when the message is due
     this.#waiting.push({ due, sequence: this.#sequence++, message: { ...message, properties } });
     this.#bytes += message.body.length + OVERHEAD;
-    this.#timetable.announce(due);
+    this.#scheduler.schedule(due);
     const offset = this.#counts.get(queue) ?? 0;
     this.#counts.set(queue, offset + 1);
     return offset;
@@ -101,7 +101,7 @@ export class Delays implements Job {
     return this.#waiting.peek()?.due ?? Infinity;
   }
 
-  /** Delivers what is due. */
+  /** Delivers the messages that are due. */
   run(now: number): void {
     while (this.nextDue() <= now) {
       const { message } = this.#waiting.pop()!;
@@ -110,7 +110,7 @@ export class Delays implements Job {
     }
   }
 
-  /** The plan of a message with a delay level, at most the highest; a timer does not count then. */
+  /** The plan of a message with a delay level, which is capped at the highest; a timer is ignored then. */
   #planLevel(message: NewMessage): Plan | undefined {
     const wanted = Number(message.properties.get(PropertyName.DELAY) ?? 0);
     if (!Number.isInteger(wanted) || wanted <= 0) return undefined;

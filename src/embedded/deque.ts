@@ -4,7 +4,7 @@
  * @module
  */
 
-/** How many removed items may stand before the first one until the list is moved together. */
+/** How many removed entries may precede the first item before the list is compacted. */
 const SLACK = 1_024;
 
 /** A list that grows at its end and loses items at its beginning, with access by position. */
@@ -27,7 +27,7 @@ export class Deque<T> {
     this.#items.push(item);
   }
 
-  /** Takes the first item away. */
+  /** Removes and returns the first item. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#head];
@@ -39,7 +39,7 @@ export class Deque<T> {
     return item;
   }
 
-  /** The first position whose item passes `test`, which must hold from some position on; `length` if none does. */
+  /** The first position whose item passes `test`; `length` if none does. All later items have to pass too. */
   search(test: (item: T) => boolean): number {
     let low = 0;
     let high = this.length;

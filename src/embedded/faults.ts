@@ -1,5 +1,5 @@
 /**
- * What goes wrong on purpose: for tests of what a client does then.
+ * Faults that a test injects into an embedded server.
  *
  * @module
  */
@@ -9,27 +9,28 @@ import { notAPromise } from "../owned_work.ts";
 import type { Connection, Reply, RequestHandler } from "../transport/connection.ts";
 import type { Command } from "../wire/frame.ts";
 import { requests } from "../wire/requests.ts";
+import { noAnswer, type RequestFilter } from "./request_filter.ts";
 
 /**
- * What happens to a request.
+ * The effect of a fault on a request.
  *
- * | action | the request is served | the answer |
+ * | action | the request is handled | the answer |
  * |---|---|---|
- * | an object with `code` | no | is this one |
- * | `"drop"` | no | never comes |
- * | `"dropAnswer"` | yes | never comes |
- * | `"delay"` | when released | comes then |
- * | `"delayAnswer"` | at once | comes when released |
- * | `"cut"` | no | the connection is closed |
- * | `"cutAnswer"` | yes | the connection is closed |
+ * | an object with `code` | no | this object |
+ * | `"drop"` | no | never sent |
+ * | `"dropAnswer"` | yes | never sent |
+ * | `"delay"` | when the fault is released | sent then |
+ * | `"delayAnswer"` | at once | sent when the fault is released |
+ * | `"cut"` | no | none: the connection is closed |
+ * | `"cutAnswer"` | yes | none: the connection is closed |
  */
 export type FaultAction = FaultReply | "drop" | "dropAnswer" | "delay" | "delayAnswer" | "cut" | "cutAnswer";
 
-/** An answer that is given instead of the real one. */
+/** An answer that is sent in place of the real one. */
 export interface FaultReply {
   /** The response code: 2 is "busy". */
   readonly code: number;
-  /** Words for the client. */
+  /** The remark, which clients show in their errors. */
   readonly remark?: string;
   /** Header fields as text. */
   readonly fields?: Record<string, string>;
@@ -37,50 +38,48 @@ export interface FaultReply {
   readonly body?: Uint8Array;
 }
 
-/** A request, as a fault sees it. */
+/** A request, as {@linkcode FaultOptions.match} receives it. */
 export interface FaultRequest {
   /** The request's code. */
   readonly code: number;
-  /** Its header fields as text, under their names on the wire. */
+  /** Its header fields as text, by their names on the wire. */
   readonly fields: Readonly<Record<string, string>>;
   /** Its body. */
   readonly body: Uint8Array;
 }
 
-/** Which requests a fault is for. */
+/** Options of {@linkcode Faults.answer}. */
 export interface FaultOptions {
   /**
-   * How many requests it happens to; `Infinity` for all until it is removed.
+   * How many requests the fault affects, from 1 on; `Infinity` for all until it is removed.
    *
    * @default {1}
    */
   times?: number;
   /**
-   * Picks requests by their header fields and body; the others are served and do not count.
+   * Selects requests by their header fields and body; the others are handled normally and do not count.
    *
    * @default every request with the code
    */
   match?: (request: FaultRequest) => boolean;
 }
 
-/** A fault that was ordered. */
+/** An injected fault. */
 export interface Fault {
-  /** How many requests it has happened to. */
+  /** How many requests it has affected. */
   readonly hits: number;
-  /** Resolves when it has happened to that many requests: 1 unless told. */
+  /** Resolves when it has affected that many requests, 1 by default. */
   reached(hits?: number): Promise<void>;
-  /** Lets go what `"delay"` and `"delayAnswer"` hold now, and hold from now on. */
+  /** Ends the delay of `"delay"` and `"delayAnswer"`, for the requests that wait and for later ones. */
   release(): void;
-  /** Ends it: further requests are served. What it holds is let go. */
+  /** Ends the fault: further requests are handled normally. Delayed requests are released. */
   remove(): void;
 }
 
-/** The answer that never comes; one per request, so that none keeps another's connection alive. */
-function never(): Promise<never> {
-  return new Promise(() => {});
-}
+/** How many codes are counted, or a client could fill the memory with codes that no request has. */
+const MOST_CODES = 4_096;
 
-class OrderedFault implements Fault {
+class InjectedFault implements Fault {
   readonly code: number;
   readonly action: FaultAction;
   hits = 0;
@@ -108,7 +107,7 @@ class OrderedFault implements Fault {
     this.release();
   }
 
-  /** Whether it happens to this request; counts it then. */
+  /** Whether it affects this request; counts the request then. */
   takes(request: Command): boolean {
     if (this.#left <= 0 || request.code !== this.code || !notAPromise(this.#match(request), "match")) return false;
     this.#left--;
@@ -117,37 +116,37 @@ class OrderedFault implements Fault {
     return true;
   }
 
-  async serve(request: Command, connection: Connection, handle: RequestHandler): Promise<Reply> {
+  async apply(request: Command, connection: Connection, next: RequestHandler): Promise<Reply> {
     if (typeof this.action === "object") return this.action;
     switch (this.action) {
       case "drop":
-        return never();
+        return noAnswer();
       case "dropAnswer":
-        await handle(request, connection);
-        return never();
+        await next(request, connection);
+        return noAnswer();
       case "delay":
         await this.#released;
-        return handle(request, connection);
+        return next(request, connection);
       case "delayAnswer": {
-        const reply = await handle(request, connection);
+        const reply = await next(request, connection);
         await this.#released;
         return reply;
       }
       case "cut":
         connection.close();
-        return never();
+        return noAnswer();
       case "cutAnswer":
-        await handle(request, connection);
+        await next(request, connection);
         connection.close();
-        return never();
+        return noAnswer();
     }
   }
 }
 
 /**
- * The faults of one embedded broker, and what it was asked.
+ * The faults of one embedded broker or name server, and the number of requests that it has received.
  *
- * Each request takes the first ordered fault that is for it and has times left.
+ * A request is affected by at most one fault: the first one injected that selects it and has times left.
  *
  * @example
  * ```ts
@@ -155,40 +154,43 @@ class OrderedFault implements Fault {
  *
  * await using broker = await EmbeddedBroker.start();
  * const fault = broker.faults.answer("PullMessage", { code: 2, remark: "[OVERLOAD]" }, { times: 3 });
- * fault.hits; // 0: nobody has pulled yet
+ * fault.hits; // 0: no pull has been received yet
  * ```
  */
 export interface Faults {
   /**
-   * Orders a fault for a request, given by its name in the table of requests or by its code.
+   * Injects a fault into requests of one kind, which is a name of the table of requests or a code.
    *
    * @throws {ValidationError} if no request has that name, or an option is not allowed
    */
   answer(request: string | number, action: FaultAction, options?: FaultOptions): Fault;
-  /** How many requests of a kind have been received, faults included. */
+  /** How many requests of a kind have been received, those affected by faults included. */
   received(request: string | number): number;
-  /** Resolves when that many requests of a kind have been received, which may be before they are served. */
+  /** Resolves when that many requests of a kind have been received; the last one may not be handled yet. */
   whenReceived(request: string | number, count: number): Promise<void>;
-  /** Removes all faults; what they hold is let go. */
+  /** Removes all faults. Delayed requests are released. */
   clear(): void;
 }
 
-/** The faults of one broker. */
+/** The faults of one server. */
 export class FaultTable implements Faults {
-  #faults: OrderedFault[] = [];
+  /** The filter that counts requests and applies the faults. */
+  readonly filter: RequestFilter = (request, connection, next) => {
+    this.#count(request.code);
+    const fault = this.#faults.length === 0 ? undefined : this.#faults.find((each) => each.takes(request));
+    return fault === undefined ? next(request, connection) : fault.apply(request, connection, next);
+  };
+  #faults: InjectedFault[] = [];
   #received = new Map<number, number>();
   #waiting: { code: number; count: number; resolve: () => void }[] = [];
 
   answer(request: string | number, action: FaultAction, options: FaultOptions = {}): Fault {
     const times = options.times ?? 1;
     if (!(times === Infinity || (Number.isSafeInteger(times) && times >= 1))) {
-      throw new ValidationError("order a fault", [{
-        field: "times",
-        value: times,
-        allowed: "a whole number from 1 on",
-      }]);
+      const problem = { field: "times", value: times, allowed: "a whole number from 1 on, or Infinity" };
+      throw new ValidationError("inject a fault", [problem]);
     }
-    const fault = new OrderedFault(codeOf(request), action, options);
+    const fault = new InjectedFault(codeOf(request), action, options);
     this.#faults.push(fault);
     return fault;
   }
@@ -208,18 +210,10 @@ export class FaultTable implements Faults {
     this.#faults = [];
   }
 
-  /** Puts the faults before a handler. */
-  wrap(handle: RequestHandler): RequestHandler {
-    return (request, connection) => {
-      this.#count(request.code);
-      const fault = this.#faults.length === 0 ? undefined : this.#faults.find((each) => each.takes(request));
-      return fault === undefined ? handle(request, connection) : fault.serve(request, connection, handle);
-    };
-  }
-
   #count(code: number): void {
     const count = this.received(code) + 1;
-    this.#received.set(code, count);
+    if (count > 1 || this.#received.size < MOST_CODES) this.#received.set(code, count);
+    if (this.#waiting.length === 0) return;
     for (const waiter of this.#waiting) if (waiter.code === code && waiter.count <= count) waiter.resolve();
     this.#waiting = this.#waiting.filter((waiter) => waiter.code !== code || waiter.count > count);
   }
@@ -230,5 +224,5 @@ function codeOf(request: string | number): number {
   const spec = requests.find((each) => each.name === request);
   if (spec !== undefined) return spec.code;
   const allowed = `a code, or one of ${requests.map((each) => each.name).join(", ")}`;
-  throw new ValidationError("order a fault", [{ field: "request", value: request, allowed }]);
+  throw new ValidationError("inject a fault", [{ field: "request", value: request, allowed }]);
 }

@@ -1,6 +1,6 @@
 /**
- * Which messages a subscription lets through, as far as a broker sees it: by the hash codes of tags, or by an SQL92
- * expression over the properties. Source: FilterAPI, ExpressionMessageFilter.
+ * The filters of subscriptions, as brokers apply them: by the hash codes of tags, or by an SQL92 expression over
+ * properties. Source: FilterAPI, ExpressionMessageFilter.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { decodeUtf8, readable } from "../wire/utf8.ts";
 import type { Entry } from "./queue.ts";
 import type { Expression } from "./sql/expressions.ts";
 
-/** What a filter looks at. */
+/** What a filter reads of a message. */
 export type Filtered = Pick<Entry, "tagsCode" | "record">;
 
-/** Whether a stored message goes through. */
+/** Whether a stored message matches. */
 export type MessageFilter = (message: Filtered) => boolean;
 
 /** The type of expressions over properties. Source: ExpressionType. */
 export const SQL92 = "SQL92";
 
-/** Lets everything through. */
+/** Matches all messages. */
 export const everything: MessageFilter = () => true;
 
-/** Whether a subscription is by tags, which is what a missing type means. */
+/** Whether a subscription is by tags, which is the default. */
 export function isTagType(expressionType: string | undefined): boolean {
   return expressionType === undefined || expressionType === "" || expressionType === "TAG";
 }
@@ -37,7 +37,7 @@ export function filterOf(subscription: Pick<SubscriptionData, "subString" | "cod
   return ({ tagsCode }) => codes.has(tagsCode);
 }
 
-/** The filter of tags in a pull; undefined if it names no tag. */
+/** The filter of tags in a pull; undefined if it has no tag. */
 export function parseTags(expression: string | undefined): MessageFilter | undefined {
   if (expression === undefined || expression === "" || expression === "*") return everything;
   if (/^(\|\|)+$/.test(expression)) return undefined;
@@ -53,7 +53,7 @@ export function sqlFilter(expression: Expression): MessageFilter {
   };
 }
 
-/** The properties of a record. They stand at its end, behind the topic. */
+/** The properties of a record. They are at its end, after the topic. */
 function propertiesOf(record: Uint8Array): Map<string, string> {
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
   const body = bodyAt(view.getInt32(At.SYS_FLAG));

@@ -1,5 +1,5 @@
 /**
- * What groups subscribe by expressions over properties, as their heartbeats say. Source: ConsumerFilterManager.
+ * The SQL92 filters of consumer groups, from their heartbeats. Source: ConsumerFilterManager.
  *
  * @module
  */
@@ -9,24 +9,24 @@ import { isTagType, type MessageFilter, SQL92, sqlFilter } from "./filter.ts";
 import { SqlError } from "./sql/errors.ts";
 import type { Expressions } from "./sql/expressions.ts";
 
-/** How many topics of one group have filters that are kept; the filter that was made first goes for a further one. */
+/** How many filters of one group are kept; a further one replaces the oldest. */
 const MOST_FILTERS = 1_000;
 
-/** What one group filters one topic by. */
+/** The filter of one group for one topic. */
 export interface GroupFilter {
-  /** Its kind. */
+  /** Its type. */
   readonly expressionType: string;
-  /** As the client wrote it. */
+  /** The text of the expression. */
   readonly expression: string;
-  /** The version of the subscription that it is from, or that named it last. */
+  /** The version of the last subscription with this expression. */
   readonly version: number;
-  /** What it lets through. */
+  /** Whether a message matches. */
   readonly matches: MessageFilter;
 }
 
 /**
- * The filters of all groups, apart from their subscriptions: they stay when the last member of a group leaves, and only
- * a subscription with a higher version changes one.
+ * The filters of all groups. Unlike subscriptions they stay when the last member of a group leaves, and only a
+ * subscription with a higher version changes one.
  */
 export class GroupFilters {
   #expressions: Expressions;
@@ -37,12 +37,12 @@ export class GroupFilters {
     this.#expressions = expressions;
   }
 
-  /** What a group filters a topic by; undefined if it never said, or said nonsense last. */
+  /** The filter of a group for a topic; undefined without one, or if the last expression was invalid. */
   get(group: string, topic: string): GroupFilter | undefined {
     return this.#filters.get(group)?.get(topic);
   }
 
-  /** Takes over what a heartbeat of a group says. */
+  /** Stores the filters of the subscriptions of a heartbeat. */
   register(group: string, subscriptions: readonly SubscriptionData[]): void {
     for (const subscription of subscriptions) {
       const { expressionType, subString } = subscription;

@@ -1,10 +1,10 @@
 /**
- * A queue that gives the smallest item first.
+ * A priority queue: the smallest item first.
  *
  * @module
  */
 
-/** A binary heap: adding and taking cost the logarithm of its length. */
+/** A binary heap: adding and removing take logarithmic time. */
 export class Heap<T> {
   #items: T[] = [];
   #isBefore: (a: T, b: T) => boolean;
@@ -19,7 +19,7 @@ export class Heap<T> {
     return this.#items.length;
   }
 
-  /** The first item; it stays. */
+  /** The first item, without removing it. */
   peek(): T | undefined {
     return this.#items[0];
   }
@@ -37,7 +37,7 @@ export class Heap<T> {
     items[at] = item;
   }
 
-  /** Takes the first item away. */
+  /** Removes and returns the first item. */
   pop(): T | undefined {
     const items = this.#items;
     const first = items[0];
@@ -46,7 +46,7 @@ export class Heap<T> {
     return first;
   }
 
-  /** Puts an item in the place of the first, and lets it sink to where it belongs. */
+  /** Replaces the first item by another and moves that down to its position. */
   #sink(item: T): void {
     const items = this.#items;
     let at = 0;

@@ -1,5 +1,5 @@
 /**
- * Which member of a group may consume a queue in order. Source: RebalanceLockManager.
+ * Locks of queues that are consumed in order. Source: RebalanceLockManager.
  *
  * @module
  */
@@ -25,9 +25,9 @@ export class QueueLocks {
     this.#most = most;
   }
 
-  /** Locks queues, or renews the locks; gives those that the client holds now. */
+  /** Locks queues, or renews the locks; returns those that the client holds. */
   lock(group: string, clientId: string, queues: readonly QueueName[]): QueueName[] {
-    if (this.#count + queues.length > this.#most) this.#dropDead();
+    if (this.#count + queues.length > this.#most) this.#dropExpired();
     const locks = this.#groups.get(group) ?? new Map<string, Lock>();
     const locked = queues.filter((queue) => {
       const key = keyOf(queue);
@@ -41,7 +41,7 @@ export class QueueLocks {
     return locked;
   }
 
-  /** Gives up those of the queues that the client holds. */
+  /** Releases the locks of those queues that the client holds. */
   unlock(group: string, clientId: string, queues: readonly QueueName[]): void {
     const locks = this.#groups.get(group);
     if (locks === undefined) return;
@@ -56,13 +56,13 @@ export class QueueLocks {
     return [...this.#groups.get(group)?.values() ?? []].some(isLive);
   }
 
-  /** Forgets all locks. */
+  /** Releases all locks. */
   clear(): void {
     this.#groups.clear();
     this.#count = 0;
   }
 
-  #dropDead(): void {
+  #dropExpired(): void {
     for (const [group, locks] of this.#groups) {
       for (const [key, lock] of locks) if (!isLive(lock) && locks.delete(key)) this.#count--;
       if (locks.size === 0) this.#groups.delete(group);

@@ -1,5 +1,5 @@
 /**
- * A whole RocketMQ in this process: name server and broker on a real TCP port, for tests, demos and development.
+ * RocketMQ in this process: a name server and a broker on a real TCP port, for tests, demos and development.
  *
  * @example
  * ```ts
@@ -7,7 +7,7 @@
  *
  * await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 2 } } });
  * await broker.publish("orders", [{ body: "paid", tags: "paid", keys: ["42"] }]);
- * broker.nameServer; // "127.0.0.1:" and a port: what clients connect to
+ * broker.nameServer; // "127.0.0.1:" and a port, for connect()
  * ```
  *
  * @module
@@ -17,9 +17,11 @@ export { EmbeddedBroker, type QueueStats } from "./broker.ts";
 export { type ClusterTopicOptions, EmbeddedCluster } from "./cluster.ts";
 export type { Fault, FaultAction, FaultOptions, FaultReply, FaultRequest, Faults } from "./faults.ts";
 export { EmbeddedNameServer, type EmbeddedNameServerOptions } from "./name_server.ts";
-export type { EmbeddedBrokerOptions, EmbeddedClusterOptions, TopicOptions } from "./options.ts";
+export type { EmbeddedBrokerOptions, EmbeddedClusterOptions } from "./options.ts";
 export type { PublishedMessage, PublishOptions } from "./publish.ts";
 export type { Forgotten } from "./registry.ts";
 export type { PauseOptions } from "./server.ts";
+export type { EmbeddedServerOptions } from "./server_options.ts";
+export type { TopicOptions } from "./topic_options.ts";
 export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "../transport/transport.ts";
 export type { MessageQueue } from "../message.ts";

@@ -1,76 +1,38 @@
 /**
- * A name server in this process, for brokers in this process.
+ * A name server in this process, for embedded brokers.
  *
  * @module
  */
 
 import { defaultTransport } from "../transport/default.ts";
-import type { RequestHandler } from "../transport/connection.ts";
-import type { Transport } from "../transport/transport.ts";
-import { PROTOCOL_VERSION } from "../wire/codes.ts";
-import { dialectCheck, placeChecks, requireOptions } from "./checks.ts";
+import { given, requireOptions } from "./checks.ts";
 import { type Faults, FaultTable } from "./faults.ts";
-import { nameServerRoutes } from "./handlers/name_server.ts";
+import { nameServerHandlers } from "./handlers/name_server.ts";
 import { type Forgotten, Registry } from "./registry.ts";
-import { type Route, router } from "./routes.ts";
-import { type PauseOptions, Server, type ServerLimits } from "./server.ts";
-
-/** The version that a 4.9 server says it has: 4.9.7. */
-const VERSION_4_9 = 407;
+import { requestHandler } from "./router.ts";
+import { type PauseOptions, Server } from "./server.ts";
+import {
+  type CheckedServerOptions,
+  type EmbeddedServerOptions,
+  serverChecks,
+  serverDefaults,
+} from "./server_options.ts";
 
 /** Options of {@linkcode EmbeddedNameServer.start}. */
-export interface EmbeddedNameServerOptions {
-  /**
-   * The TCP port, 0 to 65535; 0 takes a free one.
-   *
-   * @default {0}
-   */
-  port?: number;
-  /**
-   * The IP address that the port is opened on.
-   *
-   * @default {"127.0.0.1"}
-   */
-  host?: string;
-  /**
-   * Which line of name servers is imitated.
-   *
-   * @default {"5.x"}
-   */
-  dialect?: "5.x" | "4.9";
-  /**
-   * Where sockets come from.
-   *
-   * @default the runtime's own TCP
-   */
-  transport?: Transport;
-}
+export type EmbeddedNameServerOptions = EmbeddedServerOptions;
 
 const registries = new WeakMap<EmbeddedNameServer, Registry>();
 
-/** What a name server knows: where brokers register. */
+/** The registry of a name server: where brokers register. */
 export function registryOf(nameServer: EmbeddedNameServer): Registry {
   return registries.get(nameServer)!;
 }
 
-/** Serves routes, under the version that servers of a line say they have. */
-export function handlerOf(routes: readonly Route[], dialect: "5.x" | "4.9"): RequestHandler {
-  const serve = router(routes);
-  const version = dialect === "5.x" ? PROTOCOL_VERSION : VERSION_4_9;
-  return async (command, connection) => {
-    const reply = { version, language: "JAVA", ...await serve(command, connection) };
-    return reply;
-  };
-}
-
-/** What clients may take of a name server, as of a broker that nobody has told otherwise. */
-const LIMITS: ServerLimits = { maxConnections: 10_000, maxUnreadBytes: 67_108_864 };
-
 /**
- * A name server on a real TCP port, which knows the embedded brokers that were started with it.
+ * A name server on a real TCP port, for the embedded brokers that are started with it.
  *
- * It knows at once what its brokers have, where real ones tell it within 30 seconds. A broker that is killed leaves its
- * answers at once, one that is paused after 120 seconds.
+ * Its routes follow every change of its brokers at once; real name servers learn of changes within 30 seconds. A broker
+ * that is killed leaves its routes at once, and one that is paused after 120 seconds.
  *
  * @example
  * ```ts
@@ -82,7 +44,7 @@ const LIMITS: ServerLimits = { maxConnections: 10_000, maxUnreadBytes: 67_108_86
  * ```
  */
 export class EmbeddedNameServer {
-  /** What goes wrong on purpose, and how often the name server was asked what. */
+  /** The faults to inject, and the number of requests that have been received. */
   readonly faults: Faults;
   #server: Server;
   #registry: Registry;
@@ -95,95 +57,96 @@ export class EmbeddedNameServer {
   }
 
   /**
-   * Starts a name server; its port is open when this resolves.
+   * Starts a name server. Its port is open when this resolves.
    *
    * @throws {ConfigError} if an option is not allowed
    * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened
    */
   static async start(options: EmbeddedNameServerOptions = {}): Promise<EmbeddedNameServer> {
-    requireOptions("start an embedded name server", options, { ...placeChecks, dialect: dialectCheck });
-    const { port = 0, host = "127.0.0.1", dialect = "5.x", transport } = options;
+    requireOptions("start an embedded name server", options, serverChecks);
+    const checked: CheckedServerOptions = { ...serverDefaults, ...given(options) };
     const faults = new FaultTable();
     const registry = new Registry();
-    const server = new Server(transport ?? await defaultTransport(), host, LIMITS);
-    server.serve({ onRequest: faults.wrap(handlerOf(nameServerRoutes(registry), dialect)), onClosed: () => {} });
-    await server.open(port);
+    const server = new Server(checked.transport ?? await defaultTransport(), checked);
+    const onRequest = requestHandler(nameServerHandlers(registry), [faults.filter], checked.dialect);
+    server.serve({ onRequest, onClosed: () => {} });
+    await server.open(checked.port);
     return new EmbeddedNameServer(server, registry, faults);
   }
 
-  /** Its `host:port`; another one after {@linkcode move}. */
+  /** Its `host:port`; {@linkcode move} changes it. */
   get address(): string {
     return this.#server.address;
   }
 
-  /** How many connections are open. */
+  /** The number of open connections. */
   get connections(): number {
     return this.#server.connections;
   }
 
   /**
-   * Forgets a broker, a topic, or one topic of one broker, until {@linkcode remember}: routes lack them. Without
-   * arguments it forgets everything, also what brokers make later.
+   * Removes a broker, a topic, or one topic of one broker from all answers, until {@linkcode remember}. Without
+   * arguments it removes everything, later topics and brokers included.
    */
   forget(what: Forgotten = {}): void {
     this.#registry.forget({ ...what });
   }
 
-  /** Knows again what it forgot. */
+  /** Ends the effect of all calls of {@linkcode forget}. */
   remember(): void {
     this.#registry.remember();
   }
 
   /**
-   * Sets the queues of an ordered topic, which its routes then carry: `"broker-a:4;broker-b:4"`.
+   * Sets the `orderTopicConf` of a topic, which its routes carry then: `"broker-a:4;broker-b:4"`.
    *
-   * @param order undefined makes it an ordinary topic again
+   * @param order undefined removes it
    */
   setOrderTopic(topic: string, order: string | undefined): void {
     this.#registry.setOrder(topic, order);
   }
 
-  /** Ends it as a crash does: the port refuses, all connections are cut. What brokers have it knows again later. */
+  /** Stops it as a crash does: the port and all connections close. Its brokers stay registered. */
   kill(): Promise<void> {
     return this.#server.close();
   }
 
   /**
-   * Opens the same port again; does nothing while it runs.
+   * Starts it again on the same port; does nothing while it runs.
    *
-   * @throws {NetworkError} `CONNECT_FAILED` if somebody else has taken the port
+   * @throws {NetworkError} `CONNECT_FAILED` if the port cannot be opened
    */
   async revive(): Promise<void> {
     if (!this.#server.isOpen) await this.#server.reopen();
   }
 
   /**
-   * Goes to another port, as after a new deployment: the old one refuses. Clients are not told.
+   * Stops it and starts it on another port, as a new deployment does. Clients are not notified.
    *
-   * @param port 0 takes a free one
+   * @param port 0 selects a free one
    */
   async move(port = 0): Promise<void> {
     await this.#server.close();
     await this.#server.open(port);
   }
 
-  /** Does nothing any more, as a process after SIGSTOP, until {@linkcode resume}: the port stays open. */
+  /** Pauses it, as SIGSTOP does a process, until {@linkcode resume}: the port stays open, and nothing is answered. */
   pause(options: PauseOptions = {}): void {
     this.#server.pause(options);
   }
 
-  /** Goes on, as a process after SIGCONT: what was sent meanwhile is served now. */
+  /** Resumes it, as SIGCONT does a process. Requests that have arrived during the pause are handled. */
   resume(): Promise<void> {
     return this.#server.resume();
   }
 
-  /** Ends it; no socket or port is left. May be called twice. */
+  /** Stops it and removes all faults; no socket or port stays open. May be called repeatedly. */
   async close(): Promise<void> {
     this.faults.clear();
     await this.#server.close();
   }
 
-  /** Ends it, as {@linkcode close} does. */
+  /** Stops it, as {@linkcode close} does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

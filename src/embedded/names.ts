@@ -1,15 +1,15 @@
 /**
- * Which names brokers take for topics and groups. Source: TopicValidator, SubscriptionGroupManager.
+ * The names that brokers allow for topics and groups. Source: TopicValidator, SubscriptionGroupManager.
  *
  * @module
  */
 
-/** The topic in which brokers keep delayed messages, one queue per level. */
+/** The topic of delayed messages, with one queue per level. */
 export const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
 
 const LEGAL = /^[%|a-zA-Z0-9_-]+$/;
 
-/** Topics of brokers themselves, to which no client may send. */
+/** System topics to which clients cannot send. */
 const notSendable: ReadonlySet<string> = new Set([
   SCHEDULE_TOPIC,
   "RMQ_SYS_TRANS_HALF_TOPIC",
@@ -19,19 +19,19 @@ const notSendable: ReadonlySet<string> = new Set([
   "OFFSET_MOVED_EVENT",
 ]);
 
-/** Why a broker refuses a topic's name; undefined if it takes it. */
+/** The allowed names, if a broker refuses this one for a topic; else undefined. */
 export function topicProblem(topic: string): string | undefined {
   if (topic.trim() === "") return "a topic name that is not blank";
   if (!LEGAL.test(topic)) return "a topic name of the characters ^[%|a-zA-Z0-9_-]+$";
   return topic.length > 127 ? "a topic name of at most 127 characters" : undefined;
 }
 
-/** Whether clients may send to a topic. */
+/** Whether clients can send to a topic. */
 export function isSendable(topic: string): boolean {
   return !notSendable.has(topic);
 }
 
-/** Whether a broker makes a record of a group with this name. */
+/** Whether a broker allows this name for a group. */
 export function isLegalGroup(group: string): boolean {
   return group.length <= 255 && LEGAL.test(group);
 }

@@ -4,18 +4,18 @@
  * @module
  */
 
-/** A table of offsets. */
+/** Offsets by group, topic and queue. */
 class OffsetTable {
   #table = new Map<string, Map<number, number>>();
 
   #size = 0;
 
-  /** How many offsets it has. */
+  /** The number of offsets. */
   get size(): number {
     return this.#size;
   }
 
-  /** The offsets of a group and topic; none where none was set. */
+  /** The offsets of a group and topic; empty without any. */
   queues(group: string, topic: string): ReadonlyMap<number, number> {
     return this.#table.get(keyOf(group, topic)) ?? NONE;
   }
@@ -24,7 +24,7 @@ class OffsetTable {
     this.#set(keyOf(group, topic), queueId, offset);
   }
 
-  /** Takes over what another table has. */
+  /** Copies all offsets of another table. */
   addAll(other: OffsetTable): void {
     for (const [key, queues] of other.#table) for (const [queueId, offset] of queues) this.#set(key, queueId, offset);
   }
@@ -57,31 +57,31 @@ function keyOf(group: string, topic: string): string {
 }
 
 /**
- * Offsets as a broker keeps them: any value is taken, also a smaller one; what is not yet durable is lost when the
- * broker is killed.
+ * The committed offsets of a broker. Any value is accepted, a smaller one too. Offsets that are not persisted are lost
+ * when the broker is killed.
  *
- * No timer writes them: a commit that comes after the end of a persist interval first makes the ones before it
- * durable, which comes to the same.
+ * There is no timer: a commit after the end of a persist interval first persists those before it, which has the same
+ * effect.
  */
 export class Offsets {
   #interval: number;
   #most: number;
   #live = new OffsetTable();
-  #durable = new OffsetTable();
-  /** What operators have set and no pull has been told of. */
+  #persisted = new OffsetTable();
+  /** Offsets that were reset, and not returned to a pull yet. */
   #resets = new OffsetTable();
-  /** What was committed since the last persist. */
-  #young = new OffsetTable();
+  /** Offsets that were committed since the last persist. */
+  #unpersisted = new OffsetTable();
   #nextPersist: number;
 
-  /** Makes an empty table of at most `most` offsets that becomes durable every `interval` milliseconds. */
+  /** Makes an empty table of at most `most` offsets that is persisted every `interval` milliseconds. */
   constructor(interval: number, most: number) {
     this.#interval = interval;
     this.#most = most;
     this.#nextPersist = Date.now() + interval;
   }
 
-  /** The offset that a group has committed for a queue, or that an operator has set. */
+  /** The offset of a group for a queue, committed or reset. */
   get(group: string, topic: string, queueId: number): number | undefined {
     return this.#resets.queues(group, topic).get(queueId) ?? this.#live.queues(group, topic).get(queueId);
   }
@@ -91,45 +91,45 @@ export class Offsets {
     return [...this.#live.queues(group, topic).values()].reduce((sum, offset) => sum + offset, 0);
   }
 
-  /** Sets an offset that commits do not change until a pull has been told of it. */
+  /** Resets an offset. Commits do not change it before it was returned to a pull. */
   reset(group: string, topic: string, queueId: number, offset: number): void {
     if (this.commit(group, topic, queueId, offset)) this.#resets.set(group, topic, queueId, offset);
   }
 
-  /** Whether an operator has set an offset of which no pull has been told. */
+  /** Whether an offset was reset and not returned to a pull yet. */
   hasReset(group: string, topic: string, queueId: number): boolean {
     return this.#resets.queues(group, topic).has(queueId);
   }
 
-  /** The offset that an operator has set, once. */
+  /** The offset after a reset; once. */
   takeReset(group: string, topic: string, queueId: number): number | undefined {
     const offset = this.#resets.queues(group, topic).get(queueId);
     if (offset !== undefined) this.#resets.delete(group, topic, queueId);
     return offset;
   }
 
-  /** Stores an offset; false if there are as many as may be, and none of this queue. */
+  /** Stores an offset; false if it is a new one and there are too many. */
   commit(group: string, topic: string, queueId: number, offset: number): boolean {
     this.#persistIfDue();
     if (this.#live.size >= this.#most && !this.#live.queues(group, topic).has(queueId)) return false;
     this.#live.set(group, topic, queueId, offset);
-    if (this.#interval === 0) this.#durable.set(group, topic, queueId, offset);
-    else this.#young.set(group, topic, queueId, offset);
+    if (this.#interval === 0) this.#persisted.set(group, topic, queueId, offset);
+    else this.#unpersisted.set(group, topic, queueId, offset);
     return true;
   }
 
-  /** Makes all offsets durable. */
+  /** Persists all offsets. */
   persist(): void {
-    this.#durable.addAll(this.#young);
-    this.#young = new OffsetTable();
+    this.#persisted.addAll(this.#unpersisted);
+    this.#unpersisted = new OffsetTable();
   }
 
-  /** Goes back to the offsets that are durable. */
-  forgetYoung(): void {
+  /** Discards the offsets that are not persisted. */
+  revert(): void {
     this.#persistIfDue();
-    this.#young = new OffsetTable();
+    this.#unpersisted = new OffsetTable();
     this.#resets = new OffsetTable();
-    this.#live = this.#durable.copy();
+    this.#live = this.#persisted.copy();
   }
 
   #persistIfDue(): void {

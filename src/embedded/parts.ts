@@ -1,5 +1,5 @@
 /**
- * What the handlers of a broker share.
+ * The parts of a broker, as its handlers use them.
  *
  * @module
  */
@@ -7,66 +7,69 @@
 import type { UniqueKeys } from "../wire/message_id.ts";
 import type { Delays } from "./delays.ts";
 import type { GroupFilters } from "./group_filters.ts";
-import type { Groups } from "./groups.ts";
+import type { ConsumerGroups } from "./consumer_groups.ts";
+import type { HeldPulls } from "./held_pulls.ts";
 import type { QueueLocks } from "./locks.ts";
-import type { LongPolls } from "./long_polls.ts";
 import type { Offsets } from "./offsets.ts";
 import type { CheckedOptions } from "./options.ts";
+import type { ProducerGroups } from "./producer_groups.ts";
 import type { Entry } from "./queue.ts";
 import type { Registry } from "./registry.ts";
 import type { Deliveries } from "./pop/deliveries.ts";
-import type { PopOrders } from "./pop/orders.ts";
-import type { PopPolls } from "./pop/polls.ts";
+import type { OrderedPops } from "./pop/ordered_pops.ts";
+import type { HeldPops } from "./pop/held_pops.ts";
 import type { RequestModes } from "./request_modes.ts";
 import type { Expressions } from "./sql/expressions.ts";
 import type { NewMessage, Store } from "./store.ts";
 import type { Topics } from "./topics.ts";
 
-/** What a broker knows of pops. */
+/** The parts for POP. */
 export interface PopParts {
-  /** Messages that are popped and not acked. */
+  /** Popped messages that are not acknowledged. */
   readonly deliveries: Deliveries;
   /** Queues that are popped in order. */
-  readonly orders: PopOrders;
+  readonly ordered: OrderedPops;
   /** Pops that wait for messages. */
-  readonly polls: PopPolls;
+  readonly held: HeldPops;
 }
 
 /** The parts of one broker. */
 export interface Parts {
-  /** What it was told. */
+  /** Its options. */
   readonly options: CheckedOptions;
-  /** What the name servers know that it registers with. */
+  /** The registries of the name servers that it registers with. */
   readonly registries: readonly Registry[];
   /** Its topics. */
   readonly topics: Topics;
   /** Its messages. */
   readonly store: Store;
-  /** Messages that wait for their time. */
+  /** Delayed messages. */
   readonly delays: Delays;
   /** Pulls that wait for messages. */
-  readonly longPolls: LongPolls;
+  readonly heldPulls: HeldPulls;
   /** Committed offsets. */
   readonly offsets: Offsets;
   /** Consumer groups. */
-  readonly groups: Groups;
-  /** What groups filter by. */
+  readonly consumerGroups: ConsumerGroups;
+  /** Producer groups. */
+  readonly producerGroups: ProducerGroups;
+  /** SQL92 filters of consumer groups. */
   readonly groupFilters: GroupFilters;
-  /** Expressions over properties. */
+  /** Parsed SQL92 expressions. */
   readonly expressions: Expressions;
   /** Locks of queues. */
   readonly locks: QueueLocks;
-  /** What is popped. */
+  /** POP. */
   readonly pop: PopParts;
-  /** How groups get their messages. */
+  /** Whether groups pull or pop. */
   readonly requestModes: RequestModes;
-  /** Makes the unique keys of messages that came without one. */
+  /** Unique keys for messages without one. */
   readonly uniqueKeys: UniqueKeys;
-  /** Stores messages, which wakes the pulls that wait for them. */
+  /** Stores messages and answers the held pulls and pops that wait for them. */
   put(messages: readonly NewMessage[]): Entry[];
 }
 
-/** Whether it imitates 5.x. */
+/** Whether the broker imitates 5.x. */
 export function isV5(parts: Parts): boolean {
   return parts.options.dialect === "5.x";
 }

@@ -1,5 +1,5 @@
 /**
- * Messages that a program puts into its embedded broker, without a producer.
+ * Messages that a program stores in its embedded broker without a producer.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { TopicConfig } from "./topics.ts";
 
 /** A message for {@linkcode EmbeddedBroker.publish}. */
 export interface PublishedMessage {
-  /** The body; a text is stored as UTF-8. */
+  /** The body; a string is stored as UTF-8. */
   readonly body: string | Uint8Array;
   /** The tag. */
   readonly tags?: string;
@@ -26,16 +26,16 @@ export interface PublishedMessage {
 /** Options of {@linkcode EmbeddedBroker.publish}. */
 export interface PublishOptions {
   /**
-   * The queue that all messages go to.
+   * The queue of all messages.
    *
-   * @default the queues of the topic in turn
+   * @default the queues of the topic take turns
    */
   queueId?: number;
 }
 
 const encoder = new TextEncoder();
 
-/** Checks messages, then gives what is stored for them, one by one; `turn` is the queue of the first one. */
+/** Checks messages, then converts them one by one; `turn` is the queue of the first one. */
 export function toMessages(
   parts: Parts,
   topic: TopicConfig,
@@ -64,10 +64,10 @@ function checkBody(message: string | Uint8Array | PublishedMessage, maxSize: num
   const isBody = typeof value === "string" || value instanceof Uint8Array;
   const size = isBody ? sizeOf(value, maxSize) : 0;
   if (size >= 1 && size <= maxSize) return;
-  throw invalid({ field: "body", value, allowed: `a text or bytes, 1 to ${maxSize} bytes` });
+  throw invalid({ field: "body", value, allowed: `a string or bytes, 1 to ${maxSize} bytes` });
 }
 
-/** The size of a body; a text that is small enough by its length alone is not encoded to know it. */
+/** The size of a body. A string that is certainly small enough is not encoded. */
 function sizeOf(body: string | Uint8Array, maxSize: number): number {
   if (typeof body !== "string" || body.length * 3 <= maxSize) return body.length;
   return encoder.encode(body).length;
@@ -108,10 +108,10 @@ function propertiesOf(parts: Parts, message: PublishedMessage): Map<string, stri
   return properties.set(PropertyName.CLUSTER, parts.options.clusterName);
 }
 
-/** How many messages are stored before the pulls that wait for them are woken. */
+/** How many messages are stored before held pulls are answered. */
 const CHUNK_SIZE = 1_024;
 
-/** Stores messages, or keeps them for their time. */
+/** Stores messages, or delays them. */
 export function publishAll(parts: Parts, messages: Iterable<NewMessage>): void {
   let chunk: NewMessage[] = [];
   for (const message of messages) {

@@ -1,14 +1,14 @@
 /**
- * One queue: the messages that it holds, by offset.
+ * A queue: its messages by offset.
  *
  * @module
  */
 
 import { Deque } from "./deque.ts";
 
-/** One stored message, as the store keeps it. */
+/** A stored message. */
 export interface Entry {
-  /** The encoded record, exactly as pulls carry it; empty once the message has been dropped. */
+  /** The encoded record, as answers to pulls carry it; empty once the message is deleted. */
   record: Uint8Array;
   /** Its offset in the queue. */
   readonly queueOffset: number;
@@ -18,11 +18,11 @@ export interface Entry {
   readonly storedAt: number;
   /** Java's hash code of its tag; 0 without one. */
   readonly tagsCode: number;
-  /** The queue that it is in. */
+  /** Its queue. */
   readonly queue: Queue;
 }
 
-/** Why a read gave what it gave. Source: GetMessageStatus. */
+/** The result of a read in one word. Source: GetMessageStatus. */
 export type ReadStatus =
   | "FOUND"
   | "NO_MATCHED_MESSAGE"
@@ -32,19 +32,19 @@ export type ReadStatus =
   | "OFFSET_OVERFLOW_BADLY"
   | "OFFSET_RESET";
 
-/** How much a read may give. */
+/** The limits of a read. */
 export interface ReadLimits {
-  /** The most messages. */
+  /** The largest number of messages. */
   readonly messages: number;
-  /** The most messages of one transfer, by the broker's own rule. */
+  /** The broker's own limit of messages. */
   readonly transferMessages: number;
-  /** The most bytes of one transfer; one message always fits. */
+  /** The broker's own limit of bytes; one message always fits. */
   readonly transferBytes: number;
 }
 
-/** What a read gave. Source: GetMessageResult. */
+/** The result of a read. Source: GetMessageResult. */
 export interface ReadResult {
-  /** Why. */
+  /** The result in one word. */
   readonly status: ReadStatus;
   /** The offset to read from next. */
   readonly nextOffset: number;
@@ -54,7 +54,7 @@ export interface ReadResult {
   readonly bytes: number;
 }
 
-/** How many index entries one read looks at when few match: 16 000 bytes of 20 each. Source: maxFilterMessageSize. */
+/** How many index entries a read scans if few match: 16 000 bytes of 20 each. Source: maxFilterMessageSize. */
 const SCAN_LIMIT = 800;
 
 /** One queue of a topic: an index from offset to message. */
@@ -72,12 +72,12 @@ export class Queue {
     this.queueId = queueId;
   }
 
-  /** The smallest offset that it holds; the next one to be written if it holds none. */
+  /** The smallest offset that it holds; the next offset if it is empty. */
   get minOffset(): number {
     return this.#minOffset;
   }
 
-  /** The offset that the next message gets. */
+  /** The offset of the next message. */
   get maxOffset(): number {
     return this.#minOffset + this.#entries.length;
   }
@@ -92,7 +92,7 @@ export class Queue {
     this.#entries.push(entry);
   }
 
-  /** Drops the oldest message. */
+  /** Deletes the oldest message. */
   shift(): Entry | undefined {
     const entry = this.#entries.shift();
     if (entry !== undefined) this.#minOffset++;
@@ -118,7 +118,7 @@ export class Queue {
     return timestamp - before.storedAt > after.storedAt - timestamp ? right : right - 1;
   }
 
-  /** Whether a message from `from` on passes the filter. */
+  /** Whether a message from `from` on matches. */
   hasMatch(from: number, matches: (entry: Entry) => boolean): boolean {
     for (let offset = Math.max(from, this.#minOffset); offset < this.maxOffset; offset++) {
       if (matches(this.at(offset)!)) return true;
@@ -126,7 +126,7 @@ export class Queue {
     return false;
   }
 
-  /** Reads from an offset on what passes the filter. Source: DefaultMessageStore.getMessage. */
+  /** Reads the messages that match, from an offset on. Source: DefaultMessageStore.getMessage. */
   read(offset: number, limits: ReadLimits, matches: (entry: Entry) => boolean): ReadResult {
     const { minOffset, maxOffset } = this;
     const none = (status: ReadStatus, nextOffset: number): ReadResult => ({

@@ -1,9 +1,8 @@
 /**
- * What a name server knows: which brokers there are, and which topics they have. Sources: RouteInfoManager,
- * KVConfigManager.
+ * The registry of a name server: brokers and their topics. Sources: RouteInfoManager, KVConfigManager.
  *
- * Brokers do not send what they have: a name server looks it up when it is asked, so that all know a change at once,
- * where real brokers tell of it up to 30 seconds later. What one is to know less than the others it is made to forget.
+ * Brokers do not send their topics: a registry reads them when it answers, so all name servers know a change at once,
+ * where real brokers report it up to 30 seconds later. Tests of name servers that disagree use `forget()`.
  *
  * @module
  */
@@ -11,43 +10,43 @@
 import type { BrokerData, QueueData, TopicRouteData } from "../wire/bodies.ts";
 import type { TopicConfig, Topics } from "./topics.ts";
 
-/** How long a broker stays listed that does nothing, in milliseconds. Source: BrokerLiveInfo. */
+/** How long a paused broker stays in routes, in milliseconds. Source: BrokerLiveInfo. */
 const BROKER_LIFE = 120_000;
 
-/** The namespace of the orders of queues. Source: NamesrvUtil.NAMESPACE_ORDER_TOPIC_CONFIG. */
+/** The namespace of `orderTopicConf` values. Source: NamesrvUtil.NAMESPACE_ORDER_TOPIC_CONFIG. */
 const ORDER_TOPICS = "ORDER_TOPIC_CONFIG";
 
-/** A broker, as it registers. */
+/** A registered broker. */
 export interface RegisteredBroker {
   /** Its name. */
   readonly brokerName: string;
   /** The name of its cluster. */
   readonly clusterName: string;
-  /** Its `host:port`, as it is now. */
+  /** Its current `host:port`. */
   readonly address: string;
-  /** Its topics, as they are now. */
+  /** Its current topics. */
   readonly topics: Topics;
-  /** When it was seen last, in milliseconds since 1970; undefined while it does not run. */
+  /** When it was active last, in milliseconds since 1970; undefined while it does not run. */
   readonly seenAt: number | undefined;
 }
 
-/** What a name server forgets. */
+/** What {@linkcode EmbeddedNameServer.forget} removes from answers. */
 export interface Forgotten {
   /**
-   * The name of the broker that its answers lack.
+   * The name of a broker.
    *
    * @default every broker
    */
   broker?: string;
   /**
-   * The topic that its answers lack.
+   * A topic.
    *
    * @default every topic
    */
   topic?: string;
 }
 
-/** A route as name servers write it: with an empty field more. */
+/** A route as name servers write it, with an empty field that clients ignore. */
 type Route = TopicRouteData & { readonly filterServerTable: object };
 
 /** The brokers and topics of one name server. */
@@ -56,50 +55,50 @@ export class Registry {
   #forgotten: Forgotten[] = [];
   #orders = new Map<string, string>();
 
-  /** Takes a broker in, in the place of one with its name. */
+  /** Registers a broker, and replaces one with the same name. */
   register(broker: RegisteredBroker): void {
     this.#brokers.set(broker.brokerName, broker);
   }
 
-  /** Forgets a broker, a topic, or one topic of one broker, whatever they tell from now on. */
+  /** Removes a broker, a topic, or one topic of one broker from answers. */
   forget(what: Forgotten): void {
     this.#forgotten.push(what);
   }
 
-  /** Knows again what it forgot. */
+  /** Ends the effect of all calls of {@linkcode forget}. */
   remember(): void {
     this.#forgotten = [];
   }
 
-  /** Says which queues an ordered topic has, as `broker-a:4;broker-b:4`; undefined takes it back. */
+  /** Sets the `orderTopicConf` of a topic, like `broker-a:4;broker-b:4`; undefined removes it. */
   setOrder(topic: string, order: string | undefined): void {
     if (order === undefined) this.#orders.delete(topic);
     else this.#orders.set(topic, order);
   }
 
-  /** A value that was set. */
+  /** A configuration value. */
   configured(namespace: string, key: string): string | undefined {
     return namespace === ORDER_TOPICS ? this.#orders.get(key) : undefined;
   }
 
-  /** The brokers that run. */
+  /** The brokers that are alive. */
   brokers(): BrokerData[] {
-    return this.#running().filter(({ brokerName }) => !this.#isForgotten(brokerName, undefined)).map(dataOf);
+    return this.#alive().filter(({ brokerName }) => !this.#isForgotten(brokerName, undefined)).map(dataOf);
   }
 
   /** The names of all topics. */
   topics(): string[] {
-    const names = this.#running().flatMap(({ brokerName, topics }) =>
+    const names = this.#alive().flatMap(({ brokerName, topics }) =>
       topics.names.filter((topic) => !this.#isForgotten(brokerName, topic))
     );
     return [...new Set(names)];
   }
 
-  /** Where a topic lives; undefined if no broker that runs has it. */
+  /** The route of a topic; undefined if no broker that is alive has it. */
   route(topic: string): Route | undefined {
     const brokerDatas: BrokerData[] = [];
     const queueDatas: QueueData[] = [];
-    for (const broker of this.#running()) {
+    for (const broker of this.#alive()) {
       const config = broker.topics.get(topic);
       if (config === undefined || this.#isForgotten(broker.brokerName, topic)) continue;
       brokerDatas.push(dataOf(broker));
@@ -115,7 +114,7 @@ export class Registry {
     };
   }
 
-  #running(): RegisteredBroker[] {
+  #alive(): RegisteredBroker[] {
     const expired = Date.now() - BROKER_LIFE;
     return [...this.#brokers.values()].filter(({ seenAt }) => seenAt !== undefined && seenAt > expired);
   }

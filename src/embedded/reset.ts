@@ -1,5 +1,5 @@
 /**
- * Offsets that an operator sets. Sources: AdminBrokerProcessor.resetOffsetInner, Broker2Client (4.9).
+ * Resets of offsets. Sources: AdminBrokerProcessor.resetOffsetInner, Broker2Client (4.9).
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { MessageQueue } from "../message.ts";
 import { encodeHeader, type HeaderOf } from "../wire/fields.ts";
 import { resetConsumerOffset } from "../wire/requests.ts";
 import { isV5, type Parts } from "./parts.ts";
-import { textBody } from "./routes.ts";
+import { textBody } from "./replies.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
-/** Sets a group's offset of a queue: 5.x tells the next pull of it, 4.9 all members at once. */
+/** Resets a group's offset of a queue: 5.x answers the next pull with it, 4.9 notifies all members. */
 export function resetOffset(
   parts: Parts,
   group: string,
@@ -26,18 +26,18 @@ export function resetOffset(
   pushReset(parts, header, offsetTable(parts, topic, new Map([[queueId, offset]])));
 }
 
-/** Tells a group's members of a reset; gives how many there are. */
+/** Notifies a group's members of a reset; returns the number of members. */
 export function pushReset(parts: Parts, header: HeaderOf<typeof resetConsumerOffset.header>, body: Uint8Array): number {
   const { name, code } = resetConsumerOffset;
   const fields = encodeHeader(resetConsumerOffset.header, header);
-  const members = [...parts.groups.get(header.group)?.members.values() ?? []];
+  const members = [...parts.consumerGroups.get(header.group)?.members.values() ?? []];
   for (const { connection } of members) {
     inBackground(connection.sendOneway({ name, code, fields, body }), unheard); // it is closing
   }
   return members.length;
 }
 
-/** A table of offsets as Java writes it: with objects as names. Source: ResetOffsetBody. */
+/** A table of offsets in the form of Java: with objects as keys. Source: ResetOffsetBody. */
 export function offsetTable(parts: Parts, topic: string, offsets: ReadonlyMap<number, number>): Uint8Array {
   const { brokerName } = parts.options;
   const entries = [...offsets].map(([queueId, offset]) =>

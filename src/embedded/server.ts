@@ -1,40 +1,34 @@
 /**
- * The port of a broker: connections in, requests to the handlers.
+ * The port of an embedded broker or name server: its connections, and requests to its handler.
  *
  * @module
  */
 
 import { NetworkError } from "../errors.ts";
-import { Connection, type RequestHandler } from "../transport/connection.ts";
-import { ResponseCode } from "../wire/codes.ts";
-import { formatAddress, type Listener, type Socket, type Transport } from "../transport/transport.ts";
-import { Silence } from "./silence.ts";
 import { inBackground, unheard } from "../owned_work.ts";
+import { Connection, type RequestHandler } from "../transport/connection.ts";
+import { formatAddress, type Listener, type Socket, type Transport } from "../transport/transport.ts";
+import { ResponseCode } from "../wire/codes.ts";
+import { Pause } from "./pause.ts";
+import type { CheckedServerOptions } from "./server_options.ts";
+import { UnfinishedFrames } from "./unfinished_frames.ts";
 
-/** How a server is paused. */
+/** Options of {@linkcode EmbeddedBroker.pause}. */
 export interface PauseOptions {
   /**
-   * Whether what clients send is still read, though not served. Otherwise their writes stand, too, once the buffers of
-   * the system are full.
+   * Whether bytes from clients are still read, though requests are not handled. With `false` the writes of clients
+   * block once the buffers of the operating system are full.
    *
    * @default {true}
    */
   reading?: boolean;
 }
 
-/** What clients may take of a server. */
-export interface ServerLimits {
-  /** The most connections; one more is closed at once. */
-  readonly maxConnections: number;
-  /** How many bytes may wait for a client that does not read, before it is cut off. */
-  readonly maxUnreadBytes: number;
-}
-
-/** What a server tells its owner. */
+/** What a server calls. */
 export interface ServerEvents {
-  /** Serves a request. */
+  /** Handles a request. */
   readonly onRequest: RequestHandler;
-  /** A connection is gone. */
+  /** Called when a connection has ended. */
   readonly onClosed: (connection: Connection) => void;
 }
 
@@ -46,31 +40,31 @@ const notReady: ServerEvents = {
 /** An open port and its connections. */
 export class Server {
   #transport: Transport;
-  #host: string;
-  #limits: ServerLimits;
+  #options: CheckedServerOptions;
   #events: ServerEvents = notReady;
   #listener: Listener | undefined;
   #isOpen = false;
   #port = 0;
-  #silence: Silence | undefined;
+  #pause: Pause | undefined;
   #connections = new Set<Connection>();
+  #unfinished: UnfinishedFrames;
 
   /** Makes a server that is not open yet. */
-  constructor(transport: Transport, host: string, limits: ServerLimits) {
+  constructor(transport: Transport, options: CheckedServerOptions) {
     this.#transport = transport;
-    this.#host = host;
-    this.#limits = limits;
+    this.#options = options;
+    this.#unfinished = new UnfinishedFrames(options.maxUnfinishedBytes);
   }
 
-  /** Says who serves, which may be after the port was opened: the port is part of what is served. */
+  /** Sets what handles requests; possible after the port was opened, because answers contain the port. */
   serve(events: ServerEvents): void {
     this.#events = events;
   }
 
-  /** Its `host:port`, as clients reach it; the same while it is closed. */
+  /** Its `host:port` for clients; the same while it is closed. */
   get address(): string {
-    const host = this.#host === "0.0.0.0" ? "127.0.0.1" : this.#host === "::" ? "::1" : this.#host;
-    return formatAddress(host, this.#port);
+    const { host } = this.#options;
+    return formatAddress(host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host, this.#port);
   }
 
   /** Whether the port is open. */
@@ -78,9 +72,9 @@ export class Server {
     return this.#isOpen;
   }
 
-  /** When it was last able to do anything, in milliseconds since 1970; undefined while it is closed. */
+  /** When it was active last, in milliseconds since 1970: now, or when its pause began; undefined if it is closed. */
   get seenAt(): number | undefined {
-    return this.#isOpen ? this.#silence?.since ?? Date.now() : undefined;
+    return this.#isOpen ? this.#pause?.since ?? Date.now() : undefined;
   }
 
   /** How many connections are open. */
@@ -88,45 +82,46 @@ export class Server {
     return this.#connections.size;
   }
 
-  /** Opens a port; 0 takes a free one. */
+  /** Opens a port; 0 selects a free one. */
   async open(port: number): Promise<void> {
-    this.#isOpen = true; // a client may be there before the listener is
+    const { host } = this.#options;
+    this.#isOpen = true; // a client may connect before the listener is returned
     try {
-      this.#listener = await this.#transport.listen(this.#host, port, (socket) => this.#accept(socket));
+      this.#listener = await this.#transport.listen(host, port, (socket) => this.#accept(socket));
       this.#port = this.#listener.port;
     } catch (cause) {
       this.#isOpen = false;
-      const message = `Cannot open port ${port} on ${this.#host}`;
-      throw new NetworkError(message, formatAddress(this.#host, port), "CONNECT_FAILED", { cause });
+      const message = `Cannot open port ${port} on ${host}`;
+      throw new NetworkError(message, formatAddress(host, port), "CONNECT_FAILED", { cause });
     }
   }
 
-  /** Opens the port that it had. */
+  /** Opens the same port again. */
   reopen(): Promise<void> {
     return this.open(this.#port);
   }
 
-  /** Stops doing anything, with connections open and new ones accepted, until {@linkcode resume}. */
+  /** Stops all activity until {@linkcode resume}: connections stay open, and new ones are accepted. */
   pause({ reading = true }: PauseOptions): void {
-    if (this.#isOpen) this.#silence ??= new Silence(reading);
+    if (this.#isOpen) this.#pause ??= new Pause(reading);
   }
 
   /**
-   * Goes on with what has arrived meanwhile.
+   * Resumes, and handles what has arrived during the pause.
    *
-   * Ends of connections are noticed first, as by real servers, which hand requests to threads: what a connection asked
-   * for that has ended is done all the same.
+   * Ends of connections are handled first, as in real servers, where requests wait for threads: the requests of a
+   * connection that has ended are handled after its end.
    */
   async resume(): Promise<void> {
-    const silence = this.#silence;
-    await silence?.readOn();
-    if (silence !== undefined && silence === this.#silence) this.#endSilence(true);
+    const pause = this.#pause;
+    await pause?.readAll();
+    if (pause !== undefined && pause === this.#pause) this.#endPause(true);
   }
 
   /** Closes the port and all connections, at once. */
   async close(): Promise<void> {
     this.#isOpen = false;
-    this.#endSilence(false);
+    this.#endPause(false);
     const closed = this.#listener?.close();
     this.#listener = undefined;
     const connections = [...this.#connections];
@@ -135,46 +130,53 @@ export class Server {
     await Promise.all(connections.map((connection) => connection.closed));
   }
 
-  #endSilence(goesOn: boolean): void {
-    const silence = this.#silence;
-    this.#silence = undefined;
-    for (const connection of silence?.ended ?? []) this.#events.onClosed(connection);
-    silence?.end(goesOn);
+  #endPause(resumed: boolean): void {
+    const pause = this.#pause;
+    this.#pause = undefined;
+    for (const connection of pause?.ended ?? []) this.#events.onClosed(connection);
+    pause?.end(resumed);
   }
 
   #accept(socket: Socket): void {
-    if (!this.#isOpen || this.#connections.size >= this.#limits.maxConnections) {
+    if (!this.#isOpen || this.#connections.size >= this.#options.maxConnections) {
       socket.close();
       return;
     }
-    const connection = new Connection(this.#pausable(socket), undefined, {
+    const frame = this.#unfinished.add(() => socket.close());
+    const pausable = this.#pausable(socket, (bytes) => this.#unfinished.push(frame, bytes));
+    const connection = new Connection(pausable, undefined, {
       onRequest: (request, from) => {
         const { onRequest } = this.#events;
-        return this.#silence === undefined ? onRequest(request, from) : this.#silence.serve(onRequest, request, from);
+        return this.#pause === undefined ? onRequest(request, from) : this.#pause.handle(onRequest, request, from);
       },
-      maxQueuedBytes: this.#limits.maxUnreadBytes,
+      maxQueuedBytes: this.#options.maxUnreadBytes,
       cutsOversized: true,
     });
     this.#connections.add(connection);
-    this.#silence?.arrived();
+    this.#pause?.arrived();
     const closed = connection.closed.then(() => {
       this.#connections.delete(connection);
-      if (this.#silence === undefined) this.#events.onClosed(connection);
-      else this.#silence.take(connection);
+      this.#unfinished.remove(frame);
+      if (this.#pause === undefined) this.#events.onClosed(connection);
+      else this.#pause.connectionEnded(connection);
     });
     inBackground(closed, unheard);
   }
 
-  /** A socket that a pause of the server keeps from being read and written. */
-  #pausable(socket: Socket): Socket {
+  /** A socket that is neither read nor written while the server is paused; `count` is called with what is read. */
+  #pausable(socket: Socket, count: (bytes: Uint8Array) => void): Socket {
     return {
       remoteAddress: socket.remoteAddress,
       localPort: socket.localPort,
       localHost: socket.localHost,
-      receive: (onBytes) =>
-        socket.receive((bytes) => this.#silence === undefined ? onBytes(bytes) : this.#silence.read(bytes, onBytes)),
-      write: (bytes) =>
-        this.#silence === undefined ? socket.write(bytes) : this.#silence.write(() => socket.write(bytes)),
+      receive: (onBytes) => {
+        const read = (bytes: Uint8Array) => {
+          count(bytes);
+          return onBytes(bytes);
+        };
+        return socket.receive((bytes) => this.#pause === undefined ? read(bytes) : this.#pause.read(bytes, read));
+      },
+      write: (bytes) => this.#pause === undefined ? socket.write(bytes) : this.#pause.write(() => socket.write(bytes)),
       close: () => socket.close(),
     };
   }

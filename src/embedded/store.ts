@@ -1,5 +1,5 @@
 /**
- * The messages: one log in the order of arrival, bounded, and an index of it per queue.
+ * The stored messages: one bounded log in the order of arrival, and an index per queue.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { Deque } from "./deque.ts";
 import { type Entry, Queue } from "./queue.ts";
 import { Slabs } from "./slabs.ts";
 
-/** A message that is to be stored. */
+/** A message to be stored. */
 export interface NewMessage {
   /** The topic. */
   readonly topic: string;
@@ -23,11 +23,11 @@ export interface NewMessage {
   readonly flag: number;
   /** The system flag: compression. */
   readonly sysFlag: number;
-  /** When its producer made it, in milliseconds since 1970. */
+  /** When its producer created it, in milliseconds since 1970. */
   readonly bornAt: number;
-  /** The producer's `host:port`, or the bytes that `parseHost` made of it. */
+  /** The producer's `host:port`, or the result of `parseHost`. */
   readonly bornHost: string | Uint8Array;
-  /** How often it was sent back before. */
+  /** How often it was retried. */
   readonly reconsumeTimes: number;
   /** The body, as it was sent. */
   readonly body: Uint8Array;
@@ -35,15 +35,15 @@ export interface NewMessage {
   readonly properties: ReadonlyMap<string, string>;
 }
 
-/** How much a store keeps. */
+/** The limits of a store. */
 export interface StoreLimits {
-  /** The most messages. */
+  /** The largest number of messages. */
   readonly maxMessages: number;
-  /** The most bytes of records. */
+  /** The largest number of bytes of records. */
   readonly maxBytes: number;
 }
 
-const GONE = new Uint8Array(0);
+const DELETED = new Uint8Array(0);
 
 /** Messages in memory. */
 export class Store {
@@ -74,7 +74,7 @@ export class Store {
     return this.#storeHost;
   }
 
-  /** Belongs to a broker at another address from now on; what is stored keeps the one that it was stored at. */
+  /** Changes the broker's address for later messages; stored ones keep theirs. */
   moveTo(address: string): void {
     this.#address = address;
     this.#storeHost = parseHost(address);
@@ -96,32 +96,32 @@ export class Store {
     return this.#bytes;
   }
 
-  /** A queue, made when it is first asked for. */
+  /** A queue; it is created if it does not exist. */
   queue(topic: string, queueId: number): Queue {
     let queues = this.#queues.get(topic);
     if (queues === undefined) this.#queues.set(topic, queues = []);
     return queues[queueId] ??= new Queue(topic, queueId);
   }
 
-  /** A queue, if anything was ever stored in it or read from it. */
+  /** A queue; undefined if nothing was ever stored in it or read from it. */
   find(topic: string, queueId: number): Queue | undefined {
     return this.#queues.get(topic)?.[queueId];
   }
 
-  /** Takes a place of `size` bytes in the commit log, for a message that is kept elsewhere. */
+  /** Reserves `size` bytes of the commit log for a message that is stored elsewhere. */
   reserve(size: number): number {
     const position = this.#nextPosition;
     this.#nextPosition += size;
     return position;
   }
 
-  /** Stores a message at the end of its queue, and drops the oldest ones if there are too many now. */
+  /** Appends a message to its queue, and deletes the oldest messages above the limits. */
   append(message: NewMessage): Entry {
     const queue = this.queue(message.topic, message.queueId);
     const storedAt = this.#lastStoredAt = Math.max(this.#lastStoredAt, Date.now());
     const queueOffset = queue.maxOffset;
     const commitLogOffset = this.#nextPosition;
-    const record = this.#slabs.keep(encodeRecord({
+    const record = this.#slabs.copy(encodeRecord({
       topic: message.topic,
       queueId: message.queueId,
       flag: message.flag,
@@ -148,29 +148,29 @@ export class Store {
     return entry;
   }
 
-  /** The message at a position of the commit log; undefined if none begins there, or no longer. */
+  /** The message at a position of the commit log; undefined if there is none. */
   lookUp(commitLogOffset: number): Entry | undefined {
     const entry = this.#log.at(this.#log.search((each) => each.commitLogOffset >= commitLogOffset));
-    return entry?.commitLogOffset === commitLogOffset && entry.record !== GONE ? entry : undefined;
+    return entry?.commitLogOffset === commitLogOffset && entry.record !== DELETED ? entry : undefined;
   }
 
-  /** Drops a queue's messages before an offset. */
+  /** Deletes a queue's messages before an offset. */
   deleteUntil(queue: Queue, offset: number): void {
-    while (queue.minOffset < Math.min(offset, queue.maxOffset)) this.#drop(queue.shift()!);
-    while (this.#log.at(0)?.record === GONE) this.#log.shift();
+    while (queue.minOffset < Math.min(offset, queue.maxOffset)) this.#delete(queue.shift()!);
+    while (this.#log.at(0)?.record === DELETED) this.#log.shift();
   }
 
   #evict(): void {
     const { maxMessages, maxBytes } = this.#limits;
     while ((this.#messages > maxMessages || this.#bytes > maxBytes) && this.#messages > 1) {
       const oldest = this.#log.shift()!;
-      if (oldest.record !== GONE) this.#drop(oldest.queue.shift()!);
+      if (oldest.record !== DELETED) this.#delete(oldest.queue.shift()!);
     }
   }
 
-  #drop(entry: Entry): void {
+  #delete(entry: Entry): void {
     this.#messages--;
     this.#bytes -= entry.record.length;
-    entry.record = GONE;
+    entry.record = DELETED;
   }
 }

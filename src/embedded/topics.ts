@@ -1,5 +1,5 @@
 /**
- * Which topics a broker has. Source: TopicConfigManager.
+ * The topics of a broker. Source: TopicConfigManager.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { SCHEDULE_TOPIC } from "./names.ts";
 export interface TopicConfig {
   /** Its name. */
   readonly name: string;
-  /** How many queues can be read. */
+  /** The number of queues for reading. */
   readonly readQueues: number;
-  /** How many queues can be written. */
+  /** The number of queues for writing. */
   readonly writeQueues: number;
   /** Bits of {@linkcode Permission}. */
   readonly permission: number;
 }
 
-/** What the topics of a broker itself depend on. */
+/** Options that determine the system topics of a broker. */
 export interface SystemTopicOptions {
   /** The broker's name, which is a topic. */
   readonly brokerName: string;
   /** The cluster's name, which is a topic. */
   readonly clusterName: string;
-  /** Whether there is the topic from which others are copied. */
+  /** Whether the topic exists from which others are copied. */
   readonly autoCreateTopics: boolean;
-  /** How many delay levels there are. */
+  /** The delay levels. */
   readonly delayLevels: readonly number[];
-  /** The most topics besides those of the broker itself. */
+  /** The largest number of topics besides the system topics. */
   readonly maxTopics: number;
 }
 
@@ -41,7 +41,7 @@ export class Topics {
   #system = new Set<string>();
   #most: number;
 
-  /** Makes the topics that every broker has. */
+  /** Makes the system topics. */
   constructor(options: SystemTopicOptions) {
     const { clusterName, brokerName, maxTopics } = options;
     this.#most = maxTopics;
@@ -65,29 +65,29 @@ export class Topics {
     return this.#topics.get(name);
   }
 
-  /** Whether clients may make no more topics. */
+  /** Whether clients can create no further topic. */
   get isFull(): boolean {
     return this.#topics.size - this.#system.size >= this.#most;
   }
 
-  /** Whether a topic is one of the broker itself. */
+  /** Whether a topic is a system topic. */
   isSystem(name: string): boolean {
     return this.#system.has(name) || name.startsWith("rmq_sys_");
   }
 
-  /** Makes a topic, or changes it. */
+  /** Creates a topic, or changes it. */
   put(name: string, readQueues: number, writeQueues: number, permission: number): TopicConfig {
     const topic = { name, readQueues, writeQueues, permission };
     this.#topics.set(name, topic);
     return topic;
   }
 
-  /** Makes a topic with that many queues, to be read and written, unless it exists; also where there are enough. */
+  /** Creates a topic with that many queues unless it exists; `maxTopics` does not apply. */
   ensure(name: string, queues: number): TopicConfig {
     return this.get(name) ?? this.put(name, queues, queues, READ_WRITE);
   }
 
-  /** Makes a topic for a message that was sent to it, by copying another, if that may be copied. */
+  /** Creates the topic of a sent message as a copy of another topic, if that may be copied. */
   createBySend(name: string, copiedFrom: string, queues: number): TopicConfig | undefined {
     const model = this.get(copiedFrom);
     if (model === undefined || this.isFull || (model.permission & Permission.INHERIT) === 0) return undefined;

@@ -5,87 +5,97 @@
  */
 
 import { type Problem, ValidationError } from "../errors.ts";
-import { batchOf, fitsBatch, MAX_BATCHED_PROPERTIES, takesBatches } from "./batch_parcel.ts";
-import { divide, entrySize, lanesOf, type Portion } from "./batch_plan.ts";
+import { batchRequestOf, fitsBatch, MAX_BATCHED_PROPERTIES, takesBatches } from "./batch_request.ts";
+import { type BatchPart, entrySize, sequencesOf, splitBatch } from "./batch_split.ts";
+import type { AttemptObserver } from "../sending/attempt_observer.ts";
 import { Deadline } from "../sending/deadline.ts";
-import type { Delivery } from "../sending/delivery.ts";
+import type { Sender } from "../sending/sender.ts";
 import type { EncodedMessage, MessageEncoder } from "./encoding.ts";
-import { complainTo } from "./message_check.ts";
+import { reportTo } from "./message_check.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import { receiptsOf, type SendReceipt } from "../sending/receipt.ts";
 import { SendBatchError } from "./send_batch_error.ts";
 import type { CheckedSendOptions } from "./send_options.ts";
 
-/** How many requests of one batch are on their way at the same time. */
+/** How many requests of one batch are in flight at the same time. */
 const CONCURRENCY = 8;
-/** The largest request in bytes: a broker stores it in little time, and what is on its way is bounded. */
+/** The largest request in bytes: a broker stores it in little time, and what is in flight is bounded. */
 const LARGEST_REQUEST = 1024 * 1024;
 /** How many problems an error names: of ten thousand messages all may have the same. */
 const MAX_PROBLEMS = 20;
+
 /** Sends batches of one producer. */
 export class BatchSender {
-  #delivery: Delivery;
+  #sender: Sender;
   #encoder: MessageEncoder;
   #maxMessageSize: number;
 
   /** Makes a sender; `maxMessageSize` is the largest request in bytes. */
-  constructor(delivery: Delivery, encoder: MessageEncoder, maxMessageSize: number) {
-    this.#delivery = delivery;
+  constructor(sender: Sender, encoder: MessageEncoder, maxMessageSize: number) {
+    this.#sender = sender;
     this.#encoder = encoder;
     this.#maxMessageSize = maxMessageSize;
   }
 
   /**
-   * Sends messages; the receipts stand in their order.
+   * Sends messages; the receipts have the order of the messages.
    *
-   * A request has at most 1 MiB, 8 are on their way at a time, and the time of each begins when it does. After the first
-   * one that fails no other is begun.
+   * A request has at most 1 MiB, 8 are in flight at a time, and the time of each begins with its first attempt. After the
+   * first request that fails no other begins.
    *
-   * @throws {ValidationError} if a message is not allowed: nothing was sent then
    * @throws {SendBatchError} if messages could not be sent; the signal's reason when it aborts
    */
-  async send(messages: readonly OutgoingMessage[], options: CheckedSendOptions): Promise<SendReceipt[]> {
-    const encoded = this.#encode(messages, options);
+  async send(
+    encoded: readonly EncodedMessage[],
+    options: CheckedSendOptions,
+    observer: AttemptObserver | undefined,
+  ): Promise<SendReceipt[]> {
     const inOrder = options.queue !== undefined || options.orderingKey !== undefined;
-    const lanes = lanesOf(divide(encoded, Math.min(LARGEST_REQUEST, this.#maxMessageSize)), inOrder);
-    const receipts = new Array<SendReceipt | undefined>(messages.length).fill(undefined);
+    const sequences = sequencesOf(splitBatch(encoded, Math.min(LARGEST_REQUEST, this.#maxMessageSize)), inOrder);
+    const receipts = new Array<SendReceipt | undefined>(encoded.length).fill(undefined);
     const failures: unknown[] = [];
-    const work = lanes.values();
-    const sendLanes = async (): Promise<void> => {
-      for (const lane of work) {
-        for (const portion of lane) {
+    const work = sequences.values();
+    const sendSequences = async (): Promise<void> => {
+      for (const sequence of work) {
+        for (const part of sequence) {
           if (failures.length > 0) return;
           try {
-            await this.#sendPortion(portion, encoded, options, receipts);
+            await this.#sendPart(part, encoded, options, receipts, observer);
           } catch (error) {
             failures.push(error);
           }
         }
       }
     };
-    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, lanes.length) }, sendLanes));
+    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, sequences.length) }, sendSequences));
     if (failures.length === 0) return receipts as SendReceipt[];
     options.signal?.throwIfAborted();
     throw new SendBatchError(receipts, failures);
   }
 
-  async #sendPortion(
-    { topic, places }: Portion,
+  async #sendPart(
+    { topic, places }: BatchPart,
     encoded: readonly EncodedMessage[],
     options: CheckedSendOptions,
     receipts: (SendReceipt | undefined)[],
+    observer: AttemptObserver | undefined,
   ): Promise<void> {
     const messages = places.map((place) => encoded[place]!);
-    const delivered = await this.#delivery.deliver(
-      batchOf(topic, messages),
-      options,
-      new Deadline(options.timeout, options.signal),
-    );
-    const received = receiptsOf(delivered, messages);
+    const deadline = new Deadline(options.timeout, options.signal);
+    const result = await this.#sender.send(batchRequestOf(topic, messages), options, deadline, observer);
+    const received = receiptsOf(result, messages);
     for (let i = 0; i < received.length; i++) receipts[places[i]!] = received[i];
   }
 
-  #encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
+  /** Whether a message can be one of a batch. */
+  fits = (message: EncodedMessage): boolean => fitsBatch(message, this.#maxMessageSize);
+
+  /**
+   * Encodes the messages of a batch.
+   *
+   * @throws {ValidationError} if a message is not allowed
+   */
+  encode(messages: readonly OutgoingMessage[], options: CheckedSendOptions): EncodedMessage[] {
     if (!Array.isArray(messages)) {
       const allowed = "an array of messages";
       throw new ValidationError("send a batch", [{ field: "messages", value: messages, allowed }]);
@@ -93,10 +103,10 @@ export class BatchSender {
     const problems: Problem[] = [];
     const encoded: EncodedMessage[] = [];
     let place = 0;
-    const complain = complainTo(problems, () => `messages[${place}].`);
+    const report = reportTo(problems, () => `messages[${place}].`);
     for (; place < messages.length && problems.length < MAX_PROBLEMS; place++) {
       const before = problems.length;
-      const message = this.#encoder.encodePlain(messages[place]!, options, problems, complain);
+      const message = this.#encoder.encodePlain(messages[place]!, options, problems, report);
       if (problems.length === before) this.#checkForBatch(message, place, options, problems);
       encoded.push(message);
     }
@@ -107,7 +117,7 @@ export class BatchSender {
   #checkForBatch(message: EncodedMessage, place: number, options: CheckedSendOptions, problems: Problem[]): void {
     const { topic, propertiesSize } = message;
     const { queue } = options;
-    if (fitsBatch(message, this.#maxMessageSize) && (queue === undefined || queue.topic === topic)) return;
+    if (this.fits(message) && (queue === undefined || queue.topic === topic)) return;
     const size = entrySize(message);
     const which = `messages[${place}]`;
     if (size > this.#maxMessageSize) {

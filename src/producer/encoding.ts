@@ -1,5 +1,5 @@
 /**
- * From a message as users give it to what brokers store: checked, packed, and with its properties as one text.
+ * From a user's message to what brokers store: checked, compressed, and with its properties as one text.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import type { UniqueKeys } from "../wire/message_id.ts";
 import { LARGE_BODY_SIZE, packInBackground } from "../wire/pack.ts";
 import { MAX_PROPERTIES_SIZE, propertyPair } from "../wire/properties.ts";
 import { utf8Length } from "../wire/utf8.ts";
-import { checkMessage, type Complain, complainTo } from "./message_check.ts";
+import { checkMessage, type ReportProblem, reportTo } from "./message_check.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 
-/** As Java's clients pack: a middle between fast and small. Source: DefaultMQProducerImpl. */
+/** As Java's clients compress: a compromise between fast and small. Source: DefaultMQProducerImpl. */
 const COMPRESSION_LEVEL = 5;
 
-/** What every message's properties have before and behind its unique key. */
+/** The properties of every message, before and after its unique key. */
 const [BEFORE_KEY = "", BEHIND_KEY = ""] = `${propertyPair(PropertyName.UNIQUE_KEY, "|")}${
   propertyPair(PropertyName.WAIT, "true")
 }`.split("|");
@@ -30,7 +30,7 @@ export interface EncodedMessage {
   readonly body: Uint8Array;
   /** The user's flag. */
   readonly flag: number;
-  /** Tells whether and how the body is packed. */
+  /** States whether and how the body is compressed. */
   readonly sysFlag: number;
   /** All properties as one text. */
   readonly properties: string;
@@ -50,9 +50,9 @@ export interface Extras {
 
 /** What an encoder needs of the producer's options. */
 export interface EncoderOptions {
-  /** The largest body before packing, in bytes. */
+  /** The largest body before compression, in bytes. */
   readonly maxMessageSize: number;
-  /** From which size on a body is packed, in bytes. */
+  /** From which size on a body is compressed, in bytes. */
   readonly compressAbove: number | false;
 }
 
@@ -62,7 +62,7 @@ export class MessageEncoder {
   #options: EncoderOptions;
   /** What is wrong with the message that is encoded by itself. */
   #problems: Problem[] = [];
-  #complain = complainTo(this.#problems);
+  #report = reportTo(this.#problems);
 
   /** Makes an encoder that takes unique keys from a generator. */
   constructor(uniqueKeys: UniqueKeys, options: EncoderOptions) {
@@ -71,36 +71,38 @@ export class MessageEncoder {
   }
 
   /**
-   * Encodes one message, packing its body if that is to be packed and gets smaller by it. A body that takes long is
-   * left to {@linkcode MessageEncoder.packLarge}.
+   * Encodes one message, and compresses its body if that is to be compressed and gets smaller. A body that takes long
+   * is left to {@linkcode MessageEncoder.compressLarge}.
    *
    * @throws {ValidationError} naming every problem
    */
   encode(message: OutgoingMessage, extras: Extras): EncodedMessage {
     this.#problems.length = 0;
-    const encoded = this.#encode(message, extras, this.#problems, this.#complain);
+    const encoded = this.#encode(message, extras, this.#problems, this.#report);
     if (this.#problems.length > 0) throw new ValidationError("send a message", [...this.#problems]);
-    return this.#isToBePacked(encoded) && !this.isLarge(encoded) ? packed(encoded, pack(encoded.body)) : encoded;
+    return this.#isToBeCompressed(encoded) && !this.isLarge(encoded)
+      ? compressed(encoded, compress(encoded.body, "zlib", COMPRESSION_LEVEL))
+      : encoded;
   }
 
-  /** Whether a message's body is to be packed, and that takes long. */
+  /** Whether a message's body is to be compressed, and that takes long. */
   isLarge(message: EncodedMessage): boolean {
-    return message.body.length > LARGE_BODY_SIZE && this.#isToBePacked(message);
+    return message.body.length > LARGE_BODY_SIZE && this.#isToBeCompressed(message);
   }
 
-  /** Packs the body of such a message in the background; rejects with the signal's reason. */
-  async packLarge(message: EncodedMessage, signal: AbortSignal): Promise<EncodedMessage> {
-    return packed(message, await packInBackground(message.body, COMPRESSION_LEVEL, signal));
+  /** Compresses the body of such a message in the background; rejects with the signal's reason. */
+  async compressLarge(message: EncodedMessage, signal: AbortSignal): Promise<EncodedMessage> {
+    return compressed(message, await packInBackground(message.body, COMPRESSION_LEVEL, signal));
   }
 
-  /** Encodes one message of a batch, without packing; what is of use only if it leaves no problem in the list. */
-  encodePlain(message: OutgoingMessage, extras: Extras, problems: Problem[], complain: Complain): EncodedMessage {
-    return this.#encode(message, extras, problems, complain);
+  /** Encodes one message of a batch, without compression; the result is valid only if no problem is added to the list. */
+  encodePlain(message: OutgoingMessage, extras: Extras, problems: Problem[], report: ReportProblem): EncodedMessage {
+    return this.#encode(message, extras, problems, report);
   }
 
-  #encode(message: OutgoingMessage, extras: Extras, problems: Problem[], complain: Complain): EncodedMessage {
+  #encode(message: OutgoingMessage, extras: Extras, problems: Problem[], report: ReportProblem): EncodedMessage {
     const before = problems.length;
-    const body = checkMessage(message, this.#options.maxMessageSize, complain);
+    const body = checkMessage(message, this.#options.maxMessageSize, report);
     const messageId = this.#uniqueKeys.next();
     if (problems.length > before) return { ...NOTHING, messageId };
     const { topic, flag = 0, tags } = message;
@@ -111,23 +113,19 @@ export class MessageEncoder {
     const propertiesSize = utf8Length(given) + own.length + utf8Length(tag);
     if (propertiesSize > MAX_PROPERTIES_SIZE) {
       const allowed = `up to ${MAX_PROPERTIES_SIZE} bytes`;
-      complain("the size of all properties", propertiesSize, allowed);
+      report("the size of all properties", propertiesSize, allowed);
     }
     return { topic, body, flag, sysFlag: 0, properties: given + own + tag, propertiesSize, messageId };
   }
 
-  #isToBePacked({ body }: EncodedMessage): boolean {
+  #isToBeCompressed({ body }: EncodedMessage): boolean {
     const { compressAbove } = this.#options;
     return compressAbove !== false && body.length >= compressAbove;
   }
 }
 
-function pack(body: Uint8Array): Uint8Array {
-  return compress(body, "zlib", COMPRESSION_LEVEL);
-}
-
-/** The message with its body packed, if that is smaller. */
-function packed(message: EncodedMessage, body: Uint8Array): EncodedMessage {
+/** The message with its body compressed, if that is smaller. */
+function compressed(message: EncodedMessage, body: Uint8Array): EncodedMessage {
   if (body.length >= message.body.length) return message;
   return { ...message, body, sysFlag: MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_ZLIB };
 }

@@ -24,57 +24,57 @@ const NOT_IN_KEY = /[\s\u0001\u0002]/;
 const FIELDS: ReadonlySet<string> = new Set(["topic", "body", "tags", "keys", "properties", "flag"]);
 
 /** Takes the problems of one message; `field` names are the message's own. */
-export type Complain = (field: string, value: unknown, allowed: string) => void;
+export type ReportProblem = (field: string, value: unknown, allowed: string) => void;
 
 /** Notes problems in a list; `prefix` tells what stands before their fields: `"messages[3]."`. */
-export function complainTo(problems: Problem[], prefix = () => ""): Complain {
+export function reportTo(problems: Problem[], prefix = () => ""): ReportProblem {
   return (field, value, allowed) => problems.push({ field: `${prefix()}${field}`, value, allowed });
 }
 
 /** Checks a message; gives its body as bytes, which is only of use if there was no complaint. */
-export function checkMessage(message: OutgoingMessage, maxBodySize: number, complain: Complain): Uint8Array {
+export function checkMessage(message: OutgoingMessage, maxBodySize: number, report: ReportProblem): Uint8Array {
   const given: unknown = message;
   if (typeof given !== "object" || given === null) {
-    complain("message", given, 'an object like { topic: "orders", body: "paid" }');
+    report("message", given, 'an object like { topic: "orders", body: "paid" }');
     return EMPTY;
   }
   for (const name in given) { // without a list of the names, which every message would need
     if (!FIELDS.has(name) && Object.hasOwn(given, name)) {
       const value = (given as Record<string, unknown>)[name];
-      complain(name, value, `one of the fields ${[...FIELDS].join(", ")}; further data belongs in properties`);
+      report(name, value, `one of the fields ${[...FIELDS].join(", ")}; further data belongs in properties`);
     }
   }
-  checkTopic(message.topic, complain);
-  if (message.tags !== undefined) checkTags(message.tags, complain);
-  if (message.keys !== undefined) checkKeys(message.keys, complain);
-  if (message.properties !== undefined) checkProperties(message.properties, complain);
+  checkTopic(message.topic, report);
+  if (message.tags !== undefined) checkTags(message.tags, report);
+  if (message.keys !== undefined) checkKeys(message.keys, report);
+  if (message.properties !== undefined) checkProperties(message.properties, report);
   const { flag = 0 } = message;
-  if (flag !== (flag | 0)) complain("flag", flag, "an integer from -2147483648 to 2147483647");
-  return checkBody(message.body, maxBodySize, complain);
+  if (flag !== (flag | 0)) report("flag", flag, "an integer from -2147483648 to 2147483647");
+  return checkBody(message.body, maxBodySize, report);
 }
 
 /** The last topic that was right: most messages go where the one before went. */
 let lastTopic: unknown;
 
-function checkTopic(topic: unknown, complain: Complain): void {
+function checkTopic(topic: unknown, report: ReportProblem): void {
   if (topic === lastTopic && topic !== undefined) return;
   if (typeof topic !== "string" || topic.length > MAX_TOPIC_LENGTH || !TOPIC.test(topic)) {
-    complain("topic", topic, `1 to ${MAX_TOPIC_LENGTH} characters of % | a-z A-Z 0-9 _ -`);
+    report("topic", topic, `1 to ${MAX_TOPIC_LENGTH} characters of % | a-z A-Z 0-9 _ -`);
   } else if (!isSendable(topic)) {
-    complain("topic", topic, "any topic but those in which brokers keep their own data: send to one of yours");
+    report("topic", topic, "any topic but those in which brokers keep their own data: send to one of yours");
   } else lastTopic = topic;
 }
 
-function checkBody(body: unknown, maxSize: number, complain: Complain): Uint8Array {
+function checkBody(body: unknown, maxSize: number, report: ReportProblem): Uint8Array {
   const bytes = bytesOf(body);
   if (bytes === undefined) {
-    complain("body", body, "a string, a Uint8Array, or json(value)");
+    report("body", body, "a string, a Uint8Array, or json(value)");
     return EMPTY;
   }
   if (bytes.length === 0) {
-    complain("body", body, "at least one byte: brokers refuse empty bodies");
+    report("body", body, "at least one byte: brokers refuse empty bodies");
   } else if (bytes.length > maxSize) {
-    complain(
+    report(
       "the size of body",
       bytes.length,
       `up to maxMessageSize, ${maxSize} bytes: send less, or raise it here and at the brokers`,
@@ -89,33 +89,36 @@ function bytesOf(body: unknown): Uint8Array | undefined {
   return JsonBody.is(body) ? encodeUtf8(body.text) : undefined;
 }
 
-function checkTags(tags: unknown, complain: Complain): void {
+function checkTags(tags: unknown, report: ReportProblem): void {
   if (typeof tags === "string" && tags !== "" && !NOT_IN_TAG.test(tags)) return;
-  complain("tags", tags, "one tag: text without |, U+0001, U+0002 and blanks at its ends; leave it out for none");
+  report("tags", tags, "one tag: text without |, U+0001, U+0002 and blanks at its ends; leave it out for none");
 }
 
-function checkKeys(keys: unknown, complain: Complain): void {
+function checkKeys(keys: unknown, report: ReportProblem): void {
   const list: readonly unknown[] = Array.isArray(keys) ? keys : [keys];
   for (const key of list) {
     if (typeof key === "string" && key !== "" && !NOT_IN_KEY.test(key)) continue;
-    complain("keys", key, "texts without blanks, U+0001 and U+0002; several keys stand in an array");
+    report("keys", key, "texts without blanks, U+0001 and U+0002; several keys stand in an array");
   }
 }
 
-function checkProperties(properties: unknown, complain: Complain): void {
+function checkProperties(properties: unknown, report: ReportProblem): void {
   // A Map or an array would be taken for an object without properties.
   if (typeof properties !== "object" || properties === null || Symbol.iterator in properties) {
-    complain("properties", properties, "an object of texts by name; Object.fromEntries(map) makes one of a Map");
+    report("properties", properties, "an object of texts by name; Object.fromEntries(map) makes one of a Map");
     return;
   }
   for (const [name, value] of Object.entries(properties)) {
-    const field = `properties.${name}`;
-    const reserved = reservedName(name);
-    if (name === "" || SEPARATOR.test(name)) {
-      complain(field, value, "a name of at least one character, without U+0001 and U+0002");
-    } else if (reserved !== undefined) complain(field, value, reserved);
-    else if (typeof value !== "string" || value === "" || SEPARATOR.test(value)) {
-      complain(field, value, "a text of at least one character, without U+0001 and U+0002: brokers lose empty ones");
-    }
+    const allowed = propertyProblem(name, value);
+    if (allowed !== undefined) report(`properties.${name}`, value, allowed);
   }
+}
+
+/** What is allowed instead of a property; undefined if it is allowed. */
+export function propertyProblem(name: string, value: unknown): string | undefined {
+  if (name === "" || SEPARATOR.test(name)) return "a name of at least one character, without U+0001 and U+0002";
+  const reserved = reservedName(name);
+  if (reserved !== undefined) return reserved;
+  if (typeof value === "string" && value !== "" && !SEPARATOR.test(value)) return undefined;
+  return "a text of at least one character, without U+0001 and U+0002: brokers lose empty ones";
 }

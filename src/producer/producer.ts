@@ -10,12 +10,12 @@ import { TimeoutError, ValidationError } from "../errors.ts";
 import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "../sending/deadline.ts";
-import { Delivery } from "../sending/delivery.ts";
+import { Sender } from "../sending/sender.ts";
 import { type EncodedMessage, MessageEncoder } from "./encoding.ts";
-import { Gatherer } from "./gatherer.ts";
+import { LingerBuffer } from "./linger_buffer.ts";
 import { type CheckedProducerOptions, checkProducerOptions, type ProducerOptions } from "./options.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
-import { Packing } from "./packing.ts";
+import { BodyCompression } from "./body_compression.ts";
 import { receiptOf, type SendReceipt } from "../sending/receipt.ts";
 import { producerClosed } from "../sending/send_error.ts";
 import {
@@ -26,6 +26,9 @@ import {
   type SendOptions,
 } from "./send_options.ts";
 import { inAnyCase } from "../owned_work.ts";
+import type { ProducerObserver } from "../telemetry/producer_observer.ts";
+import { MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
+import { type SendObservation, SendObservers } from "./send_observers.ts";
 
 /** Sends messages. */
 export interface Producer {
@@ -88,8 +91,12 @@ const LEAVE_TIME = 800;
  *
  * @throws {ConfigError} if an option is not allowed
  */
-export function createProducer(cluster: Cluster, options?: ProducerOptions): Promise<Producer> {
-  return new Promise((resolve) => resolve(new ClusterProducer(cluster, checkProducerOptions(options))));
+export function createProducer(
+  cluster: Cluster,
+  options?: ProducerOptions,
+  observers: readonly ProducerObserver[] = [],
+): Promise<Producer> {
+  return new Promise((resolve) => resolve(new ClusterProducer(cluster, checkProducerOptions(options), observers)));
 }
 
 class ClusterProducer implements Producer {
@@ -98,37 +105,56 @@ class ClusterProducer implements Producer {
   /** How a send is made that is told nothing. */
   #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
-  #packing: Packing;
-  #delivery: Delivery;
+  #compression: BodyCompression;
+  #sender: Sender;
   #batches: BatchSender;
   /** Only with `linger`. */
-  #gatherer: Gatherer | undefined;
+  #linger: LingerBuffer | undefined;
+  /** Only where there are any. */
+  #observers: SendObservers | undefined;
   #inFlight = 0;
   #onIdle = (): void => {};
   #closing: Promise<void> | undefined;
 
-  constructor(cluster: Cluster, options: CheckedProducerOptions) {
+  constructor(cluster: Cluster, options: CheckedProducerOptions, observers: readonly ProducerObserver[]) {
     this.#cluster = cluster;
     this.#options = options;
     this.#defaults = { timeout: options.sendTimeout };
     this.#encoder = new MessageEncoder(uniqueKeysOf(cluster.clientId), options);
-    this.#packing = new Packing(this.#encoder);
-    this.#delivery = new Delivery(cluster, options);
-    this.#batches = new BatchSender(this.#delivery, this.#encoder, options.maxMessageSize);
-    if (options.linger > 0) this.#gatherer = new Gatherer(this.#delivery, options);
+    this.#compression = new BodyCompression(this.#encoder);
+    this.#sender = new Sender(cluster, options);
+    this.#batches = new BatchSender(this.#sender, this.#encoder, options.maxMessageSize);
+    if (options.linger > 0) this.#linger = new LingerBuffer(this.#sender, options);
+    const sendObservers = observers.filter(({ onSend }) => onSend !== undefined);
+    if (sendObservers.length > 0) {
+      this.#observers = new SendObservers(sendObservers, options.group, cluster.options.events);
+    }
     cluster.attach(this);
     cluster.membership.addProducer(options.group);
   }
 
   async send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt> {
     this.#begin("send a message");
+    let observation: SendObservation | undefined;
     try {
       const checked = this.#check(options);
       const deadline = new Deadline(checked.timeout, checked.signal);
       let encoded = this.#encode(message, checked);
-      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
-      if (this.#gatherer !== undefined) return await this.#gather(this.#gatherer, encoded, checked, deadline);
-      return receiptOf(await this.#delivery.deliver(encoded, checked, deadline), encoded.messageId);
+      if (this.#observers !== undefined) {
+        observation = this.#observers.begin("send", [message], [encoded], checked, fitsAlone);
+        encoded = observation.messages[0]!;
+      }
+      if (this.#compression.isNeeded(encoded, checked)) {
+        encoded = await this.#compression.ready(encoded, checked, deadline);
+      }
+      const receipt = this.#linger === undefined
+        ? receiptOf(await this.#sender.send(encoded, checked, deadline, observation), encoded.messageId)
+        : await this.#sendLingering(this.#linger, encoded, checked, deadline, observation);
+      observation?.succeeded([receipt]);
+      return receipt;
+    } catch (error) {
+      observation?.failed(error);
+      throw error;
     } finally {
       this.#end();
     }
@@ -136,12 +162,23 @@ class ClusterProducer implements Producer {
 
   async sendOneway(message: OutgoingMessage, options?: SendOptions): Promise<void> {
     this.#begin("send a message one-way");
+    let observation: SendObservation | undefined;
     try {
       const checked = this.#check(options);
       const deadline = new Deadline(checked.timeout, checked.signal);
       let encoded = this.#encode(message, checked);
-      if (this.#packing.isNeeded(encoded, checked)) encoded = await this.#packing.ready(encoded, checked, deadline);
-      await this.#delivery.deliverOneway(encoded, checked, deadline);
+      if (this.#observers !== undefined) {
+        observation = this.#observers.begin("sendOneway", [message], [encoded], checked, fitsAlone);
+        encoded = observation.messages[0]!;
+      }
+      if (this.#compression.isNeeded(encoded, checked)) {
+        encoded = await this.#compression.ready(encoded, checked, deadline);
+      }
+      await this.#sender.sendOneway(encoded, checked, deadline, observation);
+      observation?.succeeded();
+    } catch (error) {
+      observation?.failed(error);
+      throw error;
     } finally {
       this.#end();
     }
@@ -149,12 +186,22 @@ class ClusterProducer implements Producer {
 
   async sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]> {
     this.#begin("send a batch");
+    let observation: SendObservation | undefined;
     try {
       const checked = options === undefined
         ? this.#defaults
         : checkSendBatchOptions(options, this.#options.sendTimeout);
       checked.signal?.throwIfAborted();
-      return await this.#batches.send(messages, checked);
+      const encoded = this.#batches.encode(messages, checked);
+      if (this.#observers !== undefined && encoded.length > 0) {
+        observation = this.#observers.begin("sendBatch", messages, encoded, checked, this.#batches.fits);
+      }
+      const receipts = await this.#batches.send(observation?.messages ?? encoded, checked, observation);
+      observation?.succeeded(receipts);
+      return receipts;
+    } catch (error) {
+      observation?.failed(error);
+      throw error;
     } finally {
       this.#end();
     }
@@ -181,14 +228,15 @@ class ClusterProducer implements Producer {
     return encoded;
   }
 
-  #gather(
-    gatherer: Gatherer,
+  #sendLingering(
+    linger: LingerBuffer,
     message: EncodedMessage,
     options: CheckedSendOptions,
     deadline: Deadline,
+    observation: SendObservation | undefined,
   ): Promise<SendReceipt> {
-    const receipt = gatherer.send(message, options, deadline);
-    if (this.#closing !== undefined) gatherer.flush(); // it was packed meanwhile
+    const receipt = linger.send(message, options, deadline, observation);
+    if (this.#closing !== undefined) linger.flush(); // it was compressed meanwhile
     return receipt;
   }
 
@@ -205,9 +253,9 @@ class ClusterProducer implements Producer {
     const { group } = this.#options;
     const failed = this.#cluster.options.events.failureOf("stalled", "a step of closing a producer", { group });
     await inAnyCase([
-      () => this.#gatherer?.flush(),
+      () => this.#linger?.flush(),
       () => this.#whenIdle(),
-      () => this.#delivery.stop(),
+      () => this.#sender.stop(),
       () => atMost(this.#cluster.membership.removeProducer(group), LEAVE_TIME),
     ], failed);
     this.#cluster.detach(this);
@@ -226,4 +274,9 @@ function requireTopicOfQueue({ queue }: CheckedSendOptions, topic: string): void
   if (queue === undefined || queue.topic === topic) return;
   const allowed = `the topic of the queue that was given, "${queue.topic}"`;
   throw new ValidationError("send a message", [{ field: "topic", value: topic, allowed }]);
+}
+
+/** Whether a message with further properties can be sent by itself. */
+function fitsAlone({ propertiesSize }: EncodedMessage): boolean {
+  return propertiesSize <= MAX_PROPERTIES_SIZE;
 }

@@ -13,10 +13,10 @@ import { AUTO_CREATE_TOPIC, ResponseCode } from "../wire/codes.ts";
 import type { Deadline } from "./deadline.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
-/** How many queues a broker is asked to make for a new topic. Source: DefaultMQProducer. */
+/** How many queues a broker is requested to create for a new topic. Source: DefaultMQProducer. */
 export const NEW_TOPIC_QUEUES = 4;
 
-/** Answers that a broker of an old route gives. */
+/** Answers of a broker to which an old route leads. */
 const STALE_ROUTE_CODES: ReadonlySet<number> = new Set([
   ResponseCode.SERVICE_NOT_AVAILABLE,
   ResponseCode.NO_PERMISSION,
@@ -33,7 +33,7 @@ interface Expected {
 /**
  * The queues to send to, by topic.
  *
- * For a topic that no name server knows they are the queues that brokers will make with its first message, as many on
+ * For a topic that no name server knows they are the queues that brokers will create with its first message, as many on
  * each as it has of the topic that new ones are copied from. They count until the next refresh of the routes: by then
  * messages have reached every broker, while the first would leave the topic on one. Source: MQClientInstance.
  */
@@ -48,7 +48,7 @@ export class PublishRoutes {
     this.#routeInterval = routeInterval;
   }
 
-  /** The queues as they are known now, at least one; undefined if they have to be asked for. */
+  /** The queues as they are known now, at least one; undefined if they have to be requested. */
   known(topic: string): readonly MessageQueue[] | undefined {
     const queues = this.#routes.known(topic)?.writeQueues;
     if (queues !== undefined) return queues.length > 0 ? queues : undefined;
@@ -57,40 +57,52 @@ export class PublishRoutes {
   }
 
   /**
-   * Asks for the queues; there is at least one.
+   * Requests the queues; there is at least one.
    *
-   * If those name servers that answer do not know the topic, and others do not answer, it may exist: then it is sent to
-   * brokers that would make it, which is right in either case, and never reported as missing.
+   * If those name servers that answer do not know the topic, and others do not answer, it may exist: then the message is
+   * sent to brokers that would create the topic, which is right in either case, and it is never reported as missing.
    *
    * @throws {ProducerError} `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, or `ROUTE_NOT_AVAILABLE` if no name server answers
    */
   async find(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
-    let doubt: unknown;
-    const unlessDoubtful = (error: unknown) => unlessUnconfirmed(doubt = error);
-    const route = await ask(topic, this.#routes.refresh(topic).catch(unlessDoubtful), deadline);
+    let unconfirmed: unknown;
+    const noteUnconfirmed = (error: unknown) => unlessUnconfirmed(unconfirmed = error);
+    const route = await answerOf(topic, this.#routes.refresh(topic).catch(noteUnconfirmed), deadline);
     if (route !== undefined) {
       this.#expected.delete(topic);
-      if (route.writeQueues.length > 0) return route.writeQueues;
-      throw noWritableQueue(route);
+      return writableQueues(route);
     }
-    const model = await ask(topic, this.#routes.get(AUTO_CREATE_TOPIC).catch(unlessDoubtful), deadline);
+    const model = await answerOf(topic, this.#routes.get(AUTO_CREATE_TOPIC).catch(noteUnconfirmed), deadline);
     const queues = queuesOfNewTopic(topic, model);
-    if (queues.length === 0) throw doubt === undefined ? topicNotFound(topic) : routeNotAvailable(topic, doubt);
+    if (queues.length === 0) {
+      throw unconfirmed === undefined ? topicNotFound(topic, CREATE_TOPIC) : routeNotAvailable(topic, unconfirmed);
+    }
     this.#expected.set(topic, { queues, until: performance.now() + this.#routeInterval });
     return queues;
   }
 
-  /** Has the route asked for anew, in the background, if a send failed as it does by an old one. */
-  doubt(topic: string, error: unknown): void {
+  /**
+   * The queues of a topic that must exist, of its known route if there is one; else one request to the name servers.
+   *
+   * @throws {ProducerError} as {@linkcode PublishRoutes.find}
+   */
+  async existing(topic: string, deadline: Deadline): Promise<readonly MessageQueue[]> {
+    const route = await answerOf(topic, this.#routes.get(topic), deadline);
+    if (route === undefined) throw topicNotFound(topic, "create the topic first");
+    return writableQueues(route);
+  }
+
+  /** Requests the route again, in the background, if a send failed as it does by an old one. */
+  invalidateAfter(topic: string, error: unknown): void {
     const stale = error instanceof NetworkError || error instanceof BrokerNotAvailableError ||
       (error instanceof ResponseError && STALE_ROUTE_CODES.has(error.responseCode));
     if (!stale) return;
     this.#expected.delete(topic);
-    inBackground(this.#routes.refresh(topic), unheard); // the next refresh by time tells of a name server that is away
+    inBackground(this.#routes.refresh(topic), unheard); // the next regular refresh reports a name server that is unavailable
   }
 }
 
-/** The queues that brokers make for a new topic, seen by the route of the topic that they copy. */
+/** The queues that brokers create for a new topic, computed from the route of the topic that they copy. */
 export function queuesOfNewTopic(topic: string, model: TopicRoute | undefined): MessageQueue[] {
   if (model === undefined) return [];
   const readable = new Map<string, number>();
@@ -100,13 +112,24 @@ export function queuesOfNewTopic(topic: string, model: TopicRoute | undefined): 
     .map(({ broker, queueId }) => ({ topic, broker, queueId }));
 }
 
-async function ask(
+/** What operators do about a topic that no name server knows. */
+const CREATE_TOPIC =
+  "no broker creates topics by itself; create the topic first, or set autoCreateTopicEnable=true at " +
+  "the brokers";
+
+/** The queues of a route, at least one. */
+function writableQueues(route: TopicRoute): readonly MessageQueue[] {
+  if (route.writeQueues.length === 0) throw noWritableQueue(route);
+  return route.writeQueues;
+}
+
+async function answerOf(
   topic: string,
   answer: Promise<TopicRoute | undefined>,
   deadline: Deadline,
 ): Promise<TopicRoute | undefined> {
   try {
-    return await deadline.wait(answer, "ask the name servers for a route");
+    return await deadline.wait(answer, "request a route from the name servers");
   } catch (cause) {
     deadline.signal?.throwIfAborted();
     throw routeNotAvailable(topic, cause);
@@ -115,16 +138,13 @@ async function ask(
 
 function routeNotAvailable(topic: string, cause: unknown): ProducerError {
   const words = reasonOf(cause);
-  const text = `Cannot send to topic "${topic}": its route is not known, and no name server tells it: ${words}`;
+  const text = `Cannot send to topic "${topic}": its route is not known, and no name server returns it: ${words}`;
   return new ProducerError(text, { code: "ROUTE_NOT_AVAILABLE", retriable: true, cause });
 }
 
-function topicNotFound(topic: string): ProducerError {
-  return new ProducerError(
-    `Cannot send to topic "${topic}": no name server knows it, and no broker makes topics by itself; create the ` +
-      "topic first, or set autoCreateTopicEnable=true at the brokers",
-    { code: "TOPIC_NOT_FOUND" },
-  );
+function topicNotFound(topic: string, remedy: string): ProducerError {
+  const text = `Cannot send to topic "${topic}": no name server knows it; ${remedy}`;
+  return new ProducerError(text, { code: "TOPIC_NOT_FOUND" });
 }
 
 /** Only a missing master is something to wait for. */
@@ -132,7 +152,7 @@ function noWritableQueue({ topic, brokers }: TopicRoute): ProducerError {
   const waitsForMaster = brokers.size === 0 || [...brokers.values()].some((addresses) => !addresses.has(0));
   const reason = waitsForMaster
     ? "a broker that has it has no master at the moment"
-    : "its permission does not allow it; ask for the permission to write it";
+    : "its permission does not allow it; grant the permission to write it";
   return new ProducerError(`Cannot send to topic "${topic}": none of its queues can be written: ${reason}`, {
     code: "NO_WRITABLE_QUEUE",
     retriable: waitsForMaster,

@@ -18,41 +18,41 @@ export function queueOfKey(queues: readonly MessageQueue[], key: string): Messag
   return queues[Math.abs(javaHashCode(key) % queues.length)]!;
 }
 
-/** Takes the queues of each topic in turn, from a random one on, so that many producers do not begin at the same. */
-export class QueueTurns {
+/** Chooses the queues of each topic in turn, from a random one on, so that producers do not all begin at the same. */
+export class RoundRobin {
   #health: BrokerHealth;
   #random: () => number;
   #next = new Map<string, number>();
 
-  /** Makes a set of turns; `health` names the brokers to avoid, `random` returns numbers from 0 up to 1. */
+  /** `health` names the brokers to avoid, `random` returns numbers from 0 up to 1. */
   constructor(health: BrokerHealth = new BrokerHealth(), random: () => number = Math.random) {
     this.#health = health;
     this.#random = random;
   }
 
   /**
-   * The queue whose turn it is.
+   * The next queue.
    *
    * @param queues the topic's queues, at least one
-   * @param failed brokers on which this send has failed, the last one last: others are preferred to them
+   * @param failed brokers on which this send has failed, the last one last: others are preferred
    */
-  take(topic: string, queues: readonly MessageQueue[], failed: readonly string[] = NONE): MessageQueue {
+  next(topic: string, queues: readonly MessageQueue[], failed: readonly string[] = NONE): MessageQueue {
     const { length } = queues;
-    const turn = this.#next.get(topic) ?? Math.floor(this.#random() * length);
+    const first = this.#next.get(topic) ?? Math.floor(this.#random() * length);
     const allGood = this.#health.isGood;
-    const steps = allGood && failed.length === 0 ? 0 : this.#stepsTo(queues, turn, failed);
-    this.#next.set(topic, (turn + steps + 1) % length);
-    const queue = queues[(turn + steps) % length]!;
+    const steps = allGood && failed.length === 0 ? 0 : this.#stepsTo(queues, first, failed);
+    this.#next.set(topic, (first + steps + 1) % length);
+    const queue = queues[(first + steps) % length]!;
     if (!allGood) this.#health.chosen(queue.broker);
     return queue;
   }
 
-  /** How many queues are left out from a turn on. */
-  #stepsTo(queues: readonly MessageQueue[], turn: number, failed: readonly string[]): number {
+  /** How many queues are skipped. */
+  #stepsTo(queues: readonly MessageQueue[], first: number, failed: readonly string[]): number {
     const now = performance.now();
     let [best, lowest] = [0, Infinity];
     for (let steps = 0; steps < queues.length; steps++) {
-      const { broker } = queues[(turn + steps) % queues.length]!;
+      const { broker } = queues[(first + steps) % queues.length]!;
       const rank = rankOf(broker, failed, this.#health.isAvoided(broker, now));
       if (rank === 0) return steps;
       if (rank >= lowest) continue;
@@ -66,7 +66,7 @@ export class QueueTurns {
 const NONE: readonly string[] = [];
 
 /**
- * How much a send should mind a broker, 0 not at all: most if it was the last to fail. An avoided broker comes before
+ * How bad a choice a broker is, 0 is good: the worst is the last that failed. A broker that is to be avoided ranks before
  * those that this send has tried, as it may have recovered.
  */
 function rankOf(broker: string, failed: readonly string[], isAvoided: boolean): number {

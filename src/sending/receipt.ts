@@ -1,5 +1,5 @@
 /**
- * What a producer gets for a message that a broker has stored.
+ * The receipt of a message that a broker has stored.
  *
  * @module
  */
@@ -8,35 +8,36 @@ import type { Answer } from "../cluster/endpoint.ts";
 import type { MessageQueue } from "../message.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import type { sendMessage } from "../wire/requests.ts";
+import type { SendResult } from "./pending_send.ts";
 
 /**
  * How safely a message is stored.
  *
  * | status | the broker has the message in memory, and |
  * |---|---|
- * | `"stored"` | did with it all that it is configured to wait for |
- * | `"flushDiskTimeout"` | did not get it onto its disk in time |
- * | `"flushSlaveTimeout"` | did not get it to a replica in time |
- * | `"slaveNotAvailable"` | had no replica to give it to |
+ * | `"stored"` | has completed all that it is configured to wait for |
+ * | `"flushDiskTimeout"` | has not flushed it to disk in time |
+ * | `"flushSlaveTimeout"` | has not replicated it in time |
+ * | `"slaveNotAvailable"` | has no replica available |
  *
- * Only a broker that flushes or replicates before it answers has others than `"stored"`; they are no errors, and are
- * not tried again.
+ * Only a broker that flushes or replicates before it answers returns others than `"stored"`. They are not errors, and
+ * the send is not retried.
  */
 export type SendStatus = "stored" | "flushDiskTimeout" | "flushSlaveTimeout" | "slaveNotAvailable";
 
-/** Tells that a message is stored, and where. */
+/** States that a message is stored, and where. */
 export interface SendReceipt {
   /** The message's unique key, which is its `messageId` at consumers; the same in every attempt. */
   readonly messageId: string;
   /** Where it is stored: store host and commit log offset in hexadecimal. */
   readonly offsetMessageId: string;
-  /** The queue that it was sent to. */
+  /** The queue that stores it. */
   readonly queue: MessageQueue;
-  /** Its offset in that queue; of a delayed message, its offset among those that wait. */
+  /** Its offset in that queue; for a delayed message, its offset among the delayed messages. */
   readonly queueOffset: number;
   /** How safely it is stored. */
   readonly status: SendStatus;
-  /** The transaction's id, if the broker told one: 5.x brokers repeat the unique key here for every single message. */
+  /** The transaction's id, if the broker returned one: 5.x brokers repeat the unique key here for single messages. */
   readonly transactionId?: string;
 }
 
@@ -50,40 +51,38 @@ const STATUS: ReadonlyMap<number, SendStatus> = new Map([
 /** The answers to a send that are no errors. */
 export const STORED_CODES: readonly number[] = [...STATUS.keys()];
 
-/** What came back for a request that stored something, and the queue that it was sent to. */
-export interface Delivered {
-  /** The broker's answer. */
-  readonly answer: Pick<Answer<typeof sendMessage>, "code" | "header">;
-  /** The queue that was asked for. */
-  readonly queue: MessageQueue;
-}
+/** A broker's answer to a request that stored something. */
+export type StoredAnswer = Pick<Answer<typeof sendMessage>, "code" | "header">;
+
+/** The result of a request that stored something. */
+export type StoredResult = SendResult<StoredAnswer>;
 
 /** The receipt of a single message. */
-export function receiptOf(delivered: Delivered, messageId: string): SendReceipt {
-  const { msgId: offsetMessageId, queueOffset, transactionId } = delivered.answer.header;
-  const status = statusOf(delivered);
-  const queue = queueOf(delivered);
+export function receiptOf(result: StoredResult, messageId: string): SendReceipt {
+  const { msgId: offsetMessageId, queueOffset, transactionId } = result.answer.header;
+  const status = statusOf(result);
+  const queue = queueOf(result);
   if (transactionId === undefined) return { messageId, offsetMessageId, queue, queueOffset, status };
   return { messageId, offsetMessageId, queue, queueOffset, status, transactionId };
 }
 
-/** The receipts of the messages of a batch: brokers answer with their ids in a row, and the offset of the first. */
-export function receiptsOf(delivered: Delivered, messages: readonly { messageId: string }[]): SendReceipt[] {
-  const { msgId, queueOffset: first } = delivered.answer.header;
+/** The receipts of the messages of a batch: brokers answer with a list of their ids, and the offset of the first. */
+export function receiptsOf(result: StoredResult, messages: readonly { messageId: string }[]): SendReceipt[] {
+  const { msgId, queueOffset: first } = result.answer.header;
   const offsetIds = msgId.split(",");
-  const status = statusOf(delivered);
-  const queue = queueOf(delivered);
+  const status = statusOf(result);
+  const queue = queueOf(result);
   return messages.map(({ messageId }, i) => {
     const offsetMessageId = offsetIds[i] ?? offsetIds[0]!;
     return { messageId, offsetMessageId, queue, queueOffset: first + i, status };
   });
 }
 
-function statusOf({ answer }: Delivered): SendStatus {
+function statusOf({ answer }: StoredResult): SendStatus {
   return STATUS.get(answer.code) ?? "stored";
 }
 
-/** The queue that has the messages, which is the one that was asked for, unless the broker chose another. */
-function queueOf({ answer: { header: { queueId } }, queue }: Delivered): MessageQueue {
+/** The queue that stores the messages: the one of the request, unless the broker chose another. */
+function queueOf({ answer: { header: { queueId } }, queue }: StoredResult): MessageQueue {
   return queueId === queue.queueId ? queue : { ...queue, queueId };
 }

@@ -1,5 +1,5 @@
 /**
- * Gets trace contexts to the trace topic, in the background and never at the cost of what is traced.
+ * Sends trace contexts to the trace topic, in the background and never at the cost of what is traced.
  *
  * @module
  */
@@ -7,30 +7,32 @@
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { unlessUnconfirmed } from "../cluster/route_finder.ts";
-import { sendOwnMessage } from "../cluster/own_message.ts";
 import { TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
+import { Deadline } from "../sending/deadline.ts";
+import { Sender } from "../sending/sender.ts";
 import { atMost } from "../waiting.ts";
 import { PropertyName } from "../wire/codes.ts";
 import type { UniqueKeys } from "../wire/message_id.ts";
+import { encodeProperties } from "../wire/properties.ts";
 import { packContexts, type TraceMessage } from "./trace_messages.ts";
 import type { TraceContext } from "./trace_records.ts";
 
 // Sources of the next five: AsyncTraceDispatcher, DefaultMQProducer.
-/** How many contexts wait at the most; what comes then is dropped. */
+/** How many contexts wait at the most; further ones are dropped. */
 const CAPACITY = 2_048;
-/** How many contexts are sent at once. */
+/** How many contexts a batch has. */
 const BATCH_SIZE = 20;
 /** How long a context waits for others, in milliseconds. */
 const FLUSH_INTERVAL = 5_000;
-/** How long one attempt to send may take, and how long closing, in milliseconds. */
+/** How long sending a batch may take over all its attempts, and how long closing, in milliseconds. */
 const TIMEOUT = 5_000;
-/** How often a message is tried. */
-const ATTEMPTS = 3;
+/** How many answers with an error may be followed by another attempt. */
+const RETRIES = 2;
 
-/** How many batches are on their way at the most. */
+/** How many batches are in flight at the most. */
 const MOST_SENDING = 4;
-/** The rest after a batch could not be sent, in milliseconds. */
+/** The pause after a batch could not be sent, in milliseconds. */
 const FAILURE_PAUSE = 1_000;
 
 const encoder = new TextEncoder();
@@ -47,19 +49,22 @@ export interface TraceSenderOptions {
   readonly events: EventHub;
   /** How long a context waits for others before it is sent, in milliseconds. @default {5_000} */
   readonly flushInterval?: number;
+  /** How long sending a batch may take over all its attempts, in milliseconds. @default {5_000} */
+  readonly sendTimeout?: number;
   /** How long {@linkcode TraceSender.close} waits, in milliseconds. @default {5_000} */
   readonly closeTimeout?: number;
 }
 
 /**
- * A bounded queue of contexts, and batches of them on their way.
+ * A bounded queue of contexts, and the batches of them that are in flight.
  *
- * While the trace topic is missing contexts wait for it. Those that find no room are dropped, as are those of a batch
- * that could not be sent; they are counted, and there is one event until it works again.
+ * While the trace topic is missing contexts wait for it. Those for which there is no room are dropped, as are those of a
+ * batch that could not be sent; they are counted, and one event is emitted until sending succeeds again.
  */
 export class TraceSender {
   #options: TraceSenderOptions;
   #uniqueKeys: UniqueKeys;
+  #sender: Sender;
   #queue: TraceContext[] = [];
   #sending = new Set<Promise<void>>();
   /** Ends the wait for more contexts, or a pause. */
@@ -67,49 +72,52 @@ export class TraceSender {
   #isDue = false;
   #isPaused = false;
   #isClosing = false;
-  #giveUp = new AbortController();
+  #abort = new AbortController();
   /** How many contexts were sent, and how many were lost. */
   #totals = { sent: 0, dropped: 0 };
-  /** What was told since it last worked. */
-  #told = new Set<"overflow" | "failure" | "missing">();
+  /** What was reported since sending last succeeded. */
+  #reported = new Set<"overflow" | "failure" | "missing">();
 
-  /** Makes a sender; nothing is asked or opened before something is to be sent. */
+  /** Makes a sender; nothing is requested or opened before something is to be sent. */
   constructor(options: TraceSenderOptions) {
     this.#options = options;
     this.#uniqueKeys = uniqueKeysOf(options.cluster.clientId);
+    const group = `_INNER_TRACE_PRODUCER-${options.group}-CONSUME-1`;
+    this.#sender = new Sender(options.cluster, { group, retries: RETRIES });
   }
 
-  /** How many contexts were sent, and how many were lost: there was no room, or they could not be sent. */
+  /** How many contexts were sent, and how many were lost for want of room or because sending failed. */
   get totals(): { readonly sent: number; readonly dropped: number } {
     return { ...this.#totals };
   }
 
-  /** Whether another context would be taken; if there is no room, counts one that is not. */
+  /** Whether there is room for another context; if not, counts one that is dropped. */
   hasRoom(): boolean {
     if (this.#isClosing) return false;
     if (this.#queue.length < CAPACITY) return true;
     this.#totals.dropped++;
-    const text = `the trace cannot be sent as fast as it comes: ${CAPACITY} contexts wait, more are dropped`;
-    this.#tell("overflow", text);
+    const text =
+      `the trace cannot be sent as fast as it is recorded: ${CAPACITY} contexts wait, further ones are dropped`;
+    this.#report("overflow", text);
     return false;
   }
 
-  /** Takes a context, for which there must be room. */
+  /** Adds a context, for which there must be room. */
   add(context: TraceContext): void {
     this.#queue.push(context);
     if (this.#queue.length >= BATCH_SIZE) this.#pump();
     this.#timer ??= setTimeout(() => this.#wake(), this.#options.flushInterval ?? FLUSH_INTERVAL);
   }
 
-  /** Sends what waits, and gives up what is not sent in time. To be called once. */
+  /** Sends what waits, and drops what is not sent in time. To be called once. */
   async close(): Promise<void> {
     const { closeTimeout = TIMEOUT } = this.#options;
     this.#isClosing = true;
     clearTimeout(this.#timer);
     this.#wake();
     await atMost(this.#whenSent(), closeTimeout);
-    this.#giveUp.abort(new TimeoutError("send the last trace", closeTimeout));
-    this.#lose(this.#queue.splice(0).length);
+    this.#abort.abort(new TimeoutError("send the last trace", closeTimeout));
+    this.#drop(this.#queue.splice(0).length);
   }
 
   async #whenSent(): Promise<void> {
@@ -123,7 +131,7 @@ export class TraceSender {
     this.#pump();
   }
 
-  /** Nothing is sent for a while. */
+  /** Sends nothing for a while. */
   #pause(ms: number): void {
     if (this.#isClosing) return;
     clearTimeout(this.#timer);
@@ -143,69 +151,56 @@ export class TraceSender {
     }
     if (this.#queue.length > 0) return;
     this.#isDue = false;
-    this.#told.delete("overflow");
+    this.#reported.delete("overflow");
   }
 
-  /** Sends contexts, or has them wait, or loses them; never rejects. */
+  /** Sends contexts, or puts them back into the queue, or drops them; never rejects. */
   async #send(contexts: readonly TraceContext[]): Promise<void> {
     const { cluster, topic } = this.#options;
     try {
       if (await cluster.routes.get(topic).catch(unlessUnconfirmed) === undefined) return this.#hold(contexts);
-      const results = await Promise.allSettled(packContexts(contexts).map((message) => this.#deliver(message)));
+      const results = await Promise.allSettled(packContexts(contexts).map((message) => this.#sendMessage(message)));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
       this.#totals.sent += contexts.length;
-      this.#told.delete("failure");
-      this.#told.delete("missing");
+      this.#reported.delete("failure");
+      this.#reported.delete("missing");
     } catch (error) {
-      this.#lose(contexts.length, error);
+      this.#drop(contexts.length, error);
       this.#pause(FAILURE_PAUSE);
     }
   }
 
-  /** Puts contexts back until the topic is there: it is looked for as often as routes are refreshed. */
+  /** Puts contexts back until the topic exists, which is checked as often as routes are refreshed. */
   #hold(contexts: readonly TraceContext[]): void {
     const { cluster, topic } = this.#options;
     this.#queue.unshift(...contexts);
     const text = `no name server knows topic "${topic}": the trace waits until it is created`;
-    this.#tell("missing", text);
-    if (this.#isClosing) this.#lose(this.#queue.splice(0).length);
+    this.#report("missing", text);
+    if (this.#isClosing) this.#drop(this.#queue.splice(0).length);
     this.#pause(cluster.options.routeInterval);
   }
 
-  async #deliver({ body, keys }: TraceMessage): Promise<void> {
-    const { cluster, group, topic } = this.#options;
-    const { signal } = this.#giveUp;
-    const message = {
-      producerGroup: `_INNER_TRACE_PRODUCER-${group}-CONSUME-1`,
-      topic,
-      body: encoder.encode(body),
-      properties: [
-        [PropertyName.KEYS, keys],
-        [PropertyName.UNIQUE_KEY, this.#uniqueKeys.next()],
-        [PropertyName.WAIT, "true"],
-      ] as const,
-      bornAt: Date.now(),
-    };
-    for (let attempt = 1;; attempt++) {
-      try {
-        return await sendOwnMessage(cluster, message, { timeout: TIMEOUT, signal });
-      } catch (error) {
-        if (attempt === ATTEMPTS || signal.aborted) throw error;
-        await cluster.routes.refresh(topic).catch(() => {}); // the attempt that follows tells
-      }
-    }
+  async #sendMessage({ body, keys }: TraceMessage): Promise<void> {
+    const { topic, sendTimeout = TIMEOUT } = this.#options;
+    const properties = encodeProperties([
+      [PropertyName.KEYS, keys],
+      [PropertyName.UNIQUE_KEY, this.#uniqueKeys.next()],
+      [PropertyName.WAIT, "true"],
+    ]);
+    const request = { topic, body: encoder.encode(body), flag: 0, sysFlag: 0, properties };
+    await this.#sender.send(request, {}, new Deadline(sendTimeout, this.#abort.signal));
   }
 
-  #lose(contexts: number, error?: unknown): void {
+  #drop(contexts: number, error?: unknown): void {
     if (contexts === 0) return;
     this.#totals.dropped += contexts;
-    this.#tell("failure", `cannot send the trace to topic "${this.#options.topic}": contexts are lost`, error);
+    this.#report("failure", `cannot send the trace to topic "${this.#options.topic}": contexts are dropped`, error);
   }
 
-  #tell(what: "overflow" | "failure" | "missing", text: string, error?: unknown): void {
-    if (this.#told.has(what)) return;
-    this.#told.add(what);
+  #report(what: "overflow" | "failure" | "missing", text: string, error?: unknown): void {
+    if (this.#reported.has(what)) return;
+    this.#reported.add(what);
     const { events, group, topic } = this.#options;
     const details = { group, topic, ...(error === undefined ? {} : { error }) };
     events.emit("warning", what === "missing" ? "missingTopic" : "lost", text, details);

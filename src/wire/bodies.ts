@@ -239,6 +239,9 @@ export interface ConsumerConnection {
   readonly consumeFromWhere?: string;
 }
 
+/** The connections of a producer group. Source: ProducerConnection. */
+export type ProducerConnection = Pick<ConsumerConnection, "connectionSet">;
+
 /** How one queue is at a consumer. Source: ProcessQueueInfo. */
 export interface ProcessQueueInfo {
   /** The offset that is committed. */

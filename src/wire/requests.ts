@@ -402,6 +402,16 @@ export const getConsumerConnections = {
   bodies: ["none", "ConsumerConnection"],
 } as const satisfies RequestSpec;
 
+/** Requests the connections of a producer group. Source: GetProducerConnectionListRequestHeader. */
+export const getProducerConnections = {
+  name: "GetProducerConnections",
+  code: 204,
+  about: "Lists a producer group's connections; 1 if there are none.",
+  header: { producerGroup: "text" },
+  answer: {},
+  bodies: ["none", "ProducerConnection"],
+} as const satisfies RequestSpec;
+
 /** Asks a name server for all topics. Source: DefaultRequestProcessor. */
 export const getTopicList = {
   name: "GetTopicList",
@@ -528,6 +538,7 @@ export const requests: readonly RequestSpec[] = [
   unlockQueues,
   checkClientConfig,
   getConsumerConnections,
+  getProducerConnections,
   getTopicList,
   getKvConfig,
   resetConsumerOffset,

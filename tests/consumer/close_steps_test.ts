@@ -22,7 +22,7 @@ import { Watchdog } from "../../src/consumer/queue/watchdog.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { BrokerOffsetStore } from "../../src/offsets/broker.ts";
 import { MemoryOffsetStore } from "../../src/offsets/memory.ts";
-import { Delivery } from "../../src/sending/delivery.ts";
+import { Sender } from "../../src/sending/sender.ts";
 import { waitUntil } from "../behaviour/harness.ts";
 import { Unheard } from "../transport/waiting.ts";
 
@@ -84,7 +84,7 @@ const table: Record<string, {
   },
   "a producer": {
     open: (mq) => mq.producer({ group: "senders" }),
-    steps: [[Delivery, "stop"], [Membership, "removeProducer"]],
+    steps: [[Sender, "stop"], [Membership, "removeProducer"]],
   },
   "a client": {
     open: (mq) => Promise.resolve(mq),

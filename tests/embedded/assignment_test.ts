@@ -52,7 +52,7 @@ Deno.test("QueryAssignment shares the queues as the strategy says", async () => 
   assertEquals(await group.assigned({ clientId: "b", strategyName: "AVG_BY_CIRCLE" }), "PULL 1, PULL 3");
 });
 
-Deno.test("QueryAssignment gives nothing to those without a share", async () => {
+Deno.test("QueryAssignment returns no queue to members without a share", async () => {
   await using group = await groupOf(1, "a", "b");
 
   assertEquals(await group.assigned({ clientId: "b" }), "");
@@ -64,7 +64,7 @@ Deno.test("QueryAssignment gives nothing to those without a share", async () => 
   assertEquals(await group.assigned({ strategyName: "toString" }), undefined);
 });
 
-Deno.test("QueryAssignment gives all queues to everybody in broadcasting", async () => {
+Deno.test("QueryAssignment returns all queues to every member in broadcasting", async () => {
   await using group = await groupOf(3, "a");
 
   assertEquals(await group.assigned({ messageModel: "BROADCASTING", consumerGroup: "none" }), "PULL 0, PULL 1, PULL 2");

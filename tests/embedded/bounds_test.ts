@@ -1,15 +1,19 @@
 /** What a client can make an embedded broker keep has bounds. */
 
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { EmbeddedBroker } from "../../src/embedded/mod.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { EmbeddedBroker, EmbeddedCluster, EmbeddedNameServer } from "../../src/embedded/mod.ts";
 import { QueueLocks } from "../../src/embedded/locks.ts";
 import { Offsets } from "../../src/embedded/offsets.ts";
+import { UnfinishedFrames } from "../../src/embedded/unfinished_frames.ts";
 import { Expressions } from "../../src/embedded/sql/expressions.ts";
+import { ConfigError } from "../../src/errors.ts";
+import { defaultTransport } from "../../src/transport/default.ts";
+import { parseAddress } from "../../src/transport/transport.ts";
 import { encodeHeader } from "../../src/wire/fields.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { createTopic, pullMessage } from "../../src/wire/requests.ts";
+import { createTopic, lockQueues, pullMessage, unregisterClient } from "../../src/wire/requests.ts";
 import { waitUntil } from "../behaviour/harness.ts";
-import { Peer } from "./peer.ts";
+import { jsonOf, Peer, subscription } from "./peer.ts";
 
 const config = {
   defaultTopic: "TBW102",
@@ -83,6 +87,94 @@ Deno.test("an embedded broker keeps records of no more groups than it may", asyn
   assertEquals([broker.members("d"), broker.topics.includes("%RETRY%d")], [[], false]);
 });
 
+Deno.test("an embedded broker keeps no more producer groups than it may, and has room again when one is empty", async () => {
+  await using broker = await EmbeddedBroker.start({ maxGroups: 2 });
+  await using peer = await Peer.connect(broker);
+  const kept = () => ["a", "b", "c", "bad name"].filter((group) => broker.producers(group).length > 0);
+  await peer.joinProducers("one", "bad name", "a", "b", "c");
+  assertEquals(kept(), ["a", "b"]);
+  await peer.ask(unregisterClient, { clientID: "one", producerGroup: "a" });
+  await peer.joinProducers("one", "b", "c");
+  assertEquals(kept(), ["b", "c"]);
+});
+
+Deno.test("an embedded broker refuses a commit that is one offset too many, and names the option", async () => {
+  await using broker = await EmbeddedBroker.start({ maxOffsets: 1, topics: { orders: { queues: 2 } } });
+  await using peer = await Peer.connect(broker);
+  await peer.join("billing", [subscription("orders")]);
+  assertEquals((await peer.commit("billing", "orders", 5, 0)).code, 0);
+  const { code, remark = "" } = await peer.commit("billing", "orders", 5, 1);
+  assertEquals([code, remark.includes("maxOffsets")], [1, true]);
+  assertEquals((await peer.commit("billing", "orders", 6, 0)).code, 0);
+  assertEquals(broker.committed("billing", "orders"), 6);
+});
+
+Deno.test("an embedded broker grants no more locks than it may", async () => {
+  await using broker = await EmbeddedBroker.start({ maxLocks: 1, topics: { orders: { queues: 2 } } });
+  await using peer = await Peer.connect(broker);
+  const mqSet = [0, 1].map((queueId) => ({ topic: "orders", brokerName: "broker-a", queueId }));
+  const answer = await peer.ask(lockQueues, {}, { body: { consumerGroup: "billing", clientId: "one", mqSet } });
+  assertEquals(jsonOf(answer), { lockOKMQSet: mqSet.slice(0, 1) });
+});
+
+/** Writes the first bytes of a request of a size to a server; the end of the connection, and its close. */
+async function unfinished(address: string, size: number): Promise<{ ended: Promise<void>; close: () => void }> {
+  const { host, port } = parseAddress(address)!;
+  const socket = await (await defaultTransport()).connect(host, port, { signal: new AbortController().signal });
+  const ended = socket.receive(() => {}).catch(() => {}).finally(() => socket.close());
+  const bytes = new Uint8Array(size);
+  new DataView(bytes.buffer).setUint32(0, 16_000_000);
+  await socket.write(bytes).catch(() => {}); // the server may have closed it
+  return { ended, close: () => socket.close() };
+}
+
+Deno.test("an embedded broker closes the largest of too many unfinished requests, and serves the others", async () => {
+  await using broker = await EmbeddedBroker.start({ maxUnfinishedBytes: 100_000, topics: { orders: { queues: 1 } } });
+  await using peer = await Peer.connect(broker);
+  const small = await unfinished(broker.address, 40_000);
+  const large = await unfinished(broker.address, 50_000);
+  assertEquals((await peer.send({ topic: "orders", body: new Uint8Array(5_000) })).code, 0);
+  assertEquals(broker.connections, 3);
+  const last = await unfinished(broker.address, 20_000);
+  await large.ended;
+  await waitUntil(() => broker.connections === 3, { what: "the end of the largest one" });
+  assertEquals((await peer.send({ topic: "orders", body: new Uint8Array(30_000) })).code, 0);
+  for (const each of [small, large, last]) each.close();
+  await Promise.all([small.ended, last.ended]);
+  await waitUntil(() => broker.connections === 1, { what: "the end of the others" });
+  assertEquals((await peer.send({ topic: "orders", body: new Uint8Array(90_000) })).code, 0);
+});
+
+Deno.test("a name server has the limits of its options, in a cluster too", async () => {
+  await using names = await EmbeddedNameServer.start({ maxConnections: 1, maxUnfinishedBytes: 65_536 });
+  await using cluster = await EmbeddedCluster.start({ brokers: 1, nameServers: 1, maxConnections: 1 });
+  for (const { address } of [names, ...cluster.names]) {
+    const first = await unfinished(address, 4);
+    await (await unfinished(address, 4)).ended;
+    first.close();
+    await first.ended;
+  }
+  await waitUntil(() => names.connections === 0, { what: "the end of the connections" });
+  const tooLarge = await unfinished(names.address, 70_000);
+  await tooLarge.ended;
+  await assertRejects(() => EmbeddedNameServer.start({ maxUnreadBytes: 1 }), ConfigError, "maxUnreadBytes");
+});
+
+Deno.test("UnfinishedFrames counts incomplete frames only, wherever the bytes are cut", () => {
+  const frames = new UnfinishedFrames(1_000);
+  const frame = frames.add(() => {});
+  const bytes = Uint8Array.of(0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 1, 9);
+  for (let size = 1; size <= bytes.length; size++) {
+    for (let at = 0; at < bytes.length; at += size) frames.push(frame, bytes.subarray(at, at + size));
+    assertEquals(frames.bytes, 0);
+  }
+  frames.push(frame, bytes.subarray(0, 6));
+  assertEquals(frames.bytes, 6);
+  frames.remove(frame);
+  frames.push(frame, bytes);
+  assertEquals(frames.bytes, 0);
+});
+
 Deno.test("Offsets keeps no more than it may, makes none by looking, and lets those that it has move", () => {
   const offsets = new Offsets(0, 2);
   for (let i = 0; i < 1_000; i++) assertEquals(offsets.get(`group-${i}`, "orders", i), undefined);
@@ -97,7 +189,7 @@ Deno.test("Offsets keeps no more than it may, makes none by looking, and lets th
   assertEquals([offsets.get("b", "orders", 0), offsets.takeReset("b", "orders", 0)], [undefined, undefined]);
   offsets.reset("a", "orders", 0, 7);
   assertEquals([offsets.hasReset("a", "orders", 0), offsets.takeReset("a", "orders", 0)], [true, 7]);
-  offsets.forgetYoung();
+  offsets.revert();
   assertEquals([offsets.get("a", "orders", 0), offsets.commit("b", "orders", 0, 1)], [7, false]);
 });
 

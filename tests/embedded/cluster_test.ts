@@ -102,7 +102,7 @@ Deno.test("publish() spreads over the brokers that have the topic, or over one q
   assertThrows(() => cluster.createTopic("bills", { brokers: ["broker-z"] }), ValidationError, "broker-a, broker-b");
 });
 
-Deno.test("a broker that goes leaves all routes, one that comes back or moves is in them with its address", async () => {
+Deno.test("a killed broker leaves all routes; one that is revived or moved is in them with its address", async () => {
   await using cluster = await EmbeddedCluster.start({ topics });
   const [a, b] = cluster.brokers;
   const [first, second] = cluster.names;
@@ -124,7 +124,7 @@ Deno.test("a broker that goes leaves all routes, one that comes back or moves is
   assertEquals(parseInt(fields.msgId!.slice(8, 16), 16), port, "ids name the new port");
 });
 
-Deno.test("a name server goes, comes back and moves", async () => {
+Deno.test("a name server is killed, revived and moved", async () => {
   await using cluster = await EmbeddedCluster.start({ topics });
   const names = cluster.names[0]!;
   const old = names.address;

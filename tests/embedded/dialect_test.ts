@@ -38,7 +38,7 @@ Deno.test("a 4.9 broker puts a retry that was sent with the most times into the 
   assertEquals([broker.maxOffset("%RETRY%billing", 0), broker.maxOffset("%DLQ%billing", 0)], [1, 1]);
 });
 
-Deno.test("resetOffset() of a 4.9 broker tells the members, as Java writes it", async () => {
+Deno.test("resetOffset() of a 4.9 broker notifies the members, in the form of Java", async () => {
   await using broker = await EmbeddedBroker.start(options);
   await using peer = await Peer.connect(broker);
   await peer.join("billing", [subscription("orders")]);

@@ -14,7 +14,7 @@ async function isSettled(peer: Peer, promise: Promise<unknown>): Promise<boolean
   return settled;
 }
 
-Deno.test("answer() gives the next requests of one kind an answer, then serves again", async () => {
+Deno.test("answer() answers the next requests of one kind, then they are handled again", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   const fault = broker.faults.answer("SendMessage", { code: 2, remark: "[OVERLOAD]" }, { times: 2 });

@@ -18,7 +18,7 @@ function queues(queueIds: number[]): object[] {
   return queueIds.map((queueId) => ({ topic: "orders", brokerName: "broker-a", queueId }));
 }
 
-Deno.test("LockQueues gives each queue of a group to one client", async () => {
+Deno.test("LockQueues locks each queue of a group for one client", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
 

@@ -37,7 +37,7 @@ async function start(dialect: "5.x" | "4.9" = "5.x") {
   };
 }
 
-Deno.test("GetConsumerConnections tells members and subscriptions, the newest ones", async () => {
+Deno.test("GetConsumerConnections lists members and the newest subscriptions", async () => {
   await using server = await start();
   const { operator, member } = server;
   await operator.join("billing", [subscription("orders", "c", 2)], { clientId: "two" });
@@ -176,7 +176,7 @@ Deno.test("ResetGroupOffset of 5.x sets the offsets of all queues, or of one", a
   assertEquals(outcome(await reset({ group: "unknown" })), [26, "Group unknown does not exist"]);
 });
 
-Deno.test("ResetGroupOffset of 4.9 tells the members, of groups that have offsets", async () => {
+Deno.test("ResetGroupOffset of 4.9 notifies the members of groups that have offsets", async () => {
   await using server = await start("4.9");
   const { broker, operator, member } = server;
   await broker.publish("orders", ["a", "b"], { queueId: 0 });

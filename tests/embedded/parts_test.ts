@@ -3,7 +3,7 @@ import { FakeTime } from "@std/testing/time";
 import { Deque } from "../../src/embedded/deque.ts";
 import { Heap } from "../../src/embedded/heap.ts";
 import { Slabs } from "../../src/embedded/slabs.ts";
-import { Timetable } from "../../src/embedded/timetable.ts";
+import { Scheduler } from "../../src/embedded/scheduler.ts";
 
 Deno.test("Deque keeps positions while it loses items at the beginning", () => {
   const deque = new Deque<number>();
@@ -24,7 +24,7 @@ Deno.test("Deque keeps positions while it loses items at the beginning", () => {
   assertEquals([deque.shift(), first], [undefined, 10_000]);
 });
 
-Deno.test("Heap gives its items in order, whatever the order in which they came", () => {
+Deno.test("Heap returns its items in order, whatever the order in which they were added", () => {
   const heap = new Heap<number>((a, b) => a < b);
   const items = Array.from({ length: 1_000 }, (_, i) => (i * 7_919) % 1_009);
 
@@ -38,24 +38,24 @@ Deno.test("Heap gives its items in order, whatever the order in which they came"
   assertEquals([heap.pop(), heap.peek(), heap.length], [undefined, undefined, 0]);
 });
 
-Deno.test("Timetable runs each job when it is due, and none after stop()", () => {
+Deno.test("Scheduler runs each job when it is due, and none after stop()", () => {
   using time = new FakeTime(0);
-  const timetable = new Timetable();
+  const scheduler = new Scheduler();
   const ran: [string, number][] = [];
   const due = { a: 100, b: Infinity };
-  timetable.add({ nextDue: () => due.a, run: (now) => (ran.push(["a", now]), due.a += 100) });
-  timetable.add({ nextDue: () => due.b, run: (now) => (ran.push(["b", now]), due.b = Infinity) });
+  scheduler.add({ nextDue: () => due.a, run: (now) => (ran.push(["a", now]), due.a += 100) });
+  scheduler.add({ nextDue: () => due.b, run: (now) => (ran.push(["b", now]), due.b = Infinity) });
 
   time.tick(150);
   assertEquals(ran, []);
-  timetable.start();
+  scheduler.start();
   time.tick(1);
   assertEquals(ran, [["a", 151]]);
-  timetable.announce(due.b = 160);
+  scheduler.schedule(due.b = 160);
   time.tick(149);
   assertEquals(ran, [["a", 151], ["b", 160], ["a", 200], ["a", 300]]);
-  timetable.stop();
-  timetable.announce(due.b = 310);
+  scheduler.stop();
+  scheduler.schedule(due.b = 310);
   time.tick(1_000);
   assertEquals(ran.length, 4);
 });
@@ -63,10 +63,10 @@ Deno.test("Timetable runs each job when it is due, and none after stop()", () =>
 Deno.test("Slabs keep copies apart, and large pieces as they are", () => {
   const slabs = new Slabs();
   const pieces = Array.from({ length: 500 }, (_, i) => new Uint8Array(1 + (i * 37) % 2_000).fill(i % 256));
-  const kept = pieces.map((piece) => slabs.keep(piece));
+  const kept = pieces.map((piece) => slabs.copy(piece));
 
   kept.forEach((copy, i) => assertEquals([copy.length, copy[0], copy.at(-1)], [pieces[i]!.length, i % 256, i % 256]));
   assertEquals(new Set(kept.map((copy) => copy.buffer)).size < 5, true);
   const large = new Uint8Array(20_000);
-  assertEquals(slabs.keep(large) === large, true);
+  assertEquals(slabs.copy(large) === large, true);
 });

@@ -15,6 +15,7 @@ import { decodeRecords, type StoredMessage } from "../../src/wire/record.ts";
 import {
   ackMessage,
   changeInvisibleTime,
+  getMaxOffset,
   heartbeat,
   notifyConsumerIdsChanged,
   popMessage,
@@ -26,7 +27,7 @@ import {
   updateConsumerOffset,
 } from "../../src/wire/requests.ts";
 
-/** What asks need besides the header. */
+/** What requests need besides the header. */
 export interface AskOptions {
   /** The body; an object is sent as JSON. */
   body?: string | Uint8Array | object;
@@ -51,12 +52,12 @@ const utf8 = new TextEncoder();
 /** A broker, as peers see it: an embedded one or another. */
 type Server = Pick<EmbeddedBroker, "nameServer" | "brokerName">;
 
-/** One connection to a broker, and what the broker pushed on it. */
+/** One connection to a broker, and the requests of the broker on it. */
 export class Peer {
   readonly connection: Connection;
-  /** The groups that the broker told of a change in, in order. */
+  /** The groups of the notifications of the broker, in order. */
   readonly notified: string[] = [];
-  /** Answers what the broker asks. */
+  /** Answers the requests of the broker. */
   answer: (request: Command) => Reply | Promise<Reply> = () => ({ code: 0 });
   #pushed: Command[] = [];
   #broker: Server;
@@ -89,7 +90,7 @@ export class Peer {
     return this.answer(request);
   }
 
-  /** Resolves when the broker has told of that many changes. */
+  /** Resolves when the broker has sent that many notifications. */
   async untilNotified(count: number): Promise<void> {
     while (this.notified.length < count) await this.#untilPushed();
   }
@@ -139,7 +140,7 @@ export class Peer {
     }, { body, ...(version === undefined ? {} : { version }) });
   }
 
-  /** Pulls, with everything subscribed unless told; the pull is not held unless told. */
+  /** Pulls, by default of all messages and without being held. */
   pull(
     header: Partial<HeaderOf<typeof pullMessage.header>> & { topic: string },
     options: AskOptions = {},
@@ -170,7 +171,7 @@ export class Peer {
     return this.messages({ sysFlag: 6, ...header });
   }
 
-  /** Pops, all queues and everything unless told; the pop is not held unless told. */
+  /** Pops, by default all messages of all queues and without being held. */
   pop(header: PopHeader): Promise<Command> {
     return this.ask(popMessage, {
       consumerGroup: "billing",
@@ -233,6 +234,17 @@ export class Peer {
     });
   }
 
+  /** Resolves when all requests that were sent on this connection have been handled, or are held. */
+  async served(): Promise<void> {
+    await this.ask(getMaxOffset, { topic: "orders", queueId: 0 });
+  }
+
+  /** Joins producer groups. */
+  joinProducers(clientId: string, ...groups: string[]): Promise<Command> {
+    const producerDataSet = groups.map((groupName) => ({ groupName }));
+    return this.ask(heartbeat, {}, { body: { clientID: clientId, producerDataSet, consumerDataSet: [] } });
+  }
+
   /** Sends a message back. */
   sendBack(header: Partial<HeaderOf<typeof sendBack.header>> & { offset: number }): Promise<Command> {
     return this.ask(sendBack, { group: "billing", delayLevel: 0, ...header });
@@ -243,7 +255,7 @@ export class Peer {
     return this.ask(updateConsumerOffset, { consumerGroup: group, topic, queueId, commitOffset: offset });
   }
 
-  /** Asks for an offset. */
+  /** Requests an offset. */
   query(group: string, topic: string, setZeroIfNotFound?: boolean): Promise<Command> {
     return this.ask(queryConsumerOffset, { consumerGroup: group, topic, queueId: 0, setZeroIfNotFound });
   }
@@ -291,7 +303,12 @@ export function jsonOf(answer: Command): unknown {
   return JSON.parse(textOf(answer));
 }
 
-/** The code and the remark of an answer: how a pull says what it found. */
+/** The bodies of popped messages, sorted. */
+export function poppedTexts(messages: readonly PoppedMessage[]): string[] {
+  return messages.map(({ message }) => message.text()).sort();
+}
+
+/** The code and the remark of an answer. */
 export function outcome(answer: Command): (number | string | undefined)[] {
   return [answer.code, answer.remark];
 }

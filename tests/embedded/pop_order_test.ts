@@ -43,7 +43,7 @@ Deno.test("an ordered pop blocks its queue until all of it is acked", async () =
   assertEquals(seen(await peer.popped(wish)), "d0");
 });
 
-Deno.test("an ordered pop gets again what was not acked, from its first message on, and is told how often", async () => {
+Deno.test("an ordered pop receives again what was not acked, from its first message on, and how often", async () => {
   using time = new FakeTime();
   await using server = await start();
   const { peer } = server;
@@ -91,7 +91,7 @@ Deno.test("a changed invisible time of an ordered pop moves the end of its block
   assertEquals(seen(peer.read("orders", await held)), "a1 b0 c0");
 });
 
-Deno.test("a held ordered pop ends when what was in hand is acked", async () => {
+Deno.test("a held ordered pop ends when what was in flight is acked", async () => {
   await using server = await start();
   const { broker, peer } = server;
   const popped = await peer.popped(wish);

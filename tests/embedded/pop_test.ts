@@ -5,20 +5,11 @@ import { changedPopReceipt, formatPopReceipt } from "../../src/wire/pop.ts";
 import type { PoppedMessage } from "../../src/wire/pop_receive.ts";
 import { batchAcks } from "../../src/wire/pop_acks.ts";
 import { decodeHeader } from "../../src/wire/fields.ts";
-import { batchAckMessage, changeInvisibleTime, getMaxOffset } from "../../src/wire/requests.ts";
-import { outcome, Peer } from "./peer.ts";
+import { batchAckMessage, changeInvisibleTime } from "../../src/wire/requests.ts";
+import { outcome, Peer, poppedTexts } from "./peer.ts";
 
 const topics = { orders: { queues: 2 }, single: { queues: 1 } };
 const RETRY = "%RETRY%billing_orders";
-
-/** Requests of one connection are served in order: when this is answered, what was sent before has been served. */
-async function served(peer: Peer): Promise<void> {
-  await peer.ask(getMaxOffset, { topic: "orders", queueId: 0 });
-}
-
-function texts(messages: readonly PoppedMessage[]): string[] {
-  return messages.map(({ message }) => message.text()).sort();
-}
 
 Deno.test("a pop takes messages of all queues, each once", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
@@ -26,14 +17,14 @@ Deno.test("a pop takes messages of all queues, each once", async () => {
   await broker.publish("orders", ["a", "b", "c"], { queueId: 0 });
   await broker.publish("orders", ["d"], { queueId: 1 });
 
-  assertEquals(texts(await peer.popped({ topic: "orders", queueId: 0, maxMsgNums: 2 })), ["a", "b"]);
-  assertEquals(texts(await peer.popped({ topic: "orders" })), ["c", "d"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "orders", queueId: 0, maxMsgNums: 2 })), ["a", "b"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "orders" })), ["c", "d"]);
   assertEquals(outcome(await peer.pop({ topic: "orders" })), [210, "NO_MESSAGE_IN_QUEUE"]);
-  assertEquals(texts(await peer.popped({ topic: "orders", consumerGroup: "other" })), ["a", "b", "c", "d"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "orders", consumerGroup: "other" })), ["a", "b", "c", "d"]);
   assertEquals([broker.committed("billing", "orders"), broker.poppedMessages], [4, 8]);
 });
 
-Deno.test("an answer to a pop tells start offsets, message offsets and what is left", async () => {
+Deno.test("an answer to a pop carries start offsets, message offsets and the number of further messages", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["1", "2", "3", "4"].map((body, i) => ({ body, tags: i % 2 ? "odd" : "even" })));
@@ -52,7 +43,7 @@ Deno.test("a pop steps over what its filter does not want", async () => {
   await broker.publish("single", [{ body: "a", properties: { n: "1" } }, { body: "b", properties: { n: "2" } }]);
 
   const sql = { topic: "single", expType: "SQL92" };
-  assertEquals(texts(await peer.popped({ ...sql, exp: "n > 1" })), ["b"]);
+  assertEquals(poppedTexts(await peer.popped({ ...sql, exp: "n > 1" })), ["b"]);
   assertEquals((await peer.pop({ ...sql, consumerGroup: "none", exp: "n > 2" })).code, 210);
   assertEquals(broker.committed("none", "single"), 2);
   assertEquals(outcome(await peer.pop({ ...sql, exp: "n >" })), [23, "parse the consumer's subscription failed"]);
@@ -206,100 +197,10 @@ Deno.test("a group without an offset begins at the first message, or at the last
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a", "b", "c", "d"]);
 
-  assertEquals(texts(await peer.popped({ topic: "single", initMode: 1 })), ["a", "b", "c", "d"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single", initMode: 1 })), ["a", "b", "c", "d"]);
   broker.deleteUntil("single", 0, 2);
-  assertEquals(texts(await peer.popped({ topic: "single", initMode: 1, consumerGroup: "last" })), ["d"]);
-  assertEquals(texts(await peer.popped({ topic: "single", consumerGroup: "first" })), ["c", "d"]);
-});
-
-Deno.test("a held pop ends with the first message that it wants", async () => {
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-
-  const held = peer.pop({ topic: "orders", pollTime: 15_000, exp: "b" });
-  const other = peer.pop({ topic: "orders", pollTime: 15_000, queueId: 1, consumerGroup: "other" });
-  await served(peer);
-  assertEquals(broker.heldPops, 2);
-  await broker.publish("orders", [{ body: "1", tags: "a" }], { queueId: 0 });
-  assertEquals(broker.heldPops, 2);
-  await broker.publish("orders", [{ body: "2", tags: "b" }], { queueId: 1 });
-
-  assertEquals(texts(peer.read("orders", await held)), ["2"]);
-  assertEquals(texts(peer.read("orders", await other)), ["2"]);
-  assertEquals([broker.heldPops, broker.poppedMessages], [0, 2]);
-});
-
-Deno.test("of the held pops of one group only those end that get something", async () => {
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-
-  const held = [1, 1, 32].map((maxMsgNums) => peer.pop({ topic: "single", pollTime: 15_000, maxMsgNums }));
-  await served(peer);
-  await broker.publish("single", ["a", "b"]);
-  assertEquals(broker.heldPops, 1);
-  await broker.publish("single", ["c"]);
-
-  const answers = await Promise.all(held);
-  assertEquals(answers.flatMap((answer) => texts(peer.read("single", answer))), ["a", "b", "c"]);
-});
-
-Deno.test("a held pop ends with a message that becomes visible again", async () => {
-  using time = new FakeTime();
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-  await broker.publish("orders", ["a", "b"], { queueId: 0 });
-  await broker.publish("orders", ["c"], { queueId: 1 });
-  await peer.popped({ topic: "orders", invisibleTime: 1_000 });
-
-  const held = peer.pop({ topic: "orders", pollTime: 15_000 });
-  await served(peer);
-  await time.tickAsync(1_000);
-
-  assertEquals(texts(peer.read("orders", await held)), ["a", "b", "c"]);
-});
-
-Deno.test("a held pop ends with 210 at its time", async () => {
-  using time = new FakeTime();
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-
-  const held = peer.pop({ topic: "orders", pollTime: 15_000 });
-  await served(peer);
-  await time.tickAsync(14_949); // a broker is 50 ms early
-  assertEquals(broker.heldPops, 1);
-  await time.tickAsync(1);
-
-  assertEquals(outcome(await held), [210, "NO_MESSAGE_IN_QUEUE"]);
-  assertEquals(broker.heldPops, 0);
-  assertEquals((await peer.pop({ topic: "orders", pollTime: 20 })).code, 210, "too short to be held");
-});
-
-Deno.test("a held pop of a closed connection is dropped, and takes nothing", async () => {
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-  await using watcher = await Peer.connect(broker);
-  await watcher.join("billing", [], { clientId: "watcher" });
-  await peer.join("billing", [], { clientId: "gone" });
-  peer.pop({ topic: "orders", pollTime: 15_000 }).catch(() => {});
-  await served(peer);
-  peer.connection.close();
-  await watcher.untilNotified(3);
-
-  assertEquals(broker.heldPops, 0);
-  await broker.publish("orders", ["a"]);
-  assertEquals(broker.poppedMessages, 0);
-});
-
-Deno.test("a broker holds 1025 pops of one group, topic and queue, and refuses more", async () => {
-  await using broker = await EmbeddedBroker.start({ topics });
-  await using peer = await Peer.connect(broker);
-  const held = Array.from({ length: 1_025 }, () => peer.pop({ topic: "single", pollTime: 15_000, maxMsgNums: 1 }));
-  await served(peer);
-
-  assertEquals(outcome(await peer.pop({ topic: "single", pollTime: 15_000 })), [209, "NO_MESSAGE_IN_QUEUE"]);
-  assertEquals((await peer.pop({ topic: "single" })).code, 210);
-  await broker.publish("single", Array.from({ length: 1_025 }, (_, i) => String(i)));
-  assertEquals(new Set((await Promise.all(held)).flatMap((answer) => texts(peer.read("single", answer)))).size, 1_025);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single", initMode: 1, consumerGroup: "last" })), ["d"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single", consumerGroup: "first" })), ["c", "d"]);
 });
 
 Deno.test("an operator's offset is where the next pop begins", async () => {
@@ -309,7 +210,7 @@ Deno.test("an operator's offset is where the next pop begins", async () => {
   await peer.popped({ topic: "single" });
 
   broker.resetOffset("billing", { topic: "single", queueId: 0 }, 1);
-  assertEquals(texts(await peer.popped({ topic: "single" })), ["b", "c"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single" })), ["b", "c"]);
   assertEquals(broker.committed("billing", "single"), 3);
 });
 
@@ -327,7 +228,7 @@ Deno.test("popped messages survive a broker that was killed, offsets only if the
   await time.tickAsync(1);
   await using peer = await Peer.connect(broker);
 
-  assertEquals(texts(await peer.popped({ topic: "single" })), ["a", "a", "b"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single" })), ["a", "a", "b"]);
 });
 
 Deno.test("a message that the store has dropped does not come again", async () => {
@@ -339,10 +240,10 @@ Deno.test("a message that the store has dropped does not come again", async () =
   broker.deleteUntil("single", 0, 1);
   await time.tickAsync(1_000);
 
-  assertEquals(texts(await peer.popped({ topic: "single" })), ["b"]);
+  assertEquals(poppedTexts(await peer.popped({ topic: "single" })), ["b"]);
 });
 
-Deno.test("a message that was sent with a delay waits for it again before it comes back", async () => {
+Deno.test("a message that was sent with a delay is delayed again before it is redelivered", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics, delayLevels: [3_000] });
   await using peer = await Peer.connect(broker);
@@ -365,7 +266,7 @@ Deno.test("deliveries that are acked leave nothing behind", async () => {
       Array.from({ length: 100 }, () => peer.popped({ topic: "single", maxMsgNums: 1, invisibleTime: 300_000 })),
     );
     for (const { receipt } of popped.flat()) peer.ack("single", receipt);
-    await served(peer);
+    await peer.served();
   }
   assertEquals(broker.poppedMessages, 0);
 });

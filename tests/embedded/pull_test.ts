@@ -9,7 +9,7 @@ function texts(messages: readonly { text(): string }[]): string[] {
   return messages.map((message) => message.text());
 }
 
-Deno.test("PullMessage gives messages from an offset on, and where the queue begins and ends", async () => {
+Deno.test("PullMessage returns messages from an offset on, and the offset range of the queue", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", ["a", "b", "c"]);
@@ -46,7 +46,7 @@ Deno.test("PullMessage answers 19 and 21 as the offset lies to the queue", async
   assertEquals(await pull(4), [21, "OFFSET_OVERFLOW_BADLY", "3"]);
 });
 
-Deno.test("PullMessage keeps to the broker's caps and to what was asked, but gives one message always", async () => {
+Deno.test("PullMessage applies the broker's limits and its own, but always returns one message", async () => {
   await using broker = await EmbeddedBroker.start({ topics, maxPullMessages: 3, maxPullBytes: 1_000 });
   await using peer = await Peer.connect(broker);
   const count = async (queueOffset: number, maxMsgNums = 32) =>

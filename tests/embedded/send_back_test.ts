@@ -81,7 +81,7 @@ Deno.test("SendBack stores what has a long topic as its line does: 5.x retries o
   }
 });
 
-Deno.test("SendBack gives a group 16 tries unless the request tells otherwise", async () => {
+Deno.test("SendBack retries 16 times unless the request says otherwise", async () => {
   await using broker = await EmbeddedBroker.start({ ...options, delayLevels: [0] });
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", ["a"]);

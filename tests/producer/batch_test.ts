@@ -4,6 +4,7 @@ import { ConfigError, ProducerError, ResponseError, ValidationError } from "../.
 import { json, type OutgoingMessage, SendBatchError, type SendOptions } from "../../src/producer/mod.ts";
 import { isSettled } from "../transport/waiting.ts";
 import { connectTo, joinRoutes, messagesIn, watchSends } from "./setup.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 /** Messages of a topic with bodies `0`, `1`, …, filled up to a size. */
 function numbered(count: number, topic = "orders", size = 1): OutgoingMessage[] {
@@ -116,7 +117,7 @@ Deno.test("sendBatch() sends nothing if one message is not allowed", async () =>
   const queue = { topic: "orders", broker: "broker-a", queueId: 0 };
   await refuse({ topic: "payments", body: "x" }, "messages[2].topic", { queue });
   await assertRejects(() => producer.sendBatch(numbered(2), { delayLevel: 1 } as SendOptions), ConfigError);
-  await assertRejects(() => producer.sendBatch("abc" as unknown as OutgoingMessage[]), ValidationError);
+  await assertRejects(() => producer.sendBatch(fromJavaScript("abc")), ValidationError);
   const many = await assertRejects(() => producer.sendBatch(Array(10_000).fill({})), ValidationError);
   assertEquals(many.problems.length, 20);
   assertEquals(broker.faults.received("SendBatch"), 0);

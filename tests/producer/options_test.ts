@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/errors.ts";
-import { checkProducerOptions, type ProducerOptions } from "../../src/producer/options.ts";
+import { checkProducerOptions } from "../../src/producer/options.ts";
 import { checkSendBatchOptions, checkSendOptions, type SendOptions } from "../../src/producer/send_options.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 /** The fields that an options check complains about. */
 function complaints(check: () => unknown): string[] {
@@ -41,11 +42,11 @@ Deno.test("checkProducerOptions() names every problem at once, unknown names inc
     topic: "x",
   };
   assertEquals(
-    complaints(() => checkProducerOptions(bad as unknown as ProducerOptions)),
+    complaints(() => checkProducerOptions(fromJavaScript(bad))),
     ["topic", "group", "sendTimeout", "retries", "compressAbove", "maxMessageSize", "linger", "batchBytes"],
   );
   assertEquals(complaints(() => checkProducerOptions({ group: "DEFAULT_PRODUCER" })), ["group"]);
-  assertEquals(complaints(() => checkProducerOptions([] as unknown as ProducerOptions)), ["options"]);
+  assertEquals(complaints(() => checkProducerOptions(fromJavaScript([]))), ["options"]);
 });
 
 Deno.test("checkSendOptions() takes what is allowed, and the producer's timeout as default", () => {
@@ -62,12 +63,12 @@ Deno.test("checkSendOptions() takes what is allowed, and the producer's timeout 
 Deno.test("checkSendOptions() names every problem at once", () => {
   const bad = { orderingKey: "", delayLevel: 0, timeout: -1, signal: {}, delay: 5 };
   assertEquals(
-    complaints(() => checkSendOptions(bad as unknown as SendOptions, 3_000)),
+    complaints(() => checkSendOptions(fromJavaScript(bad), 3_000)),
     ["delay", "delayLevel", "orderingKey", "signal", "timeout"],
   );
   const queue = { topic: "a b", broker: "", queueId: -1 };
   assertEquals(complaints(() => checkSendOptions({ queue }, 3_000)), ["queue.topic", "queue.broker", "queue.queueId"]);
-  assertEquals(complaints(() => checkSendOptions({ queue: 3 as unknown as typeof queue }, 3_000)), ["queue"]);
+  assertEquals(complaints(() => checkSendOptions({ queue: fromJavaScript(3) }, 3_000)), ["queue"]);
   const good = { topic: "orders", broker: "broker-a", queueId: 0 };
   assertEquals(complaints(() => checkSendOptions({ queue: good, orderingKey: "k" }, 3_000)), ["queue"]);
   assertEquals(complaints(() => checkSendOptions({ orderingKey: "a\u0001" }, 3_000)), ["orderingKey"]);
@@ -82,5 +83,5 @@ Deno.test("checkSendBatchOptions() refuses a delay level and says what to do", (
       "messages one by one",
   );
   assertEquals(checkSendBatchOptions({ delayLevel: undefined } as SendOptions, 7).timeout, 7);
-  assertEquals(complaints(() => checkSendBatchOptions(null as unknown as SendOptions, 7)), ["options"]);
+  assertEquals(complaints(() => checkSendBatchOptions(fromJavaScript(null), 7)), ["options"]);
 });

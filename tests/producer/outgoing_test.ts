@@ -1,14 +1,15 @@
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Problem, ValidationError } from "../../src/errors.ts";
-import { checkMessage, complainTo } from "../../src/producer/message_check.ts";
+import { checkMessage, reportTo } from "../../src/producer/message_check.ts";
 import { json, type OutgoingMessage } from "../../src/producer/outgoing.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 const utf8 = new TextEncoder();
 
 /** The problems of a message whose body may have 8 bytes. */
 function problemsOf(message: unknown): Problem[] {
   const problems: Problem[] = [];
-  checkMessage(message as OutgoingMessage, 8, complainTo(problems));
+  checkMessage(message as OutgoingMessage, 8, reportTo(problems));
   return problems;
 }
 
@@ -102,8 +103,8 @@ Deno.test("checkMessage() refuses properties that are RocketMQ's own, or get los
 
 Deno.test("checkMessage() names all problems at once, unknown fields included", () => {
   const problems: Problem[] = [];
-  const message = { topic: "", body: "", tag: "paid", keys: [""] } as unknown as OutgoingMessage;
-  checkMessage(message, 8, complainTo(problems, () => "messages[3]."));
+  const message = fromJavaScript({ topic: "", body: "", tag: "paid", keys: [""] });
+  checkMessage(message, 8, reportTo(problems, () => "messages[3]."));
   assertEquals(
     problems.map(({ field }) => field),
     ["messages[3].tag", "messages[3].topic", "messages[3].keys", "messages[3].body"],

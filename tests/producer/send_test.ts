@@ -4,6 +4,7 @@ import { ConfigError, ProducerError, ResponseError, ValidationError } from "../.
 import { createProducer, json, type OutgoingMessage, type ProducerOptions } from "../../src/producer/mod.ts";
 import { queueOfKey } from "../../src/sending/queue_selection.ts";
 import { connectTo, messagesIn, watchSends } from "./setup.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 Deno.test("send() stores a message and tells where", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
@@ -160,7 +161,7 @@ Deno.test("send() sends nothing of a message that is not allowed", async () => {
     { topic: "orders", body: "12345678901" },
     { topic: "SCHEDULE_TOPIC_XXXX", body: "x" },
     { topic: "orders", body: "x", properties: { DELAY: "1" } },
-    undefined as unknown as OutgoingMessage,
+    fromJavaScript(undefined),
   ];
   for (const message of bad) {
     await assertRejects(() => producer.send(message), ValidationError, "Cannot send a message");

@@ -229,8 +229,8 @@ Deno.test("Tracer.close() does not wait for a trace topic that is missing", asyn
   assertEquals([tracer.totals, events.types], [{ sent: 0, dropped: 1 }, ["missingTopic", "lost"]]);
 });
 
-Deno.test("Tracer outlives a broker that is away", async () => {
-  await using given = await setUp({ flushInterval: 5 });
+Deno.test("Tracer outlives a broker that is away for longer than its sends may take", async () => {
+  await using given = await setUp({ flushInterval: 5, sendTimeout: 200 });
   const { broker, tracer, events } = given;
   tracer.before([message("M1")]);
   await eventually(() => tracer.totals.sent === 1, "the first is sent");

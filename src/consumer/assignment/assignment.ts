@@ -14,7 +14,7 @@ import { atMost, delay, waitFor } from "../../waiting.ts";
 import { retryTopic } from "../../wire/codes.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { OwnedQueue } from "../queue/owned_queue.ts";
-import type { KeyOf } from "../queue/process_queue.ts";
+import type { KeyOf } from "../queue/key_order.ts";
 import type { SharedFlow } from "../queue/queue_flow.ts";
 import { Jumps } from "./jumps.ts";
 import { OffsetCommits } from "./offset_commits.ts";

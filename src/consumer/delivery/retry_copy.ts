@@ -1,23 +1,28 @@
 /**
- * Copies of messages that a broker cannot send back by itself, or cannot count.
+ * Copies of messages that a broker cannot put into the retry topic by itself, or cannot count.
  *
  * @module
  */
 
 import type { SendBackOptions } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
-import { type OwnMessage, sendOwnMessage } from "../../cluster/own_message.ts";
 import type { MessageQueue } from "../../message.ts";
+import { Deadline } from "../../sending/deadline.ts";
+import type { RetryFields } from "../../sending/send_request.ts";
+import { Sender } from "../../sending/sender.ts";
 import { MessageSysFlag, PropertyName, retryTopic } from "../../wire/codes.ts";
+import { encodeProperties } from "../../wire/properties.ts";
 import type { BrokenRecord } from "../../wire/record.ts";
 import type { HeldMessage } from "../queue/process_queue.ts";
 
 /** The producer group under which copies travel. Source: MixAll. */
 const COPY_PRODUCER = "CLIENT_INNER_PRODUCER";
+/** How many answers with an error a copy may have before it fails, less one. Source: DefaultMQProducer. */
+const RETRIES = 2;
 /** The first retry's delay level, to which the number of retries is added. Source: DefaultMQPushConsumerImpl. */
 const FIRST_DELAY_LEVEL = 3;
-/** How the body is packed. */
-const PACKING = MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_MASK;
+/** How the body is compressed. */
+const COMPRESSION = MessageSysFlag.COMPRESSED | MessageSysFlag.COMPRESSION_MASK;
 
 /**
  * What a copy does not carry: what brokers set by themselves, what was said about the first storing, and what travels
@@ -38,56 +43,78 @@ const NOT_COPIED_PREFIXES = ["TIMER_", "__RMQ.TRANSIENT."] as const;
  */
 export const BROKEN_RECORD = "BROKEN_RECORD";
 
+/** What a copy carries. */
+interface Copy {
+  readonly body: Uint8Array;
+  readonly sysFlag: number;
+  readonly flag: number;
+  readonly properties: Iterable<readonly [string, string]>;
+  readonly bornAt: number;
+  readonly reconsumeTimes: number;
+}
+
 /**
- * Sends a copy of a message to its group's retry topic, on a broker that has it; resolves when it is stored.
- *
- * The copy names the topic and the times as this group sees them. The broker moves it to the dead letter queue if it
- * came more often than `maxReconsumeTimes`. Source: DefaultMQPushConsumerImpl `sendMessageBackAsNormalMessage`.
- *
- * @param avoid the broker that has refused it
+ * Sends copies to retry topics. A copy has as much time as any other request, and one attempt on each broker: the caller
+ * has an alternative.
  */
-export async function sendRetryCopy(
-  cluster: Cluster,
-  message: HeldMessage,
-  options: SendBackOptions,
-  avoid?: string,
-): Promise<void> {
-  const isPacked = (message.sysFlag & MessageSysFlag.COMPRESSED) !== 0;
-  await send(cluster, {
-    producerGroup: COPY_PRODUCER,
-    topic: retryTopic(options.group),
-    body: message.storedBody,
-    sysFlag: isPacked ? message.sysFlag & PACKING : 0,
-    properties: propertiesOf(message, options),
-    bornAt: message.bornAt.getTime(),
-    flag: message.flag,
-    reconsumeTimes: message.reconsumeTimes + 1,
-    maxReconsumeTimes: options.maxReconsumeTimes,
-    avoid,
-  });
-}
+export class RetryCopies {
+  #sender: Sender;
+  #timeout: number;
 
-/** Sends the bytes of a record that cannot be read to the group's dead letter queue; resolves when they are stored. */
-export async function sendBrokenCopy(
-  cluster: Cluster,
-  queue: MessageQueue,
-  record: BrokenRecord,
-  options: SendBackOptions,
-): Promise<void> {
-  const place = `${queue.broker}/${queue.queueId}@${record.commitLogOffset ?? "?"}`;
-  await send(cluster, {
-    producerGroup: COPY_PRODUCER,
-    topic: retryTopic(options.group),
-    body: record.bytes,
-    properties: [[PropertyName.RETRY_TOPIC, queue.topic], [BROKEN_RECORD, place]],
-    bornAt: Date.now(),
-    reconsumeTimes: 1,
-    maxReconsumeTimes: options.maxReconsumeTimes,
-  });
-}
+  /** Makes a sender of copies over a cluster's shared connections. */
+  constructor(cluster: Pick<Cluster, "broker" | "health" | "routes" | "options">) {
+    this.#sender = new Sender(cluster, { group: COPY_PRODUCER, retries: RETRIES });
+    this.#timeout = cluster.options.requestTimeout;
+  }
 
-function send(cluster: Cluster, copy: OwnMessage): Promise<void> {
-  return sendOwnMessage(cluster, copy, { timeout: cluster.options.requestTimeout });
+  /**
+   * Sends a copy of a message to its group's retry topic, on a broker that has it; resolves when it is stored.
+   *
+   * The copy names the topic and the times as this group sees them. The broker moves it to the dead-letter queue if it
+   * was redelivered more often than `maxReconsumeTimes`. Source: DefaultMQPushConsumerImpl
+   * `sendMessageBackAsNormalMessage`.
+   *
+   * @param avoid the broker that has refused it
+   * @throws {ProducerError} if no broker has stored it; {@linkcode ValidationError} if the properties cannot be encoded
+   */
+  async send(message: HeldMessage, options: SendBackOptions, avoid?: string): Promise<void> {
+    const isCompressed = (message.sysFlag & MessageSysFlag.COMPRESSED) !== 0;
+    const copy = {
+      body: message.storedBody,
+      sysFlag: isCompressed ? message.sysFlag & COMPRESSION : 0,
+      flag: message.flag,
+      properties: propertiesOf(message, options),
+      bornAt: message.bornAt.getTime(),
+      reconsumeTimes: message.reconsumeTimes + 1,
+    };
+    await this.#send(copy, options, avoid);
+  }
+
+  /** Sends the bytes of a record that cannot be read to the group's dead-letter queue; resolves when they are stored. */
+  async sendBroken(queue: MessageQueue, record: BrokenRecord, options: SendBackOptions): Promise<void> {
+    const place = `${queue.broker}/${queue.queueId}@${record.commitLogOffset ?? "?"}`;
+    const properties = [[PropertyName.RETRY_TOPIC, queue.topic], [BROKEN_RECORD, place]] as const;
+    const copy = { body: record.bytes, sysFlag: 0, flag: 0, properties, bornAt: Date.now(), reconsumeTimes: 1 };
+    await this.#send(copy, options);
+  }
+
+  async #send(
+    { body, sysFlag, flag, properties, bornAt, reconsumeTimes }: Copy,
+    options: SendBackOptions,
+    avoid?: string,
+  ) {
+    const { group, maxReconsumeTimes } = options;
+    const retry: RetryFields = { bornAt, reconsumeTimes, maxReconsumeTimes };
+    const request = {
+      topic: retryTopic(group),
+      body,
+      sysFlag,
+      flag,
+      properties: encodeProperties(properties),
+      retry,
+    };
+    await this.#sender.sendPromptly(request, { avoid }, new Deadline(this.#timeout));
+  }
 }
 
 function propertiesOf(message: HeldMessage, { delayLevel }: SendBackOptions): Map<string, string> {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ConsumerError, ResponseError, ValidationError } from "../../errors.ts";
+import { ConsumerError, ProducerError, ResponseError, ValidationError } from "../../errors.ts";
 import { reasonOf } from "../../plain_text.ts";
 import { ResponseCode, retryTopic } from "../../wire/codes.ts";
 import { SAFE_GROUP_LENGTH } from "../group_length.ts";
@@ -29,10 +29,11 @@ function remedyOf(group: string, errors: readonly unknown[]): string {
   if (group.length > SAFE_GROUP_LENGTH) {
     return `take a group of at most ${SAFE_GROUP_LENGTH} characters: its retry topic or dead letter queue has too long a name`;
   }
-  const codes = errors.map((error) => error instanceof ResponseError ? error.responseCode : undefined);
+  const causes = errors.map((error) => error instanceof ProducerError ? error.cause : error);
+  const codes = causes.map((cause) => cause instanceof ResponseError ? cause.responseCode : undefined);
   if (codes.includes(ResponseCode.NO_PERMISSION)) return `let this client write to topic "${topic}"`;
   if (codes.includes(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST)) return `create the subscription group "${group}"`;
-  if (errors.some(isTooLarge)) {
+  if (causes.some(isTooLarge)) {
     return "keep its content elsewhere and acknowledge it: with what a retry adds it is larger than brokers take";
   }
   return `see whether topic "${topic}" can be written on any broker`;

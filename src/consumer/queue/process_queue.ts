@@ -5,6 +5,7 @@
  */
 
 import type { Message } from "../../message.ts";
+import { type KeyOf, KeyOrder } from "./key_order.ts";
 
 /** A message waits to be delivered. */
 const READY = 0;
@@ -18,12 +19,6 @@ const RESTING = 3;
 /** There may be thousands of queues, most of them with nothing in them. */
 const FIRST_CAPACITY = 8;
 
-/** So many that keys hardly ever share one. */
-const BUCKETS_PER_SLOT = 4;
-
-const NO_KEYS = new Int32Array(0);
-const NO_COUNTS = new Uint32Array(0);
-
 /** A message while this member holds it. */
 export interface HeldMessage<T = unknown> extends Message<T> {
   /** How often it was requeued here after a failure, which no broker counts: part of `reconsumeTimes`. */
@@ -35,9 +30,6 @@ export interface HeldMessage<T = unknown> extends Message<T> {
   /** How much it holds in memory, in bytes. */
   readonly heldSize: number;
 }
-
-/** What a message is ordered by: messages of one key are never in two batches at a time. */
-export type KeyOf<T = unknown> = (message: Message<T>) => string;
 
 /** Messages that were delivered together. */
 export interface Taken<T = unknown> {
@@ -61,14 +53,8 @@ export interface Taken<T = unknown> {
 export class ProcessQueue<T = unknown> {
   #messages: (HeldMessage<T> | undefined)[] = new Array(FIRST_CAPACITY);
   #states = new Uint8Array(FIRST_CAPACITY);
-  #keyOf: KeyOf<T> | undefined;
-  /** The hash codes of the messages' keys, by slot: two keys that share one are ordered as if they were one. */
-  #keys = NO_KEYS;
-  /** How many messages are in flight or rest, by the last bits of their keys: nearly always what one key has. */
-  #held = NO_COUNTS;
-  /** Nothing from this number on was ever delivered. */
-  #frontier = 0;
-  #mask = FIRST_CAPACITY - 1;
+  /** The keys of the messages, by slot; undefined where nothing is ordered. */
+  #order: KeyOrder<T> | undefined;
   /** The number of the oldest unsettled message, and the one that the next message received will get. */
   #head = 0;
   #tail = 0;
@@ -85,10 +71,7 @@ export class ProcessQueue<T = unknown> {
   /** Makes an empty queue; `start` is the offset of the first pull, `keyOf` what its messages are ordered by. */
   constructor(start: number, keyOf?: KeyOf<T>) {
     this.#position = start;
-    this.#keyOf = keyOf;
-    if (keyOf === undefined) return;
-    this.#keys = new Int32Array(FIRST_CAPACITY);
-    this.#held = new Uint32Array(FIRST_CAPACITY * BUCKETS_PER_SLOT);
+    if (keyOf !== undefined) this.#order = new KeyOrder(keyOf, FIRST_CAPACITY);
   }
 
   /** The offset of the next pull: everything below was received, or is not for this group. */
@@ -104,7 +87,7 @@ export class ProcessQueue<T = unknown> {
 
   /** The oldest message that is not settled. */
   get oldest(): HeldMessage<T> | undefined {
-    return this.#messages[this.#head & this.#mask];
+    return this.#messages[this.#slot(this.#head)];
   }
 
   /** Messages received and not settled, those in flight included, and places that are held. */
@@ -134,10 +117,10 @@ export class ProcessQueue<T = unknown> {
    * settled as well, what was settled behind it cannot be committed.
    */
   get hasHoles(): boolean {
-    if (this.#keyOf === undefined || this.#readyCount === 0) return false;
+    if (this.#order === undefined || this.#readyCount === 0) return false;
     let isReady = false;
-    for (let at = this.#firstReady; at < this.#frontier; at++) {
-      const state = this.#states[at & this.#mask];
+    for (let at = this.#firstReady; at < this.#order.frontier; at++) {
+      const state = this.#states[this.#slot(at)];
       if (state === READY) isReady = true;
       else if (isReady && state !== RESTING) return true;
     }
@@ -159,11 +142,11 @@ export class ProcessQueue<T = unknown> {
       const { queueOffset } = message;
       if (!(queueOffset >= this.#position)) continue;
       this.#position = queueOffset + 1;
-      if (this.#tail - this.#head > this.#mask) this.#grow();
-      const slot = this.#tail++ & this.#mask;
+      if (this.#tail - this.#head === this.#states.length) this.#grow();
+      const slot = this.#slot(this.#tail++);
       this.#messages[slot] = message;
       this.#states[slot] = READY;
-      if (this.#keyOf !== undefined) this.#keys[slot] = hashOf(this.#keyOf(message));
+      this.#order?.put(slot, message);
       this.#readyCount++;
       this.#count++;
       this.#bytes += message.heldSize;
@@ -180,18 +163,20 @@ export class ProcessQueue<T = unknown> {
    */
   take(max: number, topic?: string, holesOnly = false): Taken<T> | undefined {
     if (this.#readyCount === 0) return undefined;
-    while (this.#states[this.#firstReady & this.#mask] !== READY) this.#firstReady++;
-    if (this.#keyOf !== undefined) return this.#takeFree(max, topic, holesOnly ? this.#frontier : this.#tail);
+    while (this.#states[this.#slot(this.#firstReady)] !== READY) this.#firstReady++;
+    if (this.#order !== undefined) {
+      return this.#takeFree(this.#order, max, topic, holesOnly ? this.#order.frontier : this.#tail);
+    }
     let first = this.#firstReady;
     if (topic !== undefined) {
       while (first < this.#tail && !this.#isReady(first, topic)) first++;
       if (first === this.#tail) return undefined;
     }
-    const wanted = this.#messages[first & this.#mask]!.topic;
+    const wanted = this.#messages[this.#slot(first)]!.topic;
     const messages: HeldMessage<T>[] = [];
     for (let at = first; at < this.#tail && messages.length < max && this.#isReady(at, wanted); at++) {
-      messages.push(this.#messages[at & this.#mask]!);
-      this.#states[at & this.#mask] = IN_FLIGHT;
+      messages.push(this.#messages[this.#slot(at)]!);
+      this.#states[this.#slot(at)] = IN_FLIGHT;
     }
     if (first === this.#firstReady) this.#firstReady += messages.length;
     this.#readyCount -= messages.length;
@@ -229,35 +214,35 @@ export class ProcessQueue<T = unknown> {
 
   /** What a message is ordered by, as a hash code; undefined without keys. */
   keyAt(number: number): number | undefined {
-    return this.#keyOf === undefined ? undefined : this.#keys[number & this.#mask];
+    return this.#order?.at(this.#slot(number));
   }
 
   /** Puts a message that is in flight back: it stays unsettled and rests until {@linkcode ProcessQueue.endRest}. */
   requeue(number: number): void {
-    this.#states[number & this.#mask] = RESTING;
+    this.#states[this.#slot(number)] = RESTING;
     this.#inFlightCount--;
   }
 
   /** Ends the rest of a message that was requeued: it is the next to be delivered. */
   endRest(number: number): void {
-    this.#states[number & this.#mask] = READY;
-    this.#countHeld(number & this.#mask, -1);
+    this.#states[this.#slot(number)] = READY;
+    this.#order?.count(this.#slot(number), -1);
     this.#readyCount++;
     this.#firstReady = Math.min(this.#firstReady, number);
   }
 
-  #takeFree(max: number, topic: string | undefined, end: number): Taken<T> | undefined {
+  #takeFree(order: KeyOrder<T>, max: number, topic: string | undefined, end: number): Taken<T> | undefined {
     const numbers: number[] = [];
     const messages: HeldMessage<T>[] = [];
     let wanted = topic;
     let ours: Set<number> | undefined;
     for (let at = this.#firstReady; at < end && messages.length < max; at++) {
-      const slot = at & this.#mask;
+      const slot = this.#slot(at);
       if (this.#states[slot] !== READY) continue;
-      const key = this.#keys[slot]!;
-      if (this.#isHeld(key)) {
+      const key = order.at(slot);
+      if (this.#isHeld(order, key)) {
         // Held by whom? Where all keys are different, nobody has to ask.
-        ours ??= new Set(numbers.map((number) => this.#keys[number & this.#mask]!));
+        ours ??= new Set(numbers.map((number) => order.at(this.#slot(number))));
         if (!ours.has(key)) continue;
       }
       const message = this.#messages[slot]!;
@@ -266,7 +251,7 @@ export class ProcessQueue<T = unknown> {
         continue;
       }
       this.#states[slot] = IN_FLIGHT;
-      this.#countHeld(slot, 1);
+      order.count(slot, 1);
       ours?.add(key);
       numbers.push(at);
       messages.push(message);
@@ -275,34 +260,29 @@ export class ProcessQueue<T = unknown> {
     this.#readyCount -= messages.length;
     this.#inFlightCount += messages.length;
     const first = numbers[0]!;
-    this.#frontier = Math.max(this.#frontier, numbers.at(-1)! + 1);
+    order.frontier = Math.max(order.frontier, numbers.at(-1)! + 1);
     return { first, numbers: numbers.at(-1)! - first < numbers.length ? undefined : numbers, messages };
   }
 
   /** Whether a message of a key is in flight or rests. */
-  #isHeld(key: number): boolean {
-    if (this.#held[key & (this.#held.length - 1)] === 0) return false;
+  #isHeld(order: KeyOrder<T>, key: number): boolean {
+    if (!order.mayBeHeld(key)) return false;
     for (let at = this.#head; at < this.#tail; at++) {
-      const slot = at & this.#mask;
+      const slot = this.#slot(at);
       const state = this.#states[slot];
-      if ((state === IN_FLIGHT || state === RESTING) && this.#keys[slot] === key) return true;
+      if ((state === IN_FLIGHT || state === RESTING) && order.at(slot) === key) return true;
     }
     return false;
   }
 
-  /** Counts a message that is in flight or rests from now on, or not any more. */
-  #countHeld(slot: number, change: 1 | -1): void {
-    if (this.#keyOf !== undefined) this.#held[this.#keys[slot]! & (this.#held.length - 1)]! += change;
-  }
-
   #isReady(number: number, topic: string): boolean {
-    return this.#states[number & this.#mask] === READY && this.#messages[number & this.#mask]!.topic === topic;
+    return this.#states[this.#slot(number)] === READY && this.#messages[this.#slot(number)]!.topic === topic;
   }
 
   #mark(number: number): void {
-    const slot = number & this.#mask;
+    const slot = this.#slot(number);
     this.#states[slot] = SETTLED;
-    this.#countHeld(slot, -1);
+    this.#order?.count(slot, -1);
     this.#inFlightCount--;
     this.#count--;
     this.#bytes -= this.#messages[slot]!.heldSize;
@@ -310,37 +290,30 @@ export class ProcessQueue<T = unknown> {
   }
 
   #dropSettled(): void {
-    while (this.#head < this.#tail && this.#states[this.#head & this.#mask] === SETTLED) this.#head++;
+    while (this.#head < this.#tail && this.#states[this.#slot(this.#head)] === SETTLED) this.#head++;
     this.#firstReady = Math.max(this.#firstReady, this.#head);
   }
 
+  /** Where a message stands in the ring: the last bits of its number. */
+  #slot(number: number): number {
+    return number & (this.#states.length - 1);
+  }
+
   #grow(): void {
-    const capacity = (this.#mask + 1) * 2;
+    const capacity = this.#states.length * 2;
     const messages = new Array<HeldMessage<T> | undefined>(capacity);
     const states = new Uint8Array(capacity);
-    const keys = this.#keyOf === undefined ? NO_KEYS : new Int32Array(capacity);
+    const resized = this.#order?.resized(capacity);
     for (let number = this.#head; number < this.#tail; number++) {
-      const [from, to] = [number & this.#mask, number & (capacity - 1)];
+      const [from, to] = [this.#slot(number), number & (capacity - 1)];
+      const state = this.#states[from]!;
       messages[to] = this.#messages[from];
-      states[to] = this.#states[from]!;
-      if (this.#keyOf !== undefined) keys[to] = this.#keys[from]!;
+      states[to] = state;
+      resized?.copy(from, to);
+      if (state === IN_FLIGHT || state === RESTING) resized?.order.count(to, 1);
     }
     this.#messages = messages;
     this.#states = states;
-    this.#keys = keys;
-    this.#mask = capacity - 1;
-    if (this.#keyOf === undefined) return;
-    this.#held = new Uint32Array(capacity * BUCKETS_PER_SLOT);
-    for (let number = this.#head; number < this.#tail; number++) {
-      const slot = number & this.#mask;
-      if (states[slot] === IN_FLIGHT || states[slot] === RESTING) this.#countHeld(slot, 1);
-    }
+    this.#order = resized?.order;
   }
-}
-
-/** The hash code of a key, in 30 bits: small integers are what engines keep without an object. Source: FNV-1a. */
-function hashOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash ^ (hash >>> 30)) & 0x3fffffff;
 }

@@ -1,5 +1,5 @@
 /**
- * Which queues a member is to consume, told by the broker. Source: QueryAssignmentProcessor.
+ * Assignment of queues by the broker. Source: QueryAssignmentProcessor.
  *
  * @module
  */
@@ -11,20 +11,21 @@ import { Permission, ResponseCode } from "../../wire/codes.ts";
 import { queryAssignment, setMessageRequestMode } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
 import type { RequestMode } from "../request_modes.ts";
-import { accept, jsonBody, refuse, type Route, route } from "../routes.ts";
+import { accept, jsonBody, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 const RETRY_PREFIX = "%RETRY%";
 
-/** A queue of the topic that is asked for; its number is -1 for all queues of the broker. */
-interface Place {
+/** A queue of the requested topic; its number is -1 for all queues of the broker. */
+interface AssignedQueue {
   readonly brokerName: string;
   readonly queueId: number;
 }
 
-/** The queues of one member, of so many; `member` is its place in the sorted list. Source: rebalance/Allocate…. */
-type Strategy = (queues: readonly Place[], member: number, members: number) => readonly Place[];
+/** The queues of one member out of `members`; `member` is its index in the sorted list. Source: rebalance/Allocate…. */
+type Strategy = (queues: readonly AssignedQueue[], member: number, members: number) => readonly AssignedQueue[];
 
-/** The strategies that a broker knows, by the names that clients send. */
+/** The allocation strategies, by their names in requests. */
 const strategies: Readonly<Record<string, Strategy>> = {
   AVG: (queues, member, members) => {
     const share = Math.floor(queues.length / members);
@@ -35,11 +36,11 @@ const strategies: Readonly<Record<string, Strategy>> = {
   AVG_BY_CIRCLE: (queues, member, members) => queues.filter((_, i) => i % members === member),
 };
 
-/** The requests about assignments. */
-export function assignmentRoutes(parts: Parts): Route[] {
+/** The handlers of requests about assignments. */
+export function assignmentHandlers(parts: Parts): Handler[] {
   return [
-    route(queryAssignment, (_header, { command }) => query(parts, readQueryAssignment(command.body))),
-    route(setMessageRequestMode, (_header, { command }) => setMode(parts, readRequestMode(command.body))),
+    handler(queryAssignment, (_header, { command }) => query(parts, readQueryAssignment(command.body))),
+    handler(setMessageRequestMode, (_header, { command }) => setMode(parts, readRequestMode(command.body))),
   ];
 }
 
@@ -59,28 +60,28 @@ function query(parts: Parts, body: Partial<QueryAssignmentBody>): Reply {
   return accept({}, jsonBody({ messageQueueAssignments }));
 }
 
-/** A member's queues; undefined if the broker cannot tell. */
+/** A member's queues; undefined if the broker has no answer. */
 function queuesOf(
   parts: Parts,
   topic: string,
   { consumerGroup = "", clientId, strategyName = "", messageModel }: Partial<QueryAssignmentBody>,
   mode: RequestMode,
-): readonly Place[] | undefined {
+): readonly AssignedQueue[] | undefined {
   const queues = routedQueues(parts, topic);
   if (queues === undefined) return undefined;
   if (messageModel === "BROADCASTING") return queues;
-  const group = parts.groups.get(consumerGroup);
+  const group = parts.consumerGroups.get(consumerGroup);
   const strategy = Object.hasOwn(strategies, strategyName) ? strategies[strategyName] : undefined;
   if (group === undefined || strategy === undefined) return undefined;
   const members = [...group.members.values()].map((member) => member.clientId).sort();
   if (mode.mode === "POP") return forPop(queues, clientId, members, strategy, mode.popShareQueueNum);
   if (queues.length === 0 || !clientId) return undefined;
-  const place = members.indexOf(clientId);
-  return place < 0 ? [] : strategy(queues, place, members.length);
+  const index = members.indexOf(clientId);
+  return index < 0 ? [] : strategy(queues, index, members.length);
 }
 
-/** The queues of a topic on all brokers that can be read, in their order; undefined if no name server knows it. */
-function routedQueues(parts: Parts, topic: string): Place[] | undefined {
+/** The readable queues of a topic on all brokers, by broker name; undefined if no name server has the topic. */
+function routedQueues(parts: Parts, topic: string): AssignedQueue[] | undefined {
   const routes = parts.registries.map((registry) => registry.route(topic));
   return routes.find((route) => route !== undefined)?.queueDatas
     ?.filter(({ perm }) => (perm & Permission.READ) !== 0)
@@ -90,20 +91,20 @@ function routedQueues(parts: Parts, topic: string): Place[] | undefined {
     );
 }
 
-/** All queues to all members, or to each its own and those of the next ones in the list. */
+/** All queues for all members, or for each its own and those of the next members in the list. */
 function forPop(
-  queues: readonly Place[],
+  queues: readonly AssignedQueue[],
   clientId: string | undefined,
   members: readonly string[],
   strategy: Strategy,
   share: number,
-): readonly Place[] | undefined {
+): readonly AssignedQueue[] | undefined {
   if (share <= 0 || share >= members.length - 1) return queues.map((queue) => ({ ...queue, queueId: -1 }));
   if (!clientId || queues.length === 0) return undefined;
-  const place = members.indexOf(clientId);
-  if (place < 0) return [];
-  if (members.length > queues.length) return [queues[place % queues.length]!];
-  return Array.from({ length: share + 1 }, (_, i) => strategy(queues, (place + i) % members.length, members.length))
+  const index = members.indexOf(clientId);
+  if (index < 0) return [];
+  if (members.length > queues.length) return [queues[index % queues.length]!];
+  return Array.from({ length: share + 1 }, (_, i) => strategy(queues, (index + i) % members.length, members.length))
     .flat();
 }
 
@@ -115,7 +116,7 @@ function setMode(parts: Parts, body: Partial<MessageRequestModeBody>): Reply {
   if (parts.topics.get(topic) === undefined) {
     return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist`);
   }
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group does not exist");
   }
   parts.requestModes.set(topic, consumerGroup, { mode, popShareQueueNum });

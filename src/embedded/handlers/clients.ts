@@ -1,56 +1,68 @@
 /**
- * Clients: heartbeats, who is in a group, what a subscription may be.
+ * Clients: heartbeats, members of groups, checks of subscriptions.
  * Source: ClientManageProcessor, ConsumerManageProcessor, AdminBrokerProcessor.
  *
  * @module
  */
 
 import type { Reply } from "../../transport/connection.ts";
-import type { ConsumerConnection, SubscriptionData } from "../../wire/bodies.ts";
+import type { ConsumerConnection, ProducerConnection, SubscriptionData } from "../../wire/bodies.ts";
 import { readClientConfig, readHeartbeat } from "../../wire/body_readers.ts";
 import { ResponseCode, retryTopic } from "../../wire/codes.ts";
 import {
   checkClientConfig,
   getConsumerConnections,
   getConsumerList,
+  getProducerConnections,
   heartbeat,
   unregisterClient,
 } from "../../wire/requests.ts";
 import { isTagType, SQL92 } from "../filter.ts";
-import type { Group, Member } from "../groups.ts";
+import { connectionsOf, type Member } from "../members.ts";
+import type { ConsumerGroup } from "../consumer_groups.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, type Call, jsonBody, refuse, type Route, route } from "../routes.ts";
+import { accept, jsonBody, refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 
-/** The requests about clients and groups. */
-export function clientRoutes(parts: Parts): Route[] {
-  const { groups } = parts;
+/** The handlers of requests about clients and groups. */
+export function clientHandlers(parts: Parts): Handler[] {
+  const { consumerGroups, producerGroups } = parts;
   return [
-    route(heartbeat, (_header, call) => takeHeartbeat(parts, call)),
-    route(unregisterClient, ({ consumerGroup }, { connection }) => {
-      if (consumerGroup !== undefined) groups.unregister(consumerGroup, connection);
+    handler(heartbeat, (_header, call) => handleHeartbeat(parts, call)),
+    handler(unregisterClient, ({ consumerGroup, producerGroup }, { connection }) => {
+      if (consumerGroup !== undefined) consumerGroups.unregister(consumerGroup, connection);
+      if (producerGroup !== undefined) producerGroups.unregister(producerGroup, connection);
       return accept();
     }),
-    route(getConsumerList, ({ consumerGroup }) => {
-      const group = groups.get(consumerGroup);
+    handler(getConsumerList, ({ consumerGroup }) => {
+      const group = consumerGroups.get(consumerGroup);
       return group === undefined
         ? refuse(ResponseCode.SYSTEM_ERROR, `no consumer for this group, ${consumerGroup}`)
         : accept({}, jsonBody({ consumerIdList: [...group.members.values()].map((member) => member.clientId) }));
     }),
-    route(getConsumerConnections, ({ consumerGroup }) => {
-      const group = groups.get(consumerGroup);
+    handler(getConsumerConnections, ({ consumerGroup }) => {
+      const group = consumerGroups.get(consumerGroup);
       return group === undefined
         ? refuse(ResponseCode.CONSUMER_NOT_ONLINE, `the consumer group[${consumerGroup}] not online`)
-        : accept({}, jsonBody(connectionsOf(group)));
+        : accept({}, jsonBody(consumerConnection(group)));
     }),
-    route(checkClientConfig, (_header, { command }) => {
+    handler(getProducerConnections, ({ producerGroup }) => {
+      const members = producerGroups.get(producerGroup);
+      if (members === undefined) {
+        return refuse(ResponseCode.SYSTEM_ERROR, `the producer group[${producerGroup}] not exist`);
+      }
+      const body: ProducerConnection = { connectionSet: connectionsOf(members) };
+      return accept({}, jsonBody(body));
+    }),
+    handler(checkClientConfig, (_header, { command }) => {
       const { subscriptionData } = readClientConfig(command.body);
       return subscriptionData === undefined ? accept() : checkSubscription(parts, subscriptionData);
     }),
   ];
 }
 
-/** Whether a broker takes a subscription: what it does not understand it refuses with code 23, and says why. */
+/** Accepts a subscription, or refuses it with code 23 and the reason. */
 function checkSubscription(parts: Parts, { expressionType, subString }: Partial<SubscriptionData>): Reply {
   if (isTagType(expressionType)) return accept();
   if (!parts.options.propertyFilter) return refuseExpression(expressionType);
@@ -70,34 +82,32 @@ export function refuseExpression(expressionType: string | undefined): Reply {
   );
 }
 
-function takeHeartbeat(parts: Parts, { command, connection }: Call): Reply {
-  const { groups } = parts;
-  const { clientID, consumerDataSet, heartbeatFingerprint, withoutSub } = readHeartbeat(command.body);
+function handleHeartbeat(parts: Parts, { command, connection }: Call): Reply {
+  const { consumerGroups, producerGroups } = parts;
+  const { clientID: clientId, producerDataSet, consumerDataSet, heartbeatFingerprint, withoutSub } = readHeartbeat(
+    command.body,
+  );
   const { language, version } = command;
+  const member: Member = { clientId, connection, language, version, seenAt: Date.now() };
   let changed = heartbeatFingerprint === 0;
   for (const consumer of consumerDataSet) {
     const name = consumer.groupName;
-    if (!groups.ensure(name)) continue;
-    if (groups.fingerprintChanged(name, heartbeatFingerprint)) changed = true;
+    if (!consumerGroups.ensure(name)) continue;
+    if (consumerGroups.fingerprintChanged(name, heartbeatFingerprint)) changed = true;
     parts.topics.ensure(retryTopic(name), 1);
-    const member: Member = { clientId: clientID, connection, language, version, seenAt: Date.now() };
-    groups.register(member, consumer, heartbeatFingerprint !== 0 && withoutSub);
+    consumerGroups.register(member, consumer, heartbeatFingerprint !== 0 && withoutSub);
     parts.groupFilters.register(name, consumer.subscriptionDataSet);
   }
+  for (const { groupName } of producerDataSet) producerGroups.register(groupName, member);
   return accept(isV5(parts) ? { IS_SUPPORT_HEART_BEAT_V2: "true", IS_SUB_CHANGE: String(changed) } : {});
 }
 
 /** The body of a list of connections. Source: ConsumerConnection. */
-function connectionsOf(group: Group): ConsumerConnection {
-  const { consumeType, messageModel, consumeFromWhere } = group.consumer;
+function consumerConnection({ consumer, members, subscriptions }: ConsumerGroup): ConsumerConnection {
+  const { consumeType, messageModel, consumeFromWhere } = consumer;
   return {
-    connectionSet: [...group.members.values()].map(({ clientId, connection, language, version }) => ({
-      clientId,
-      clientAddr: connection.address,
-      language,
-      version,
-    })),
-    subscriptionTable: Object.fromEntries(group.subscriptions),
+    connectionSet: connectionsOf(members),
+    subscriptionTable: Object.fromEntries(subscriptions),
     consumeType,
     messageModel,
     consumeFromWhere,

@@ -1,5 +1,5 @@
 /**
- * What a name server answers: where topics live. Source: ClientRequestProcessor, DefaultRequestProcessor.
+ * The requests of name servers: routes of topics. Source: ClientRequestProcessor, DefaultRequestProcessor.
  *
  * @module
  */
@@ -8,15 +8,16 @@ import type { BrokerData } from "../../wire/bodies.ts";
 import { ResponseCode } from "../../wire/codes.ts";
 import { getClusterInfo, getKvConfig, getRoute, getTopicList } from "../../wire/requests.ts";
 import type { Registry } from "../registry.ts";
-import { accept, acceptWith, jsonBody, refuse, type Route, route, textBody } from "../routes.ts";
+import { accept, acceptWith, jsonBody, refuse, textBody } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
-/** The first client version (4.9.4) that gets strict JSON unasked. */
+/** The first client version (4.9.4) that receives strict JSON by default. */
 const STRICT_JSON_VERSION = 401;
 
-/** The requests that name servers serve. */
-export function nameServerRoutes(registry: Registry): Route[] {
+/** The handlers of requests to name servers. */
+export function nameServerHandlers(registry: Registry): Handler[] {
   return [
-    route(getRoute, ({ topic, acceptStandardJsonOnly }, { command }) => {
+    handler(getRoute, ({ topic, acceptStandardJsonOnly }, { command }) => {
       const data = registry.route(topic);
       if (data === undefined) {
         return refuse(ResponseCode.TOPIC_NOT_EXIST, `No topic route info in name server for the topic: ${topic}`);
@@ -24,9 +25,9 @@ export function nameServerRoutes(registry: Registry): Route[] {
       const strict = acceptStandardJsonOnly === true || command.version >= STRICT_JSON_VERSION;
       return accept({}, strict ? jsonBody(data) : looseBody(data));
     }),
-    route(getClusterInfo, () => accept({}, looseBody(clusterOf(registry.brokers())))),
-    route(getTopicList, () => accept({}, jsonBody({ topicList: registry.topics() }))),
-    route(getKvConfig, ({ namespace, key }) => {
+    handler(getClusterInfo, () => accept({}, looseBody(clusterOf(registry.brokers())))),
+    handler(getTopicList, () => accept({}, jsonBody({ topicList: registry.topics() }))),
+    handler(getKvConfig, ({ namespace, key }) => {
       const value = registry.configured(namespace, key);
       if (value !== undefined) return acceptWith(getKvConfig.answer, { value });
       return refuse(ResponseCode.QUERY_NOT_FOUND, `No config item, Namespace: ${namespace} Key: ${key}`);

@@ -1,5 +1,5 @@
 /**
- * Offsets: what groups have committed, and where queues begin and end.
+ * Offsets of groups and of queues.
  * Source: ConsumerManageProcessor, AdminBrokerProcessor.
  *
  * @module
@@ -19,27 +19,28 @@ import {
 import type { TimeSpan } from "../../wire/bodies.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue } from "../queue.ts";
-import { accept, acceptWith, refuse, type Route, route } from "../routes.ts";
+import { accept, acceptWith, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 const encoder = new TextEncoder();
 
-/** The requests about offsets. */
-export function offsetRoutes(parts: Parts): Route[] {
+/** The handlers of requests about offsets. */
+export function offsetHandlers(parts: Parts): Handler[] {
   const { store } = parts;
   return [
-    route(queryConsumerOffset, (header) => query(parts, header)),
-    route(updateConsumerOffset, (header) => update(parts, header)),
-    route(searchOffsetByTimestamp, ({ topic, queueId, timestamp }, { command }) => {
+    handler(queryConsumerOffset, (header) => query(parts, header)),
+    handler(updateConsumerOffset, (header) => update(parts, header)),
+    handler(searchOffsetByTimestamp, ({ topic, queueId, timestamp }, { command }) => {
       const queue = store.find(topic, queueId);
       const offset = queue === undefined ? 0 : search(queue, timestamp, command.fields.boundaryType, isV5(parts));
       return acceptWith(searchOffsetByTimestamp.answer, { offset });
     }),
-    route(queryTimeSpan, ({ topic, group }) => timeSpan(parts, topic, group)),
-    route(
+    handler(queryTimeSpan, ({ topic, group }) => timeSpan(parts, topic, group)),
+    handler(
       getMaxOffset,
       ({ topic, queueId }) => acceptWith(getMaxOffset.answer, { offset: store.find(topic, queueId)?.maxOffset ?? 0 }),
     ),
-    route(
+    handler(
       getMinOffset,
       ({ topic, queueId }) => acceptWith(getMinOffset.answer, { offset: store.find(topic, queueId)?.minOffset ?? 0 }),
     ),
@@ -51,7 +52,7 @@ function search(queue: Queue, timestamp: number, boundaryType: string | undefine
   return boundaryType?.toLowerCase() === "upper" ? queue.lastOffsetAt(timestamp) : queue.offsetAt(timestamp);
 }
 
-/** Queues that hold nothing are left out. Source: AdminBrokerProcessor `queryConsumeTimeSpan`. */
+/** The time spans of queues, without empty queues. Source: AdminBrokerProcessor `queryConsumeTimeSpan`. */
 function timeSpan({ topics, store, offsets, options: { brokerName } }: Parts, topic: string, group: string): Reply {
   const config = topics.get(topic);
   if (config === undefined) return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic ${topic} not exist`);
@@ -73,7 +74,7 @@ function timeSpan({ topics, store, offsets, options: { brokerName } }: Parts, to
   return { ...accept(), body: encoder.encode(JSON.stringify({ consumeTimeSpanSet: spans.flat() })) };
 }
 
-/** Without a commit the answer is 0 if the queue's first message is still there: everything is still to be read. */
+/** Without a commit the answer is 0 if the queue's first message still exists: nothing has been consumed. */
 function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>): Reply {
   const { consumerGroup, topic, queueId, setZeroIfNotFound } = header;
   const offset = parts.offsets.get(consumerGroup, topic, queueId);
@@ -87,11 +88,11 @@ function query(parts: Parts, header: HeaderOf<typeof queryConsumerOffset.header>
   return refuse(ResponseCode.QUERY_NOT_FOUND, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first");
 }
 
-/** Any value is taken. 5.x wants to know the group and the topic, and makes neither. */
+/** Stores any value. 5.x requires that the group and the topic exist. */
 function update(parts: Parts, header: HeaderOf<typeof updateConsumerOffset.header>): Reply {
   const { consumerGroup, topic, queueId, commitOffset } = header;
   if (isV5(parts)) {
-    if (!parts.groups.isKnown(consumerGroup)) {
+    if (!parts.consumerGroups.isKnown(consumerGroup)) {
       return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `Group ${consumerGroup} not exist!`);
     }
     if (parts.topics.get(topic) === undefined) {
@@ -102,5 +103,5 @@ function update(parts: Parts, header: HeaderOf<typeof updateConsumerOffset.heade
     return { ...accept(), remark: "Offset has been previously reset" };
   }
   if (parts.offsets.commit(consumerGroup, topic, queueId, commitOffset)) return accept();
-  return refuse(ResponseCode.SYSTEM_ERROR, "there is no room for the offset of another queue: raise maxGroups");
+  return refuse(ResponseCode.SYSTEM_ERROR, "there are as many offsets as the embedded broker stores: raise maxOffsets");
 }

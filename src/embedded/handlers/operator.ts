@@ -1,5 +1,5 @@
 /**
- * What operators ask of a group's members, by way of the broker. Sources: AdminBrokerProcessor, Broker2Client.
+ * Requests of operators that the broker forwards to members of a group. Sources: AdminBrokerProcessor, Broker2Client.
  *
  * @module
  */
@@ -18,27 +18,28 @@ import {
   queryConsumerStatus,
   type RequestSpec,
 } from "../../wire/requests.ts";
-import type { Member } from "../groups.ts";
+import type { Member } from "../members.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, type BrokerReply, refuse, type Route, route, textBody } from "../routes.ts";
+import { accept, type BrokerReply, refuse, textBody } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
-/** How long a member may take to answer, in milliseconds. Source: Broker2Client.callClient. */
+/** The timeout of a forwarded request, in milliseconds. Source: Broker2Client.callClient. */
 const CALL_TIMEOUT = 10_000;
-/** How long it may take to say how far it is. Source: Broker2Client.getConsumeStatus. */
+/** The timeout of a request for the status, in milliseconds. Source: Broker2Client.getConsumeStatus. */
 const STATUS_TIMEOUT = 5_000;
-/** The first client version (3.1.8) that knows these requests. */
+/** The first client version (3.1.8) that supports these requests. */
 const CALL_VERSION = 62;
 
-/** The requests that are passed on to members. */
-export function operatorRoutes(parts: Parts): Route[] {
+/** The handlers of requests that are forwarded to members. */
+export function operatorHandlers(parts: Parts): Handler[] {
   return [
-    route(getConsumerRunningInfo, (header, { command }) => call(parts, getConsumerRunningInfo, header, command)),
-    route(consumeMessageDirectly, (header, { command }) => consume(parts, header, command)),
-    route(queryConsumerStatus, (header) => askStatus(parts, header)),
+    handler(getConsumerRunningInfo, (header, { command }) => call(parts, getConsumerRunningInfo, header, command)),
+    handler(consumeMessageDirectly, (header, { command }) => consume(parts, header, command)),
+    handler(queryConsumerStatus, (header) => queryStatus(parts, header)),
   ];
 }
 
-/** Reads the message and lets a member handle it. */
+/** Forwards a message to a member, which handles it at once. */
 function consume(
   parts: Parts,
   header: HeaderOf<typeof consumeMessageDirectly.header>,
@@ -52,12 +53,12 @@ function consume(
   const fields = { ...command.fields, brokerName: parts.options.brokerName };
   if (isV5(parts)) {
     if (topic !== undefined && parts.topics.get(topic) !== undefined) Object.assign(fields, { topicSysFlag: "0" });
-    if (parts.groups.ensure(consumerGroup)) Object.assign(fields, { groupSysFlag: "0" });
+    if (parts.consumerGroups.ensure(consumerGroup)) Object.assign(fields, { groupSysFlag: "0" });
   }
   return call(parts, consumeMessageDirectly, header, { ...command, fields, body: entry.record });
 }
 
-/** Passes a request on to a member, and gives its answer as the member gave it. */
+/** Forwards a request to a member and returns its answer unchanged. */
 async function call(
   parts: Parts,
   { name, code }: RequestSpec,
@@ -73,26 +74,24 @@ async function call(
     return refuse(ResponseCode.SYSTEM_ERROR, remark);
   }
   try {
-    const request = { name, code, fields, body };
-    const { code: answer, remark, fields: header, body: bytes, language, version } = await ask(
+    const { code: answer, remark, fields: header, body: bytes, language, version } = await request(
       member,
-      request,
+      { name, code, fields, body },
       CALL_TIMEOUT,
     );
     return { code: answer, remark, fields: header, body: bytes, language, version };
   } catch (error) {
-    // A real broker waits on for a member whose connection is lost, and says the same in the end.
+    // A real broker waits until the timeout when the connection is lost, and then answers the same.
     return refuse(ResponseCode.CONSUME_MSG_TIMEOUT, `consumer ${who} Timeout: ${String(error)}`);
   }
 }
 
 /**
- * Asks a member, at most so many milliseconds.
+ * Sends a request to a member.
  *
- * The connection is not told of the time: it would close on a member from which nothing comes, and one that is only
- * busy stays.
+ * The timeout is not one of the connection: that would close when a member is only busy.
  */
-async function ask({ connection }: Member, request: OutgoingRequest, timeout: number): Promise<Command> {
+async function request({ connection }: Member, request: OutgoingRequest, timeout: number): Promise<Command> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new TimeoutError(`complete ${request.name}`, timeout)), timeout);
   try {
@@ -103,15 +102,15 @@ async function ask({ connection }: Member, request: OutgoingRequest, timeout: nu
 }
 
 function memberOf(parts: Parts, group: string, clientId: string | undefined): Member | undefined {
-  return [...parts.groups.get(group)?.members.values() ?? []].find((member) => member.clientId === clientId);
+  return [...parts.consumerGroups.get(group)?.members.values() ?? []].find((member) => member.clientId === clientId);
 }
 
-/** Asks one member after the other up to where it is; those that do not tell are left out. */
-async function askStatus(
+/** Requests the status of one member after the other, without those that do not answer. */
+async function queryStatus(
   parts: Parts,
   { group: name, topic, clientAddr }: HeaderOf<typeof queryConsumerStatus.header>,
 ): Promise<BrokerReply> {
-  const group = parts.groups.get(name);
+  const group = parts.consumerGroups.get(name);
   if (group === undefined) {
     return refuse(ResponseCode.SYSTEM_ERROR, "java.lang.NullPointerException, the group has no members");
   }
@@ -127,12 +126,12 @@ async function askStatus(
   return { ...accept({}, body), remark: "not set any response code" };
 }
 
-/** What a member says, written as Java writes it: with objects as names. */
+/** The status of a member, in the form of Java: with objects as keys. */
 async function statusOf(member: Member, group: string, topic: string): Promise<string | undefined> {
   const { name, code, header } = getConsumerStatus;
   try {
     const fields = encodeHeader(header, { topic, group });
-    const answer = await ask(member, { name, code, fields }, STATUS_TIMEOUT);
+    const answer = await request(member, { name, code, fields }, STATUS_TIMEOUT);
     if (answer.code !== ResponseCode.SUCCESS || answer.body.length === 0) return undefined;
     const { messageQueueTable } = readConsumerStatus(answer.body);
     return `{${messageQueueTable.map(([queue, offset]) => `${JSON.stringify(queue)}:${offset}`).join(",")}}`;

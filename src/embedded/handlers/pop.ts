@@ -7,27 +7,29 @@
 import type { Reply } from "../../transport/connection.ts";
 import { Permission, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
+import { join } from "../../wire/join.ts";
 import { formatPopInfo } from "../../wire/pop.ts";
 import { popMessage } from "../../wire/requests.ts";
 import { isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
-import { type Popped, Popper, type PopWish } from "../pop/popper.ts";
-import { type Call, joined, refuse, type Route, route } from "../routes.ts";
+import { type Popped, Popper, type PopRequest } from "../pop/popper.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 
-/** Without a time of its own a pop counts from its arrival. */
+/** A pop without a time counts from its arrival. */
 const spec = { ...popMessage, header: { ...popMessage.header, bornTime: "long?" } } as const;
 
 type PopHeader = HeaderOf<typeof spec.header>;
 
-/** The most messages of one pop. */
-const MOST_MESSAGES = 32;
+/** The largest number of messages of one pop. */
+const MAX_MESSAGES = 32;
 /** How late a pop may arrive, in milliseconds. Source: PopMessageRequestHeader.isTimeoutTooMuch. */
-const MOST_LATE = 500;
-/** A pop that waits is answered so much before its time, in milliseconds. Source: PopRequest.isTimeout. */
+const MAX_LATENESS = 500;
+/** How long before its timeout a held pop is answered, in milliseconds. Source: PopRequest.isTimeout. */
 const EARLY = 50;
 
-/** What a refusal carries. */
+/** The header of a refusal. */
 const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
   popTime: 0,
   invisibleTime: 0,
@@ -35,10 +37,10 @@ const nothing: Readonly<HeaderText> = encodeHeader(popMessage.answer, {
   restNum: 0,
 });
 
-/** The request that takes messages. */
-export function popRoutes(parts: Parts): Route[] {
+/** The handler of pops. */
+export function popHandlers(parts: Parts): Handler[] {
   const popper = new Popper(parts);
-  return [route(spec, (header, call) => pop(parts, popper, header, call))];
+  return [handler(spec, (header, call) => pop(parts, popper, header, call))];
 }
 
 function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Call): Reply | Promise<Reply> {
@@ -50,7 +52,7 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
   if (typeof matches === "object") return { ...matches, fields: { ...nothing } };
   const { consumerGroup: group, topic, queueId, maxMsgNums, invisibleTime, initMode, attemptId } = header;
   const order = header.order === true;
-  const wish: PopWish = {
+  const request: PopRequest = {
     group,
     topic,
     queueId,
@@ -61,23 +63,23 @@ function pop(parts: Parts, popper: Popper, header: PopHeader, { connection }: Ca
     attemptId,
     matches,
   };
-  const attempt = () => replyOf(popper.take(wish), wish);
+  const attempt = () => replyOf(popper.pop(request), request);
   const reply = attempt();
   if (reply.code === ResponseCode.SUCCESS || header.pollTime <= 0) return reply;
   const held = { connection, group, topic, queueId, matches, attempt };
-  if (parts.pop.polls.isFull(held)) return { ...reply, code: ResponseCode.POLLING_FULL };
+  if (parts.pop.held.isFull(held)) return { ...reply, code: ResponseCode.POLLING_FULL };
   const due = bornTime + header.pollTime - EARLY;
-  return due <= now ? reply : parts.pop.polls.hold(held, due);
+  return due <= now ? reply : parts.pop.held.hold(held, due);
 }
 
 function check(parts: Parts, header: PopHeader, late: number): Reply | undefined {
   const { topic, queueId, maxMsgNums, consumerGroup } = header;
   const { address } = parts.store;
   const host = address.slice(0, address.lastIndexOf(":"));
-  if (late > MOST_LATE) {
+  if (late > MAX_LATENESS) {
     return refuse(ResponseCode.POLLING_TIMEOUT, `the broker[${host}] pop message is timeout too much`);
   }
-  if (maxMsgNums > MOST_MESSAGES) {
+  if (maxMsgNums > MAX_MESSAGES) {
     return refuse(ResponseCode.INVALID_PARAMETER, `the broker[${host}] pop message's num is greater than 32`);
   }
   const config = parts.topics.get(topic);
@@ -91,7 +93,7 @@ function check(parts: Parts, header: PopHeader, late: number): Reply | undefined
     const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueues}]`;
     return refuse(ResponseCode.INVALID_PARAMETER, remark);
   }
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${consumerGroup}] does not exist, `);
   }
   if (maxMsgNums < 0) {
@@ -100,18 +102,18 @@ function check(parts: Parts, header: PopHeader, late: number): Reply | undefined
   return undefined;
 }
 
-/** The filter that a pop carries. Unlike a pull, one that cannot be read is refused. */
+/** The filter of a pop. Unlike that of a pull, an invalid one is refused. */
 function filterOf(parts: Parts, { exp, expType }: PopHeader): MessageFilter | Reply {
-  if (exp === undefined || exp === "" || isTagType(expType)) return parseTags(exp) ?? unreadable();
+  if (exp === undefined || exp === "" || isTagType(expType)) return parseTags(exp) ?? invalidFilter();
   const read = expType === SQL92 ? parts.expressions.read(exp) : undefined;
-  return read === undefined || read instanceof SqlError ? unreadable() : sqlFilter(read);
+  return read === undefined || read instanceof SqlError ? invalidFilter() : sqlFilter(read);
 }
 
-function unreadable(): Reply {
+function invalidFilter(): Reply {
   return refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
 }
 
-function replyOf(popped: Popped, { invisibleTime, order }: PopWish): Reply {
+function replyOf(popped: Popped, { invisibleTime, order }: PopRequest): Reply {
   const { popTime, reviveQueueId: reviveQid, rest: restNum, records } = popped;
   const found = records.length > 0;
   return {
@@ -126,6 +128,6 @@ function replyOf(popped: Popped, { invisibleTime, order }: PopWish): Reply {
       msgOffsetInfo: formatPopInfo(popped.offsets),
       orderCountInfo: order ? formatPopInfo(popped.counts) : undefined,
     }),
-    body: found ? joined(records) : undefined,
+    body: found ? join(records) : undefined,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * What becomes of popped messages. Sources: AckMessageProcessor, ChangeInvisibleTimeProcessor.
+ * Acks and invisible times of popped messages. Sources: AckMessageProcessor, ChangeInvisibleTimeProcessor.
  *
  * @module
  */
@@ -19,20 +19,21 @@ import {
 import { decodeAckBits } from "../../wire/pop_acks.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime } from "../../wire/requests.ts";
 import type { Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
-/** One delivery, and who says so: what an ack needs of a receipt. */
+/** The delivery of an acknowledged message, from its receipt. */
 type Acked = Omit<PopReceipt, "retry" | "queueOffset"> & { readonly group: string; readonly topic: string };
 
 type ChangeHeader = HeaderOf<typeof changeInvisibleTime.header>;
 
-/** What a broker says that has nothing to say. */
-const NO_WORDS = "not set any response code";
+/** The remark of an answer without a remark. */
+const NO_REMARK = "not set any response code";
 
-/** The requests about popped messages. */
-export function popAckRoutes(parts: Parts): Route[] {
+/** The handlers of requests about popped messages. */
+export function popAckHandlers(parts: Parts): Handler[] {
   return [
-    route(ackMessage, ({ consumerGroup: group, topic, queueId, extraInfo, offset }) => {
+    handler(ackMessage, ({ consumerGroup: group, topic, queueId, extraInfo, offset }) => {
       const refused = checkQueue(parts, topic, queueId);
       if (refused !== undefined) return refused;
       const { least, most } = rangeOf(parts, topic, queueId);
@@ -42,14 +43,14 @@ export function popAckRoutes(parts: Parts): Route[] {
       }
       return ack(parts, { ...parsePopReceipt(extraInfo), group, topic, queueId }, offset) ?? accept();
     }),
-    route(batchAckMessage, (_header, { command }) => {
+    handler(batchAckMessage, (_header, { command }) => {
       const { brokerName, acks = [] } = command.body.length === 0 ? {} : readBatchAcks(command.body);
       if (acks.length === 0) return { code: ResponseCode.NO_MESSAGE };
       let refused: Reply | undefined;
       for (const each of acks) refused = ackMany(parts, each, brokerName ?? parts.options.brokerName) ?? refused;
       return refused ?? accept();
     }),
-    route(changeInvisibleTime, (header) => change(parts, header)),
+    handler(changeInvisibleTime, (header) => change(parts, header)),
   ];
 }
 
@@ -68,7 +69,7 @@ function rangeOf(parts: Parts, topic: string, queueId: number): { least: number;
   return { least: queue?.minOffset ?? 0, most: queue?.maxOffset ?? 0 };
 }
 
-/** Takes an ack; says what is wrong with it, which can only be if it is in order. */
+/** Acknowledges a message; returns a refusal, which is possible for ordered pops only. */
 function ack(parts: Parts, acked: Acked, offset: number): Reply | undefined {
   if (acked.reviveQueueId === POP_ORDER_REVIVE_QUEUE) return ackInOrder(parts, acked, offset);
   if (acked.broker === parts.options.brokerName) parts.pop.deliveries.ack(acked, offset);
@@ -79,7 +80,7 @@ function ackInOrder(parts: Parts, { group, topic, queueId, popTime }: Acked, off
   const { offsets, pop } = parts;
   const old = offsets.get(group, topic, queueId) ?? -1;
   if (offset < old) return undefined;
-  const next = pop.orders.ack({ group, topic, queueId }, offset, popTime);
+  const next = pop.ordered.ack({ group, topic, queueId }, offset, popTime);
   if (next === "illegal") {
     const remark = `offset is illegal, key:${topic}@${group}@${queueId}, old:${old}, commit:${offset}, next:-1`;
     return refuse(ResponseCode.MESSAGE_ILLEGAL, remark);
@@ -88,7 +89,7 @@ function ackInOrder(parts: Parts, { group, topic, queueId, popTime }: Acked, off
   return undefined;
 }
 
-/** Takes the acks of one delivery; what makes no sense is skipped. */
+/** Acknowledges messages of one delivery, without those that do not exist. */
 function ackMany(parts: Parts, batch: BatchAck, broker: string): Reply | undefined {
   const { c: group, q: queueId, so: startOffset, pt: popTime, it: invisibleTime, rq: reviveQueueId } = batch;
   const topic = realPopTopic(group, batch.t, parsePopRetry(batch.r));
@@ -107,18 +108,18 @@ function change(parts: Parts, header: ChangeHeader): Reply {
   if (refused !== undefined) return { ...refused, fields: changed(0, 0, 0) };
   const { least, most } = rangeOf(parts, topic, queueId);
   if (offset < least || offset >= most) {
-    return { code: ResponseCode.NO_MESSAGE, remark: NO_WORDS, fields: changed(0, 0, 0) };
+    return { code: ResponseCode.NO_MESSAGE, remark: NO_REMARK, fields: changed(0, 0, 0) };
   }
   const receipt = parsePopReceipt(extraInfo);
   const isOrder = receipt.reviveQueueId === POP_ORDER_REVIVE_QUEUE;
   const fields = isOrder ? changeInOrder(parts, header, receipt) : changeDelivery(parts, header, receipt);
-  return { ...accept(fields), remark: NO_WORDS };
+  return { ...accept(fields), remark: NO_REMARK };
 }
 
 /**
- * Makes a delivery of the message alone and acks it in its old one.
+ * Makes a new delivery of the message alone, and acknowledges it in its old one.
  *
- * Nobody asks whether the receipt is still good: with one that is not, the message comes twice, as at a real broker.
+ * The receipt is not checked: with one that has expired the message is delivered twice, as by a real broker.
  */
 function changeDelivery(parts: Parts, header: ChangeHeader, receipt: PopReceipt) {
   const { consumerGroup: group, topic, queueId, offset, invisibleTime } = header;
@@ -133,7 +134,7 @@ function changeInOrder(parts: Parts, header: ChangeHeader, { popTime, reviveQueu
   const { consumerGroup: group, topic, queueId, offset, invisibleTime } = header;
   if (offset < (parts.offsets.get(group, topic, queueId) ?? -1)) return changed(0, 0, 0);
   const visibleAt = Date.now() + invisibleTime;
-  parts.pop.orders.setVisible({ group, topic, queueId }, offset, popTime, visibleAt);
+  parts.pop.ordered.setVisible({ group, topic, queueId }, offset, popTime, visibleAt);
   return changed(popTime, visibleAt - popTime, reviveQueueId);
 }
 

@@ -7,26 +7,28 @@
 import type { Reply } from "../../transport/connection.ts";
 import { Permission, PullSysFlag, ResponseCode } from "../../wire/codes.ts";
 import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
+import { join } from "../../wire/join.ts";
 import { pullMessage } from "../../wire/requests.ts";
 import { everything, filterOf, isTagType, type MessageFilter, parseTags, SQL92, sqlFilter } from "../filter.ts";
 import { isV5, type Parts } from "../parts.ts";
 import type { Queue, ReadResult, ReadStatus } from "../queue.ts";
-import { type Call, joined, refuse, type Route, route } from "../routes.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import { SqlError } from "../sql/errors.ts";
 import { refuseExpression } from "./clients.ts";
 
 type PullHeader = HeaderOf<typeof pullMessage.header>;
 
-/** A pull of a consumer that is no member of its group; 5.x has a code of its own for it. */
+/** The pull of a consumer that is no member of its group; 5.x has a separate code for it. */
 const litePull = { ...pullMessage, name: "LitePullMessage", code: 361 } as const;
 
-/** The requests that read messages. */
-export function pullRoutes(parts: Parts): Route[] {
+/** The handlers of pulls. */
+export function pullHandlers(parts: Parts): Handler[] {
   const serve = (header: PullHeader, call: Call) => pull(parts, header, call, true);
-  return isV5(parts) ? [route(pullMessage, serve), route(litePull, serve)] : [route(pullMessage, serve)];
+  return isV5(parts) ? [handler(pullMessage, serve), handler(litePull, serve)] : [handler(pullMessage, serve)];
 }
 
-/** Serves a pull; the second time, after it was held, it is answered whatever there is. */
+/** Handles a pull. The second time, after it was held, it is always answered. */
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: false): Reply;
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply>;
 function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): Reply | Promise<Reply> {
@@ -47,20 +49,20 @@ function pull(parts: Parts, header: PullHeader, call: Call, isFirst: boolean): R
   const code = codeOf(result.status, queueOffset);
   if (code === ResponseCode.PULL_NOT_FOUND && isFirst && (sysFlag & PullSysFlag.SUSPEND) !== 0) {
     const answer = () => pull(parts, header, call, false);
-    return parts.longPolls.hold({ connection: call.connection, queue, matches, answer }, suspendTimeoutMillis);
+    return parts.heldPulls.hold({ connection: call.connection, queue, matches, answer }, suspendTimeoutMillis);
   }
   return replyOf(parts, queue, result, code);
 }
 
-/** The result of a pull that is told of an offset which an operator has set. */
+/** The result of a pull after a reset of the offset. */
 function resetOf(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): ReadResult | undefined {
   const nextOffset = parts.offsets.takeReset(consumerGroup, topic, queueId);
   return nextOffset === undefined ? undefined : { status: "OFFSET_RESET", nextOffset, records: [], bytes: 0 };
 }
 
-/** What is wrong with a pull before its subscription is looked at. */
+/** Refuses a pull for reasons other than its subscription. */
 function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Reply | undefined {
-  if (!parts.groups.ensure(consumerGroup)) {
+  if (!parts.consumerGroups.ensure(consumerGroup)) {
     const remark = `subscription group [${consumerGroup}] does not exist`;
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark);
   }
@@ -76,7 +78,7 @@ function check(parts: Parts, { consumerGroup, topic, queueId }: PullHeader): Rep
   return refuse(isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR, remark);
 }
 
-/** The filter that a pull is for: its own, if it carries one, else its group's. */
+/** The filter of a pull: its own, if it carries one, else its group's. */
 function subscriptionOf(parts: Parts, header: PullHeader): MessageFilter | Reply {
   return (header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0 ? ownFilter(parts, header) : groupFilter(parts, header);
 }
@@ -84,8 +86,7 @@ function subscriptionOf(parts: Parts, header: PullHeader): MessageFilter | Reply
 /**
  * The filter that a pull carries.
  *
- * An expression that cannot be read lets everything through: so does a broker, which counts on clients to have it
- * checked before.
+ * An invalid expression matches all messages, as in a real broker: clients let it be checked before.
  */
 function ownFilter(parts: Parts, { subscription, expressionType }: PullHeader): MessageFilter | Reply {
   const failed = () => refuse(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
@@ -98,7 +99,7 @@ function ownFilter(parts: Parts, { subscription, expressionType }: PullHeader): 
 
 /** The filter that a group's heartbeats have set for a topic. */
 function groupFilter(parts: Parts, { consumerGroup, topic, subVersion }: PullHeader): MessageFilter | Reply {
-  const group = parts.groups.get(consumerGroup);
+  const group = parts.consumerGroups.get(consumerGroup);
   if (group === undefined) {
     return refuse(ResponseCode.SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
   }
@@ -121,7 +122,7 @@ function groupFilter(parts: Parts, { consumerGroup, topic, subVersion }: PullHea
   return parts.options.propertyFilter ? filter.matches : refuseExpression(subscription.expressionType);
 }
 
-/** The code that says what a read found. */
+/** The response code of the result of a read. */
 function codeOf(status: ReadStatus, queueOffset: number): number {
   switch (status) {
     case "FOUND":
@@ -149,6 +150,6 @@ function replyOf(parts: Parts, queue: Queue, result: ReadResult, code: number): 
     code,
     remark: result.status,
     fields,
-    body: result.records.length === 0 ? undefined : joined(result.records),
+    body: result.records.length === 0 ? undefined : join(result.records),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Offsets that operators set by request. Sources: AdminBrokerProcessor.resetOffsetInner, Broker2Client (4.9).
+ * Requests to reset offsets. Sources: AdminBrokerProcessor.resetOffsetInner, Broker2Client (4.9).
  *
  * @module
  */
@@ -11,20 +11,23 @@ import { resetGroupOffset } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
 import { Queue } from "../queue.ts";
 import { offsetTable, pushReset } from "../reset.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
 type ResetHeader = HeaderOf<typeof resetGroupOffset.header>;
 
-/** The request that sets offsets. */
-export function resetRoutes(parts: Parts): Route[] {
-  return [route(resetGroupOffset, (header) => isV5(parts) ? resetHere(parts, header) : resetAtMembers(parts, header))];
+/** The handler of resets. */
+export function resetHandlers(parts: Parts): Handler[] {
+  return [
+    handler(resetGroupOffset, (header) => isV5(parts) ? resetHere(parts, header) : resetAtMembers(parts, header)),
+  ];
 }
 
-/** 5.x keeps the offsets itself, and tells the next pull or pop of them. */
+/** 5.x stores the offsets and answers the next pull or pop with them. */
 function resetHere(parts: Parts, { topic, group, timestamp, queueId = -1, offset = -1 }: ResetHeader): Reply {
   const config = parts.topics.get(topic);
   if (config === undefined) return refuse(ResponseCode.TOPIC_NOT_EXIST, `Topic ${topic} does not exist`);
-  if (!parts.groups.isKnown(group)) {
+  if (!parts.consumerGroups.isKnown(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `Group ${group} does not exist`);
   }
   const at = (id: number): number =>
@@ -44,7 +47,7 @@ function resetHere(parts: Parts, { topic, group, timestamp, queueId = -1, offset
   return accept({}, offsetTable(parts, topic, offsets));
 }
 
-/** 4.9 tells the members, who are to commit the offsets. */
+/** 4.9 notifies the members, which commit the offsets. */
 function resetAtMembers(parts: Parts, { topic, group, timestamp, isForce }: ResetHeader): Reply {
   const config = parts.topics.get(topic);
   if (config === undefined) {
@@ -68,7 +71,7 @@ function resetAtMembers(parts: Parts, { topic, group, timestamp, isForce }: Rese
 }
 
 function queueOf(parts: Parts, topic: string, queueId: number): Queue {
-  return parts.store.find(topic, queueId) ?? new Queue(topic, queueId); // a request makes none that stays
+  return parts.store.find(topic, queueId) ?? new Queue(topic, queueId); // not stored: a request creates no queue
 }
 
 function maxOf(parts: Parts, topic: string, queueId: number): number {

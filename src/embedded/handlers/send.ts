@@ -14,28 +14,29 @@ import { encodeProperties, parseProperties } from "../../wire/properties.ts";
 import { sendAnswer, sendBatch, type sendHeader, sendMessage, sendMessageV1 } from "../../wire/requests.ts";
 import { isSendable, topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { type Call, refuse, type Route, route } from "../routes.ts";
+import { refuse } from "../replies.ts";
+import { type Call, type Handler, handler } from "../router.ts";
 import type { NewMessage } from "../store.ts";
 import type { TopicConfig } from "../topics.ts";
 
 type SendHeader = HeaderOf<typeof sendHeader>;
 type Stored = { readonly message: NewMessage; readonly ids: readonly string[]; readonly queueOffset: number };
 
-/** The prefix of retry topics; what follows is the group. */
+/** The prefix of retry topics, before the group. */
 const RETRY_PREFIX = "%RETRY%";
-/** How often a group's messages come again if a request does not tell. Source: SubscriptionGroupConfig. */
+/** How often messages are retried if a request does not say. Source: SubscriptionGroupConfig. */
 const DEFAULT_RETRY_TIMES = 16;
 
-/** What every answer to a send carries, also a refusal. */
+/** Fields of every answer to a send, refusals included. */
 const region: Readonly<HeaderText> = { MSG_REGION: "DefaultRegion", TRACE_ON: "true" };
 
-/** The requests that store messages. */
-export function sendRoutes(parts: Parts): Route[] {
+/** The handlers of sends. */
+export function sendHandlers(parts: Parts): Handler[] {
   const serve = (header: SendHeader, call: Call): Reply => {
     const reply = send(parts, header, call);
     return { ...reply, fields: { ...reply.fields, ...region } };
   };
-  return [route(sendMessage, serve), route(sendBatch, serve), route(sendMessageV1, serve)];
+  return [handler(sendMessage, serve), handler(sendBatch, serve), handler(sendMessageV1, serve)];
 }
 
 function send(parts: Parts, header: SendHeader, call: Call): Reply {
@@ -53,7 +54,7 @@ function send(parts: Parts, header: SendHeader, call: Call): Reply {
   }
 }
 
-/** What is wrong with a send, else the topic, which is made if it may be. */
+/** Refuses a send, or returns its topic, which is created if necessary and allowed. */
 function check(parts: Parts, header: SendHeader, body: Uint8Array): TopicConfig | Reply {
   const { topic, defaultTopic, defaultTopicQueueNums, queueId } = header;
   const invalid = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
@@ -101,8 +102,8 @@ function storeOne(parts: Parts, header: SendHeader, call: Call, queueId: number)
 }
 
 /**
- * Whether a broker refuses a message because it claims to be an inner batch: only queues of batches may hold those,
- * which no embedded topic has. 4.9 looks at nothing. Source: HookUtils.checkInnerBatch.
+ * Whether a broker refuses a message because it is marked as an inner batch: only batch queues may hold those, which no
+ * embedded topic has. 4.9 does not check it. Source: HookUtils.checkInnerBatch.
  */
 export function refusesInnerBatch(
   parts: Parts,
@@ -111,7 +112,7 @@ export function refusesInnerBatch(
   return isV5(parts) && ((sysFlag & MessageSysFlag.INNER_BATCH) !== 0 || properties.has(PropertyName.INNER_NUM));
 }
 
-/** Stores a message, or keeps it for its time. */
+/** Stores a message, or delays it. */
 function store(parts: Parts, message: NewMessage): Stored | Reply {
   if (refusesInnerBatch(parts, message)) return illegal(parts);
   const waiting = parts.delays.take(message);
@@ -151,11 +152,11 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
   return { message: { ...messages[0]!, properties: shared }, ids, queueOffset: entries[0]!.queueOffset };
 }
 
-/** Where a send to a retry topic goes: to the dead letters after too many times, or of a group that locks queues. */
+/** The topic of a send: of a retry topic the dead letter queue after too many retries, or if the group locks queues. */
 function retryTarget(parts: Parts, header: SendHeader, version: number): string | Reply {
   if (!header.topic.startsWith(RETRY_PREFIX)) return header.topic;
   const group = header.topic.slice(RETRY_PREFIX.length);
-  if (!parts.groups.ensure(group)) {
+  if (!parts.consumerGroups.ensure(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
   }
   const times = header.reconsumeTimes ?? 0;
@@ -164,15 +165,15 @@ function retryTarget(parts: Parts, header: SendHeader, version: number): string 
   return isDead ? parts.topics.ensure(deadLetterTopic(group), 1).name : header.topic;
 }
 
-/** The first client version (3.4.9) that may tell how often messages come again. */
+/** The first client version (3.4.9) that can set how often messages are retried. */
 const RETRY_TIMES_VERSION = 121;
 
-/** How often a message comes again: as its request says, if the client's version may say so. */
+/** How often a message is retried: as its request says, if the client's version can set it. */
 export function maxReconsumeTimes(header: { maxReconsumeTimes?: number | undefined }, version: number): number {
   return (version >= RETRY_TIMES_VERSION ? header.maxReconsumeTimes : undefined) ?? DEFAULT_RETRY_TIMES;
 }
 
-/** The properties of a request and those that a broker adds. */
+/** The properties of a request with those that a broker adds. */
 function completed(parts: Parts, header: SendHeader): Map<string, string> {
   const properties = parseProperties(header.properties ?? "");
   if (isV5(parts)) {
@@ -192,7 +193,7 @@ function common(
 
 const hosts = new WeakMap<Connection, Uint8Array>();
 
-/** The other side of a connection, as records hold it. */
+/** The address of a client, as records hold it. */
 function hostOf(connection: Connection): Uint8Array {
   let host = hosts.get(connection);
   if (host === undefined) hosts.set(connection, host = parseHost(connection.address));

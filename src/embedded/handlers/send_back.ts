@@ -10,7 +10,8 @@ import type { HeaderOf } from "../../wire/fields.ts";
 import { decodeStored } from "../../wire/record.ts";
 import { sendBack } from "../../wire/requests.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 import type { Entry } from "../queue.ts";
 import type { NewMessage } from "../store.ts";
 import { maxReconsumeTimes, refusesInnerBatch } from "./send.ts";
@@ -18,14 +19,14 @@ import { maxReconsumeTimes, refusesInnerBatch } from "./send.ts";
 /** The delay level of the first retry, if the request leaves it to the broker. */
 const FIRST_RETRY_LEVEL = 3;
 
-/** The request that sends a message back. */
-export function sendBackRoutes(parts: Parts): Route[] {
-  return [route(sendBack, (header, { command }) => takeBack(parts, header, command.version))];
+/** The handler of send-backs. */
+export function sendBackHandlers(parts: Parts): Handler[] {
+  return [handler(sendBack, (header, { command }) => handleSendBack(parts, header, command.version))];
 }
 
-function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, version: number): Reply {
+function handleSendBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, version: number): Reply {
   const { group, offset } = header;
-  if (!parts.groups.ensure(group)) {
+  if (!parts.consumerGroups.ensure(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
   }
   parts.topics.ensure(retryTopic(group), 1);
@@ -44,12 +45,12 @@ function takeBack(parts: Parts, header: HeaderOf<typeof sendBack.header>, versio
   return accept();
 }
 
-/** The longest topic that is stored; 5.x takes longer ones for retries, and not for dead letters. Source: HookUtils. */
+/** The longest topic; 5.x allows longer ones for retry topics, and not for dead letter queues. Source: HookUtils. */
 function longestTopic(parts: Parts, topic: string): number {
   return isV5(parts) && topic.startsWith(retryTopic("")) ? 255 : 127;
 }
 
-/** The message that is stored for one that came back: the same, in the group's retry topic or its dead letters. */
+/** The message to be stored: a copy for the group's retry topic or its dead letter queue. */
 function retryOf(
   parts: Parts,
   { record, queue }: Entry,

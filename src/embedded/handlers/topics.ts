@@ -8,20 +8,19 @@ import { ResponseCode } from "../../wire/codes.ts";
 import { createTopic } from "../../wire/requests.ts";
 import { topicProblem } from "../names.ts";
 import { isV5, type Parts } from "../parts.ts";
-import { accept, refuse, type Route, route } from "../routes.ts";
+import { accept, refuse } from "../replies.ts";
+import { type Handler, handler } from "../router.ts";
 
-/** The most queues of a topic that a request makes: answers about a topic list all of them. */
-const MOST_QUEUES = 65_536;
+/** The largest number of queues of a topic that a request creates: answers about a topic list all queues. */
+const MAX_QUEUES = 65_536;
 
-/** The requests about topics. */
-export function topicRoutes(parts: Parts): Route[] {
+/** The handlers of requests about topics. */
+export function topicHandlers(parts: Parts): Handler[] {
   return [
-    route(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
+    handler(createTopic, ({ topic, readQueueNums, writeQueueNums, perm }) => {
       const problem = topicProblem(topic) ??
-        (parts.topics.isSystem(topic) ? "no topic of the broker itself" : undefined) ??
-        (Math.max(readQueueNums, writeQueueNums) > MOST_QUEUES
-          ? `a topic of at most ${MOST_QUEUES} queues`
-          : undefined);
+        (parts.topics.isSystem(topic) ? "a topic that is no system topic" : undefined) ??
+        (Math.max(readQueueNums, writeQueueNums) > MAX_QUEUES ? `a topic of at most ${MAX_QUEUES} queues` : undefined);
       if (problem !== undefined) {
         const code = isV5(parts) ? ResponseCode.INVALID_PARAMETER : ResponseCode.SYSTEM_ERROR;
         return refuse(code, `The topic "${topic}" cannot be created: allowed is ${problem}`);

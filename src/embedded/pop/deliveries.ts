@@ -1,81 +1,81 @@
 /**
- * Popped messages that are not acked yet. Sources: PopCheckPoint, PopReviveService.
+ * Popped messages that are not acknowledged. Sources: PopCheckPoint, PopReviveService.
  *
  * @module
  */
 
 import { Heap } from "../heap.ts";
-import type { Job, Timetable } from "../timetable.ts";
+import type { Job, Scheduler } from "../scheduler.ts";
 
-/** The messages of one queue that one pop took. */
+/** The messages of one queue in one pop. */
 export interface Delivery {
-  /** The group that took them. */
+  /** The consumer group. */
   readonly group: string;
-  /** The topic that they were taken from, which may be a retry topic. */
+  /** The topic, which may be a retry topic. */
   readonly topic: string;
   /** The queue. */
   readonly queueId: number;
-  /** The offset that the pop began at. */
+  /** The first offset of the pop. */
   readonly startOffset: number;
-  /** When, in milliseconds since 1970. */
+  /** When they were popped, in milliseconds since 1970. */
   readonly popTime: number;
 }
 
-/** A message that is not acked in its time. */
+/** A message that was not acknowledged in its invisible time. */
 export interface Unacked {
-  /** The delivery that it was in. */
+  /** Its delivery. */
   readonly delivery: Delivery;
   /** Its offset. */
   readonly offset: number;
 }
 
-/** Makes messages visible again; gives those for which there is no room. */
+/** Makes messages visible again; returns those that could not be stored. */
 export type Revive = (messages: readonly Unacked[]) => readonly Unacked[];
 
-interface Waiting extends Delivery {
-  /** When those that are left become visible again. */
+interface OpenDelivery extends Delivery {
+  /** When the messages become visible again. */
   readonly due: number;
-  /** The offsets that are not acked. */
+  /** The offsets that are not acknowledged. */
   readonly left: Set<number>;
 }
 
-/** How long a message waits again for which there was no room, in milliseconds. Source: ckRewriteIntervalsInSeconds. */
-const SECOND_TRY = 10_000;
-/** How many deliveries that are done may stay in the heap, besides as many as are not. */
+/** When a message that could not be stored is tried again, in milliseconds. Source: ckRewriteIntervalsInSeconds. */
+const RETRY_INTERVAL = 10_000;
+/** How many completed deliveries may stay in the heap, besides as many as there are open ones. */
 const SLACK = 1_000;
 
 /**
  * The deliveries of all groups.
  *
- * A delivery is forgotten when its last message is acked, or when its invisible time ends: then those that are left are
- * put into the group's retry topic. An ack of a delivery that is not known does nothing, and says nothing.
+ * A delivery is complete when its last message is acknowledged, or when its invisible time ends: then copies of the
+ * other messages are stored in the group's retry topic. An ack of an unknown delivery has no effect and is no error.
  */
 export class Deliveries implements Job {
-  #timetable: Timetable;
+  #scheduler: Scheduler;
   #revive: Revive;
-  #deliveries = new Map<string, Waiting>();
-  /** All deliveries by their time, and some that are done. */
+  #deliveries = new Map<string, OpenDelivery>();
+  /** All deliveries by their time, and some completed ones. */
   #byTime = newHeap();
 
   /** Makes an empty table. */
-  constructor(timetable: Timetable, revive: Revive) {
-    this.#timetable = timetable;
+  constructor(scheduler: Scheduler, revive: Revive) {
+    this.#scheduler = scheduler;
     this.#revive = revive;
   }
 
-  /** How many messages are not acked. */
+  /** The number of messages that are not acknowledged. */
   get length(): number {
     let count = 0;
     for (const { left } of this.#deliveries.values()) count += left.size;
     return count;
   }
 
-  /** Remembers a delivery, whose messages become visible again at a time. */
+  /** Adds a delivery whose messages become visible again at `due`. */
   add(delivery: Delivery, offsets: readonly number[], due: number): void {
     const key = keyOf(delivery);
     const known = this.#deliveries.get(key);
     const { group, topic, queueId, startOffset, popTime } = delivery;
-    const waiting: Waiting = {
+    const open: OpenDelivery = {
       group,
       topic,
       queueId,
@@ -84,16 +84,16 @@ export class Deliveries implements Job {
       due,
       left: new Set([...known?.left ?? [], ...offsets]),
     };
-    this.#deliveries.set(key, waiting);
-    this.#byTime.push(waiting);
-    this.#timetable.announce(due);
+    this.#deliveries.set(key, open);
+    this.#byTime.push(open);
+    this.#scheduler.schedule(due);
   }
 
-  /** Takes a message out of a delivery. */
+  /** Acknowledges a message. */
   ack(delivery: Delivery, offset: number): void {
     const key = keyOf(delivery);
-    const waiting = this.#deliveries.get(key);
-    if (waiting === undefined || !waiting.left.delete(offset) || waiting.left.size > 0) return;
+    const open = this.#deliveries.get(key);
+    if (open === undefined || !open.left.delete(offset) || open.left.size > 0) return;
     this.#deliveries.delete(key);
     if (this.#byTime.length <= 2 * this.#deliveries.size + SLACK) return;
     this.#byTime = newHeap();
@@ -105,22 +105,22 @@ export class Deliveries implements Job {
     return this.#byTime.peek()?.due ?? Infinity;
   }
 
-  /** Makes visible what is due. */
+  /** Makes messages visible that are due. */
   run(now: number): void {
     const due: Unacked[] = [];
     while (this.nextDue() <= now) {
       const delivery = this.#byTime.pop()!;
       const key = keyOf(delivery);
-      if (this.#deliveries.get(key) !== delivery) continue; // it is done
+      if (this.#deliveries.get(key) !== delivery) continue; // it is complete
       this.#deliveries.delete(key);
       for (const offset of delivery.left) due.push({ delivery, offset });
     }
-    for (const { delivery, offset } of this.#revive(due)) this.add(delivery, [offset], now + SECOND_TRY);
+    for (const { delivery, offset } of this.#revive(due)) this.add(delivery, [offset], now + RETRY_INTERVAL);
   }
 }
 
-function newHeap(): Heap<Waiting> {
-  return new Heap<Waiting>((a, b) => a.due < b.due);
+function newHeap(): Heap<OpenDelivery> {
+  return new Heap<OpenDelivery>((a, b) => a.due < b.due);
 }
 
 function keyOf({ group, topic, queueId, startOffset, popTime }: Delivery): string {

@@ -1,5 +1,5 @@
 /**
- * Taking messages for a group, from the queues of a topic and from its retry topic. Source: PopMessageProcessor.
+ * Pops messages for a group from the queues of a topic and from its retry topic. Source: PopMessageProcessor.
  *
  * @module
  */
@@ -12,102 +12,102 @@ import { At, readLong } from "../../wire/record_layout.ts";
 import type { MessageFilter } from "../filter.ts";
 import type { Parts } from "../parts.ts";
 import type { Queue } from "../queue.ts";
-import type { QueueOfGroup } from "./orders.ts";
+import type { QueueOfGroup } from "./ordered_pops.ts";
 
-/** What is wanted. */
-export interface PopWish {
-  /** For whom. */
+/** A pop. */
+export interface PopRequest {
+  /** The consumer group. */
   readonly group: string;
   /** The topic. */
   readonly topic: string;
-  /** The queue; a negative number for all of them. */
+  /** The queue; a negative number for all queues. */
   readonly queueId: number;
-  /** The most messages. */
+  /** The largest number of messages. */
   readonly maxMessages: number;
-  /** How long nobody else gets them, in milliseconds. */
+  /** How long the messages stay invisible, in milliseconds. */
   readonly invisibleTime: number;
-  /** Where a group begins that has no offset: 0 at the first message, else at the last. */
+  /** The start of a group without an offset: 0 for the first message, else the last. */
   readonly initMode: number;
-  /** Whether a queue gives nothing while something of it is in hand. */
+  /** Whether a queue is blocked while messages of it are in flight. */
   readonly order: boolean;
-  /** The attempt that it belongs to, in order. */
+  /** The id of the attempt, for ordered pops. */
   readonly attemptId: string | undefined;
-  /** Which messages. */
+  /** The filter. */
   readonly matches: MessageFilter;
 }
 
-/** What was taken. */
+/** The messages of one pop. */
 export interface Popped {
-  /** When, in milliseconds since 1970. */
+  /** When they were popped, in milliseconds since 1970. */
   readonly popTime: number;
-  /** The revive queue that receipts name. */
+  /** The revive queue of the receipts. */
   readonly reviveQueueId: number;
-  /** The messages. */
+  /** The records. */
   readonly records: Uint8Array[];
-  /** How many messages are left. */
+  /** How many further messages there are. */
   rest: number;
   /** The start offsets by queue. */
   readonly starts: Map<string, number>;
-  /** The messages' offsets by queue. */
+  /** The offsets of the messages by queue. */
   readonly offsets: Map<string, number[]>;
-  /** How often messages were taken before, in order. */
+  /** How often messages were popped before, for ordered pops. */
   readonly counts: Map<string, number>;
 }
 
-/** How many queues a broker keeps its records of deliveries in. Source: BrokerConfig.reviveQueueNum. */
+/** The number of revive queues. Source: BrokerConfig.reviveQueueNum. */
 const REVIVE_QUEUES = 8;
-/** Every such pop looks into the retry topic first: the others do last. Source: popFromRetryProbability, 20 of 100. */
+/** Every fifth pop reads the retry topic first, the others read it last. Source: popFromRetryProbability, 20 of 100. */
 const RETRY_FIRST = 5;
-/** The init mode of groups that begin at the first message. Source: ConsumeInitMode. */
+/** The init mode of groups that start at the first message. Source: ConsumeInitMode. */
 const FROM_FIRST = 0;
 
-/** Takes messages for all groups; a queue that was first comes later next time. */
+/** Pops messages for all groups. The queues of a topic take turns in being read first. */
 export class Popper {
   #parts: Parts;
   #turn = 0;
 
-  /** Makes one for a broker. */
+  /** Pops messages of a broker. */
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  /** Takes messages. */
-  take(wish: PopWish): Popped {
+  /** Pops messages. */
+  pop(request: PopRequest): Popped {
     const turn = this.#turn++;
     const popped: Popped = {
       popTime: Date.now(),
-      reviveQueueId: wish.order ? POP_ORDER_REVIVE_QUEUE : turn % REVIVE_QUEUES,
+      reviveQueueId: request.order ? POP_ORDER_REVIVE_QUEUE : turn % REVIVE_QUEUES,
       records: [],
       rest: 0,
       starts: new Map(),
       offsets: new Map(),
       counts: new Map(),
     };
-    const retry = wish.order ? undefined : popRetryTopic(wish.group, wish.topic);
+    const retry = request.order ? undefined : popRetryTopic(request.group, request.topic);
     const retryFirst = turn % RETRY_FIRST === RETRY_FIRST - 1;
-    if (retry !== undefined && retryFirst) this.#takeFromTopic(retry, wish, popped, turn);
-    if (wish.queueId < 0) this.#takeFromTopic(wish.topic, wish, popped, turn);
-    else this.#takeFromQueue(this.#parts.store.queue(wish.topic, wish.queueId), wish, popped);
-    if (retry !== undefined && !retryFirst && popped.records.length < wish.maxMessages) {
-      this.#takeFromTopic(retry, wish, popped, turn);
+    if (retry !== undefined && retryFirst) this.#popFromTopic(retry, request, popped, turn);
+    if (request.queueId < 0) this.#popFromTopic(request.topic, request, popped, turn);
+    else this.#popFromQueue(this.#parts.store.queue(request.topic, request.queueId), request, popped);
+    if (retry !== undefined && !retryFirst && popped.records.length < request.maxMessages) {
+      this.#popFromTopic(retry, request, popped, turn);
     }
     return popped;
   }
 
-  #takeFromTopic(topic: string, wish: PopWish, popped: Popped, turn: number): void {
+  #popFromTopic(topic: string, request: PopRequest, popped: Popped, turn: number): void {
     const queues = this.#parts.topics.get(topic)?.readQueues ?? 0;
     for (let i = 0; i < queues; i++) {
-      this.#takeFromQueue(this.#parts.store.queue(topic, (turn + i) % queues), wish, popped);
+      this.#popFromQueue(this.#parts.store.queue(topic, (turn + i) % queues), request, popped);
     }
   }
 
-  #takeFromQueue(queue: Queue, wish: PopWish, popped: Popped): void {
+  #popFromQueue(queue: Queue, request: PopRequest, popped: Popped): void {
     const { topic, queueId } = queue;
     const { offsets, pop, options } = this.#parts;
-    const place = { group: wish.group, topic, queueId };
-    const start = this.#startOf(queue, wish);
-    if (wish.order && pop.orders.isBlocked(place, wish.attemptId)) return;
-    const room = wish.maxMessages - popped.records.length;
+    const place = { group: request.group, topic, queueId };
+    const start = this.#startOf(queue, request);
+    if (request.order && pop.ordered.isBlocked(place, request.attemptId)) return;
+    const room = request.maxMessages - popped.records.length;
     if (room <= 0) {
       popped.rest += queue.maxOffset - start;
       return;
@@ -116,35 +116,35 @@ export class Popper {
     const { status, records, nextOffset } = queue.read(
       start,
       { messages: room, transferMessages, transferBytes },
-      wish.matches,
+      request.matches,
     );
     popped.rest += queue.maxOffset - nextOffset;
-    if (status === "NO_MATCHED_MESSAGE") offsets.commit(wish.group, topic, queueId, nextOffset);
+    if (status === "NO_MATCHED_MESSAGE") offsets.commit(request.group, topic, queueId, nextOffset);
     if (records.length === 0) return;
     const taken = records.map(offsetOf);
-    this.#remember(place, start, taken, wish, popped);
-    offsets.commit(wish.group, topic, queueId, wish.order ? start : nextOffset);
-    for (const record of records) popped.records.push(this.#shown(record, place, start, wish, popped));
+    this.#record(place, start, taken, request, popped);
+    offsets.commit(request.group, topic, queueId, request.order ? start : nextOffset);
+    for (const record of records) popped.records.push(this.#recordToSend(record, place, start, request, popped));
   }
 
-  /** Where a group goes on in a queue, or begins. */
-  #startOf(queue: Queue, { group, initMode }: PopWish): number {
+  /** The offset at which a group continues or starts. */
+  #startOf(queue: Queue, { group, initMode }: PopRequest): number {
     const { topic, queueId, minOffset, maxOffset } = queue;
     const { offsets, pop } = this.#parts;
     const reset = offsets.takeReset(group, topic, queueId);
-    if (reset !== undefined) pop.orders.clear({ group, topic, queueId });
+    if (reset !== undefined) pop.ordered.clear({ group, topic, queueId });
     const stored = reset ?? offsets.get(group, topic, queueId) ?? firstOffset(queue, initMode);
     const start = Math.max(minOffset, Math.min(stored, maxOffset));
     if (start !== offsets.get(group, topic, queueId)) offsets.commit(group, topic, queueId, start);
     return start;
   }
 
-  #remember(place: QueueOfGroup, start: number, taken: number[], wish: PopWish, popped: Popped): void {
+  #record(place: QueueOfGroup, start: number, taken: number[], request: PopRequest, popped: Popped): void {
     const { popTime } = popped;
-    const { order, attemptId, invisibleTime } = wish;
-    const { orders, deliveries } = this.#parts.pop;
+    const { order, attemptId, invisibleTime } = request;
+    const { ordered, deliveries } = this.#parts.pop;
     if (order) {
-      const counts = orders.take(place, { attemptId, popTime, invisibleTime, offsets: taken });
+      const counts = ordered.add(place, { attemptId, popTime, invisibleTime, offsets: taken });
       for (const [key, count] of counts) popped.counts.set(key, count);
     } else deliveries.add({ ...place, startOffset: start, popTime }, taken, popTime + invisibleTime);
     const key = popQueueKey(popRetryOf(place.topic), place.queueId);
@@ -152,15 +152,21 @@ export class Popper {
     popped.offsets.set(key, taken);
   }
 
-  /** A record as the answer shows it: one from a retry topic with the topic that was asked for, and its receipt. */
-  #shown(record: Uint8Array, place: QueueOfGroup, startOffset: number, wish: PopWish, popped: Popped): Uint8Array {
-    if (place.topic === wish.topic) return record;
+  /** A record as it is sent: one from a retry topic carries the requested topic and its receipt. */
+  #recordToSend(
+    record: Uint8Array,
+    place: QueueOfGroup,
+    startOffset: number,
+    request: PopRequest,
+    popped: Popped,
+  ): Uint8Array {
+    if (place.topic === request.topic) return record;
     const { brokerName: broker } = this.#parts.options;
     const message = decodeStored(record, { ...place, broker });
     const receipt = formatPopReceipt({
       startOffset,
       popTime: popped.popTime,
-      invisibleTime: wish.invisibleTime,
+      invisibleTime: request.invisibleTime,
       reviveQueueId: popped.reviveQueueId,
       retry: popRetryOf(place.topic),
       broker,
@@ -168,7 +174,7 @@ export class Popper {
       queueOffset: message.queueOffset,
     });
     return encodeRecord({
-      topic: wish.topic,
+      topic: request.topic,
       queueId: place.queueId,
       queueOffset: message.queueOffset,
       commitLogOffset: message.commitLogOffset,
@@ -185,7 +191,7 @@ export class Popper {
   }
 }
 
-/** Where a group begins that has no offset. A queue whose first message is still there is read from it in any case. */
+/** The start of a group without an offset: the first message of a queue, if it still exists. */
 function firstOffset(queue: Queue, initMode: number): number {
   if (initMode === FROM_FIRST || popRetryOf(queue.topic) !== 0) return queue.minOffset;
   return queue.at(0) !== undefined ? 0 : Math.max(0, queue.maxOffset - 1);

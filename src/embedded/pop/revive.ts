@@ -12,16 +12,16 @@ import type { NewMessage } from "../store.ts";
 import type { Delivery, Unacked } from "./deliveries.ts";
 
 /**
- * Puts copies of popped messages into the retry topics of their groups, all at once; gives those for which there is no
- * room now.
+ * Stores copies of popped messages in the retry topics of their groups, all at once; returns those that could not be
+ * stored.
  *
- * A message that was sent with a delay level waits for it once more: so it does at a real broker.
+ * A message that was sent with a delay level is delayed again, as by a real broker.
  */
 export function revive(parts: Parts, messages: readonly Unacked[]): Unacked[] {
   const visible: NewMessage[] = [];
   const failed = messages.filter(({ delivery, offset }) => {
     const message = copyOf(parts, delivery, offset);
-    if (message === undefined) return false; // it was dropped meanwhile
+    if (message === undefined) return false; // it was deleted
     ensureRetryTopic(parts, delivery.group, message.topic);
     const waiting = parts.delays.take(message);
     if (waiting === "now" || waiting === "illegal") visible.push(message);

@@ -1,5 +1,5 @@
 /**
- * What may be compared with what: the parts of a tree, each checked as a broker does when it reads an expression.
+ * Nodes of a tree. Each function checks its operands as a broker does when it parses an expression.
  *
  * Source: the create methods of ComparisonExpression, UnaryExpression and ConstantExpression.
  *
@@ -13,7 +13,7 @@ import { isCondition, type OrderOperator, show, showValue, type SqlNode, type Sq
 const MAX_DOUBLE = "1.7976931348623157E308";
 const MIN_DOUBLE = "4.9E-324";
 
-/** A whole number; the letter behind it says nothing. */
+/** A whole number; a letter after it is ignored. */
 export function whole(literal: string): SqlNode {
   const digits = literal.replace(/[lL]$/, "");
   const value = wholeNumber(digits);
@@ -29,7 +29,7 @@ export function decimal(literal: string): SqlNode {
   return { kind: "constant", value: { type: "double", value } };
 }
 
-/** A part where a condition has to stand: a property may, though it never comes to true. */
+/** A node where a condition is required: a property is accepted, though it is never true. */
 export function condition(node: SqlNode): SqlNode {
   if (isCondition(node)) return node;
   if (node.kind === "property") return { kind: "condition", operand: node };
@@ -41,7 +41,7 @@ export function not(operand: SqlNode): SqlNode {
   return { kind: "not", operand };
 }
 
-/** Equality. Only literals are refused: NULL on either side, and TRUE or FALSE before another kind. */
+/** Equality. Only literals are refused: NULL on either side, and TRUE or FALSE before another type. */
 export function equal(left: SqlNode, right: SqlNode): SqlNode {
   for (const node of [left, right]) {
     if (isNull(node)) throw new SqlError("SQL_OPERAND", `'${show(node)}' cannot be compared.`);
@@ -53,25 +53,25 @@ export function equal(left: SqlNode, right: SqlNode): SqlNode {
   return { kind: "equal", left, right };
 }
 
-/** Whether a part is null, which equality with null tells: two unknown values count as equal. */
+/** IS NULL, as equality with null: two null values are equal. */
 export function isUnknown(operand: SqlNode): SqlNode {
   return { kind: "equal", left: operand, right: { kind: "constant", value: null } };
 }
 
-/** A comparison by size: not of texts, truths and conditions. */
+/** A comparison by order: not of strings, booleans and conditions. */
 export function order(left: SqlNode, operator: OrderOperator, right: SqlNode): SqlNode {
   checkOrdered(left, right);
   return { kind: "order", operator, left, right };
 }
 
-/** From one value to another, both included; literals have to be in order, unless what is outside is asked for. */
+/** BETWEEN, both bounds included; literals have to be in order, except with NOT. */
 export function between(operand: SqlNode, low: SqlNode, high: SqlNode, negated: boolean): SqlNode {
   if (!negated && low.kind === "constant" && high.kind === "constant") checkBounds(low.value, high.value);
   checkOrdered(operand, low, high);
   return { kind: "between", operand, low, high, negated };
 }
 
-/** One of some texts; only a property can be. */
+/** IN; the operand has to be a property. */
 export function isIn(operand: SqlNode, texts: readonly string[], negated: boolean): SqlNode {
   if (operand.kind !== "property") {
     throw new SqlError("SQL_OPERAND", `Expected a property for In expression, got: ${show(operand)}`);

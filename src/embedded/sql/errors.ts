@@ -1,22 +1,22 @@
 /**
- * What is wrong with an expression.
+ * Errors in expressions.
  *
  * @module
  */
 
 import { RocketMQError } from "../../errors.ts";
 
-/** What a broker may find wrong with an expression, and the Java class that its complaint begins with. */
+/** The kinds of errors, and the Java exception whose name begins the remark. */
 const classes = {
-  /** No word of the language begins like this. */
+  /** No token begins like this. */
   SQL_WORD: "org.apache.rocketmq.filter.parser.TokenMgrError",
-  /** A word stands where it must not. */
+  /** A token is not allowed here. */
   SQL_GRAMMAR: "org.apache.rocketmq.filter.parser.ParseException",
-  /** An operator cannot be used with what stands beside it. */
+  /** An operator does not allow its operands. */
   SQL_OPERAND: "java.lang.RuntimeException",
   /** A whole number does not fit into 64 bits. */
   SQL_NUMBER: "java.lang.NumberFormatException",
-  /** The expression is longer or deeper than an embedded broker reads. A broker's limit is the size of its stack. */
+  /** The expression is longer or deeper than an embedded broker allows. A broker's limit is the size of its stack. */
   SQL_SIZE: "java.lang.StackOverflowError",
 } as const;
 
@@ -28,10 +28,10 @@ export class SqlError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "SqlError";
 
-  /** What a broker's answer says: the class of the Java exception, a colon, the complaint, which may have lines. */
+  /** The remark of a broker's answer: the Java exception, a colon, and the message, which may have several lines. */
   readonly remark: string;
 
-  /** Makes the error from its kind and the complaint. */
+  /** Makes the error from its kind and the message. */
   constructor(code: SqlErrorCode, complaint: string) {
     const remark = `${classes[code]}: ${complaint}`;
     super(remark, { code });

@@ -1,5 +1,5 @@
 /**
- * From a tree and a message's properties to true, false or null. Source: the evaluate methods of the expressions.
+ * Evaluates a tree with a message's properties to true, false or null. Source: the evaluate methods of the expressions.
  *
  * @module
  */
@@ -7,16 +7,16 @@
 import { compareDoubles, compareNumbers, negative, parseDouble, parseNumber } from "./numbers.ts";
 import type { OrderOperator, SqlNode, SqlNumber, SqlValue, TextOperator } from "./tree.ts";
 
-/** Gives the value of a property; undefined if the message has none of this name. */
+/** Returns the value of a property; undefined if the message does not have it. */
 export type Properties = (name: string) => string | undefined;
 
-/** What a part comes to; undefined if it cannot be evaluated, which ends the evaluation of the whole. */
+/** The value of a node; undefined if it cannot be evaluated, which ends the evaluation. */
 type Result = SqlValue | undefined;
 
 type BetweenNode = Extract<SqlNode, { kind: "between" }>;
 type TextNode = Extract<SqlNode, { kind: "text" }>;
 
-/** Whether a message matches: null, false and what cannot be evaluated are all no. */
+/** Whether a message matches: not if the value is null, false or cannot be evaluated. */
 export function matches(node: SqlNode, properties: Properties): boolean {
   return evaluate(node, properties) === true;
 }
@@ -55,12 +55,12 @@ function evaluate(node: SqlNode, properties: Properties): Result {
       return value === undefined ? null : node.texts.has(value) !== node.negated;
     }
     case "text":
-      // The empty text is in nothing, and nothing lacks it: the operand does not even count if it cannot be evaluated.
+      // With an empty string both operators are false, whether the operand can be evaluated or not.
       return node.text === "" ? false : text(node, evaluate(node.operand, properties));
   }
 }
 
-/** The first operand that decides ends it; otherwise one that is null makes it null. */
+/** The first operand that decides ends the evaluation; otherwise the result is null if an operand is null. */
 function junction(operands: readonly SqlNode[], deciding: boolean, properties: Properties): Result {
   let hasNull = false;
   for (const operand of operands) {
@@ -71,7 +71,7 @@ function junction(operands: readonly SqlNode[], deciding: boolean, properties: P
   return hasNull ? null : !deciding;
 }
 
-/** Not below the one and not above the other; or else below the one or above the other. */
+/** Not below the lower bound and not above the upper one; negated, below the lower one or above the upper one. */
 function between({ low, high, negated }: BetweenNode, value: Result, properties: Properties): Result {
   const first = ordered(negated ? "<" : ">=", value, low, properties);
   if (first === negated || first === undefined) return first;
@@ -79,7 +79,7 @@ function between({ low, high, negated }: BetweenNode, value: Result, properties:
   return second === negated || second === undefined || first !== null ? second : null;
 }
 
-/** Two nulls are equal; of one null, it counts which side it is on. */
+/** Two nulls are equal; a single null has different effects on the left and on the right. */
 function equal(left: Result, right: Result): Result {
   if (left === undefined || right === undefined) return undefined;
   if (right === null) return left === null;
@@ -88,7 +88,7 @@ function equal(left: Result, right: Result): Result {
   return difference === undefined ? undefined : difference === 0;
 }
 
-/** If the left is null, the right is not even evaluated. */
+/** If the left operand is null, the right one is not evaluated. */
 function ordered(operator: OrderOperator, left: Result, node: SqlNode, properties: Properties): Result {
   if (left === null || left === undefined) return left;
   const right = evaluate(node, properties);
@@ -112,13 +112,13 @@ function isOrdered(operator: OrderOperator, difference: number): boolean {
   }
 }
 
-/** Two texts that are to be ordered are decimal numbers. */
+/** Two strings are compared as decimal numbers. */
 function compareTexts(left: string, right: string): number | undefined {
   const [a, b] = [parseDouble(left), parseDouble(right)];
   return a === undefined || b === undefined ? undefined : compareDoubles(a, b);
 }
 
-/** Compares two values: a text is read as what the other one is, kinds that have nothing in common differ. */
+/** Compares two values: a string is parsed as the type of the other one; other different types are not equal. */
 function compare(left: SqlValue, right: SqlValue): number | undefined {
   if (isNumber(left)) {
     const number = typeof right === "string" ? parseNumber(right, left.type) : right;
@@ -130,12 +130,12 @@ function compare(left: SqlValue, right: SqlValue): number | undefined {
     const number = isNumber(right) ? parseNumber(left, right.type) : undefined;
     return number === undefined || !isNumber(right) ? undefined : compareNumbers(number, right);
   }
-  // A truth on the left cannot be compared with a text: a broker fails there.
+  // A boolean on the left cannot be compared with a string: a broker fails then.
   if (typeof right === "string") return undefined;
   return left === right ? 0 : -1;
 }
 
-/** What is no text, or not there, neither has nor lacks anything. */
+/** The result is false for what is no string. */
 function text({ operator, text, negated }: TextNode, value: Result): Result {
   if (typeof value !== "string") return value === undefined ? undefined : false;
   return looksInto(operator, value, text) !== negated;

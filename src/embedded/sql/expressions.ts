@@ -1,5 +1,5 @@
 /**
- * Expressions that have been read, so that a pull does not read its own again.
+ * A cache of parsed expressions: a pull does not parse its expression again.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { SqlError } from "./errors.ts";
 import { matches, type Properties } from "./evaluate.ts";
 import { parse } from "./parser.ts";
 
-/** An expression that has been read: whether a message with these properties matches. */
+/** A parsed expression: whether a message with these properties matches. */
 export type Expression = (properties: Properties) => boolean;
 
-/** How many expressions are kept. Source: SelectorParser. */
+/** The size of the cache. Source: SelectorParser. */
 const MOST_EXPRESSIONS = 100;
 
-/** Reads expressions and keeps those that were asked for last, the broken ones too. */
+/** Parses expressions and caches the last ones, invalid ones included. */
 export class Expressions {
   #hasTextOperators: boolean;
   #read = new Map<string, Expression | SqlError>();
@@ -24,17 +24,17 @@ export class Expressions {
     this.#hasTextOperators = hasTextOperators;
   }
 
-  /** How many expressions it keeps. */
+  /** The number of cached expressions. */
   get size(): number {
     return this.#read.size;
   }
 
-  /** Reads an expression, or tells what is wrong with it. */
+  /** Parses an expression; returns the error of an invalid one. */
   read(source: string): Expression | SqlError {
     const known = this.#read.get(source);
     const result = known ?? this.#compile(source);
     if (known !== undefined) this.#read.delete(source);
-    this.#read.set(source, result); // the last of all
+    this.#read.set(source, result); // the most recent one
     if (this.#read.size > MOST_EXPRESSIONS) this.#read.delete(this.#read.keys().next().value!);
     return result;
   }

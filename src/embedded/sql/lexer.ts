@@ -1,12 +1,12 @@
 /**
- * From text to words. Source: the tokens of SelectorParser.jj.
+ * Splits an expression into tokens. Source: the tokens of SelectorParser.jj.
  *
  * @module
  */
 
 import { SqlError } from "./errors.ts";
 
-/** A word that has a meaning of its own, whatever its case. */
+/** A keyword, in any case. */
 export type Keyword =
   | "NOT"
   | "AND"
@@ -21,54 +21,54 @@ export type Keyword =
   | "STARTSWITH"
   | "ENDSWITH";
 
-/** Signs. */
+/** Operators and punctuation. */
 export type Sign = "=" | "<>" | ">" | ">=" | "<" | "<=" | "(" | ")" | "," | "+" | "-";
 
-/** What a word is. */
-export type WordKind = Keyword | Sign | "a name" | "a text" | "a whole number" | "a decimal number" | "the end";
+/** The kind of a token. */
+export type TokenKind = Keyword | Sign | "a name" | "a text" | "a whole number" | "a decimal number" | "the end";
 
-/** One word of an expression. */
-export interface Word {
-  /** What it is. */
-  readonly kind: WordKind;
-  /** As it is written. */
+/** One token of an expression. */
+export interface Token {
+  /** Its kind. */
+  readonly kind: TokenKind;
+  /** Its text. */
   readonly text: string;
-  /** Where it begins, in UTF-16 units. */
+  /** Its position, in UTF-16 units. */
   readonly at: number;
 }
 
-/** The words that every broker knows. */
+/** The keywords of every broker. */
 const KEYWORDS = new Set(["NOT", "AND", "OR", "BETWEEN", "IN", "TRUE", "FALSE", "NULL", "IS"]);
 
-/** The words that are names to brokers before 5.0. */
+/** The keywords that are names before 5.0. */
 const KEYWORDS_SINCE_5 = new Set(["CONTAINS", "STARTSWITH", "ENDSWITH"]);
 
 const BLANK = /[ \t\n\r\f]*/y;
 const LINE_END = /[\n\r]/g;
 const NAME = /[A-Za-z_$][A-Za-z0-9_$]*/y;
 const DECIMAL = /(?:[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)/y;
-/** A number with leading zeros is several words. */
+/** A number with leading zeros is several tokens. */
 const WHOLE = /(?:0|[1-9][0-9]*[lL]?)/y;
 const TEXT = /'[^']*'(?:'[^']*')*/y;
 const SIGN = /<>|>=|<=|[=<>(),+-]/y;
 
-/** Reads one word after the other, none before it is asked for: a broker does not look behind the end either. */
+/** Reads one token after the other, when it is requested: a broker does not read beyond the end either. */
 export class Lexer {
   /** The whole expression. */
   readonly source: string;
   #hasTextOperators: boolean;
   #at = 0;
-  /** Where the line ends that was looked at last: each is looked for once, or a row of signs would take for ever. */
+  /** The end of the current line. It is searched once per line, or a row of signs would take quadratic time. */
   #lineEnd = -1;
 
-  /** Begins with the first word; `hasTextOperators` tells whether CONTAINS and its like are words, as since 5.0. */
+  /** Begins with the first token; with `hasTextOperators` CONTAINS and the like are keywords, as since 5.0. */
   constructor(source: string, hasTextOperators: boolean) {
     this.source = source;
     this.#hasTextOperators = hasTextOperators;
   }
 
-  /** The next word; `"the end"` again and again. Throws a {@linkcode SqlError} if there is none. */
-  next(): Word {
+  /** The next token, at the end always `"the end"`; throws a {@linkcode SqlError} for characters of no token. */
+  next(): Token {
     this.#skip();
     const at = this.#at;
     if (at === this.source.length) return { kind: "the end", text: "", at };
@@ -98,7 +98,7 @@ export class Lexer {
     return found;
   }
 
-  /** Steps over blanks and comments. */
+  /** Skips blanks and comments. */
   #skip(): void {
     const { source } = this;
     for (;;) {
@@ -111,7 +111,7 @@ export class Lexer {
     }
   }
 
-  /** Steps over a comment that ends with its line: at the end of the text it is no comment but two signs. */
+  /** Skips a comment up to the end of its line; without a line end it is no comment but two signs. */
   #skipLine(): boolean {
     if (!this.source.startsWith("--", this.#at)) return false;
     if (this.#lineEnd < this.#at) {
@@ -123,7 +123,7 @@ export class Lexer {
     return true;
   }
 
-  /** Complains of what begins no word: at the character with which it cannot become one any more. */
+  /** Throws the error of characters of no token: at the first character that no token allows. */
   #unknown(): SqlError {
     const { source } = this;
     const begin = this.#at;
@@ -131,7 +131,7 @@ export class Lexer {
     const isOpen = source[begin] === "'" || source.startsWith("/*", begin);
     const at = isOpen ? last : Math.min(last, begin + (/[./]/.test(source[begin]!) ? 1 : 0));
     const [line, column] = placeOf(source, at);
-    // A broker looks one character further, and takes a missing one for the problem.
+    // A broker reads one character further, and reports a missing one as the problem.
     const isLineEnd = at === last && /[\n\r]/.test(source[at]!);
     const place = at < last ? [line, column] : isLineEnd ? [line + 1, 0] : [line, column + 1];
     const found = at < last ? `"${source[at]}" (${source.charCodeAt(at)}),` : "<EOF>";
@@ -143,7 +143,7 @@ export class Lexer {
   }
 }
 
-/** The line and the column of a character, both from 1 on; a tab reaches to the next multiple of 8. */
+/** The line and the column of a character, both from 1 on; a tab extends to the next multiple of 8. */
 export function placeOf(source: string, at: number): [line: number, column: number] {
   let line = 1;
   let column = 0;
@@ -158,7 +158,7 @@ export function placeOf(source: string, at: number): [line: number, column: numb
   return [line, column];
 }
 
-/** The text that a literal means: without the quotes around it, with one quote for each two. */
+/** The value of a string literal: without the outer quotes, with one quote for each two. */
 export function unquote(literal: string): string {
   return literal.slice(1, -1).replaceAll("''", "'");
 }

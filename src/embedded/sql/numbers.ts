@@ -1,5 +1,5 @@
 /**
- * Numbers as Java reads and compares them: a property is a text, and which texts are numbers is for Java to say.
+ * Numbers as Java parses and compares them: properties are strings, and Java decides which of them are numbers.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { SqlNumber } from "./tree.ts";
 const INT_MAX = 2_147_483_647n;
 const LONG_MAX = 9_223_372_036_854_775_807n;
 
-/** The number that a text means, read as one of a type; undefined if Java would not read it. */
+/** Parses a string as a number of a type; undefined if Java refuses it. */
 export function parseNumber(text: string, type: SqlNumber["type"]): SqlNumber | undefined {
   if (type === "double") {
     const value = parseDouble(text);
@@ -21,12 +21,12 @@ export function parseNumber(text: string, type: SqlNumber["type"]): SqlNumber | 
   return value >= -INT_MAX - 1n && value <= INT_MAX ? { type, value: Number(value) } : undefined;
 }
 
-/** The number that a whole literal means; undefined if it does not fit into 64 bits. */
+/** The value of a whole literal; undefined if it does not fit into 64 bits. */
 export function wholeNumber(digits: string): SqlNumber | undefined {
   return parseNumber(digits, "int") ?? parseNumber(digits, "long");
 }
 
-/** More digits than this, without zeros before them, are beyond 64 bits. */
+/** More digits than this, without leading zeros, exceed 64 bits. */
 const MOST_DIGITS = 19;
 
 /** Digits of any script, with a sign or without. Source: Long.parseLong. */
@@ -41,7 +41,7 @@ function parseWhole(text: string): bigint | undefined {
 
 const DIGIT = /^\p{Nd}$/u;
 
-/** The same with digits from 0 to 9; undefined if it holds anything else. Source: Character.digit. */
+/** The same with the digits 0 to 9; undefined for other characters. Source: Character.digit. */
 function asciiDigits(text: string): string | undefined {
   if (!/^[+-]?\p{Nd}+$/u.test(text)) return undefined;
   let ascii = "";
@@ -51,8 +51,8 @@ function asciiDigits(text: string): string | undefined {
       ascii += text[i];
       continue;
     }
-    if (!DIGIT.test(text[i]!)) return undefined; // half a digit beyond U+FFFF, which Java does not see
-    // The digits of a script stand in a row, from its 0 on.
+    if (!DIGIT.test(text[i]!)) return undefined; // half of a digit beyond U+FFFF, which Java ignores
+    // The digits of a script are consecutive, from its 0 on.
     let zero = unit;
     while (DIGIT.test(String.fromCharCode(zero - 1))) zero--;
     ascii += (unit - zero) % 10;
@@ -76,7 +76,7 @@ export function parseDouble(text: string): number | undefined {
   return sign === "-" ? -value : value;
 }
 
-/** More hexadecimal digits than a double tells apart. */
+/** More hexadecimal digits than a double distinguishes. */
 const MOST_HEX_DIGITS = 32;
 
 function hexadecimal(digits: string, exponent: number): number {
@@ -88,7 +88,7 @@ function hexadecimal(digits: string, exponent: number): number {
   return Number(`0x${first}`) * 2 ** half * 2 ** (scale - half);
 }
 
-/** Without what is up to U+0020 at both ends. Source: String.trim. */
+/** Without characters up to U+0020 at both ends. Source: String.trim. */
 function trim(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,5 +1,5 @@
 /**
- * From words to a tree. Source: the grammar of SelectorParser.jj.
+ * Parses tokens into a tree. Source: the grammar of SelectorParser.jj.
  *
  * ```text
  * or         = and { OR and }
@@ -12,23 +12,23 @@
  * unary      = ( "+" | "-" | NOT ) unary | literal | name | "(" or ")"
  * ```
  *
- * What follows the expression is not looked at, except for its first word: `a = 1 b = 2` means `a = 1`.
+ * What follows the expression is ignored, except for its first token: `a = 1 b = 2` means `a = 1`.
  *
  * @module
  */
 
 import { between, condition, decimal, equal, isIn, isUnknown, not, order, whole } from "./build.ts";
 import { SqlError } from "./errors.ts";
-import { Lexer, placeOf, unquote, type Word, type WordKind } from "./lexer.ts";
+import { Lexer, placeOf, type Token, type TokenKind, unquote } from "./lexer.ts";
 import type { OrderOperator, SqlNode, TextOperator } from "./tree.ts";
 
 /** The longest expression, in UTF-16 units. */
 export const MAX_LENGTH = 65_536;
 
-/** How many brackets, signs and NOT may stand inside each other, and how many comparisons be compared in a row. */
+/** How deep brackets, signs and NOT may be nested, and how many comparisons may follow each other. */
 export const MAX_DEPTH = 500;
 
-/** Reads an expression; throws a {@linkcode SqlError} if a broker would refuse it. */
+/** Parses an expression; throws a {@linkcode SqlError} if a broker refuses it. */
 export function parse(source: string, hasTextOperators: boolean): SqlNode {
   if (source.length > MAX_LENGTH) {
     throw tooLarge(`${source.length} characters, ${MAX_LENGTH} are allowed`);
@@ -36,14 +36,14 @@ export function parse(source: string, hasTextOperators: boolean): SqlNode {
   return new Parser(new Lexer(source, hasTextOperators)).parse();
 }
 
-/** Where one word decides what comes next: what it can be, and how it goes on. */
+/** A choice by the next token: the allowed tokens, and how each continues. */
 class Parser {
   #lexer: Lexer;
-  #ahead: Word | undefined;
+  #ahead: Token | undefined;
   #depth = 0;
   #links = 0;
-  /** What could have stood where the next word stands. */
-  #expected = new Set<WordKind>();
+  /** The tokens that are allowed in place of the next one. */
+  #expected = new Set<TokenKind>();
 
   constructor(lexer: Lexer) {
     this.#lexer = lexer;
@@ -87,7 +87,7 @@ class Parser {
     }
   }
 
-  /** A part with the operator behind it; undefined if there is none. */
+  /** A node with the operator after it; undefined if there is none. */
   #equated(left: SqlNode): SqlNode | undefined {
     if (this.#takes("=")) return equal(left, this.#comparison());
     if (this.#takes("<>")) return not(equal(left, this.#comparison()));
@@ -110,7 +110,7 @@ class Parser {
     }
   }
 
-  /** A part with the operator behind it; undefined if there is none. */
+  /** A node with the operator after it; undefined if there is none. */
   #compared(left: SqlNode): SqlNode | undefined {
     for (const operator of ORDER_OPERATORS) {
       if (this.#takes(operator)) return order(left, operator, this.#unary());
@@ -166,26 +166,26 @@ class Parser {
     return unquote(this.#take("a text").text);
   }
 
-  #peek(): Word {
+  #peek(): Token {
     return this.#ahead ??= this.#lexer.next();
   }
 
-  #consume(): Word {
+  #consume(): Token {
     const word = this.#peek();
     this.#ahead = undefined;
     this.#expected.clear();
     return word;
   }
 
-  /** Whether the next word is of a kind; then it is taken. */
-  #takes(kind: WordKind): boolean {
+  /** Whether the next token is of a kind; it is consumed then. */
+  #takes(kind: TokenKind): boolean {
     this.#expected.add(kind);
     if (this.#peek().kind !== kind) return false;
     this.#consume();
     return true;
   }
 
-  #take(kind: WordKind): Word {
+  #take(kind: TokenKind): Token {
     this.#expected.add(kind);
     if (this.#peek().kind !== kind) throw this.#unexpected();
     return this.#consume();
@@ -199,9 +199,10 @@ class Parser {
     if (++this.#links > MAX_DEPTH) throw tooLarge(`more than ${MAX_DEPTH} comparisons of comparisons`);
   }
 
-  #unexpected({ kind, text, at }: Word = this.#peek()): SqlError {
+  #unexpected({ kind, text, at }: Token = this.#peek()): SqlError {
     const isEnd = kind === "the end";
-    const [line, column] = placeOf(this.#lexer.source, isEnd ? at - 1 : at); // the end is where the last character is
+    // The end has the position of the last character.
+    const [line, column] = placeOf(this.#lexer.source, isEnd ? at - 1 : at);
     const found = isEnd ? "<EOF>" : text;
     const expected = [...this.#expected].join(" ");
     return new SqlError(
@@ -214,10 +215,18 @@ class Parser {
 const ORDER_OPERATORS: readonly OrderOperator[] = [">", ">=", "<", "<="];
 const TEXT_OPERATORS: readonly TextOperator[] = ["CONTAINS", "STARTSWITH", "ENDSWITH"];
 
-/** The words that are values by themselves. */
-const LEAVES: readonly WordKind[] = ["a name", "a text", "a whole number", "a decimal number", "TRUE", "FALSE", "NULL"];
+/** The keywords that are literals. */
+const LEAVES: readonly TokenKind[] = [
+  "a name",
+  "a text",
+  "a whole number",
+  "a decimal number",
+  "TRUE",
+  "FALSE",
+  "NULL",
+];
 
-function leafOf({ kind, text }: Word): SqlNode | undefined {
+function leafOf({ kind, text }: Token): SqlNode | undefined {
   switch (kind) {
     case "a name":
       return { kind: "property", name: text };

@@ -1,10 +1,10 @@
 /**
- * What an expression says: a tree.
+ * The syntax tree of an expression.
  *
  * @module
  */
 
-/** A number: as Java has them, since which texts can be compared with it depends on the kind. */
+/** A number with its Java type, which decides with which strings it can be compared. */
 export type SqlNumber =
   /** A whole number of 32 bits. */
   | { readonly type: "int"; readonly value: number }
@@ -12,28 +12,28 @@ export type SqlNumber =
   | { readonly type: "long"; readonly value: bigint }
   | { readonly type: "double"; readonly value: number };
 
-/** What a part of an expression may come to. Null is SQL's: not known. */
+/** The value of a node. Null is that of SQL: unknown. */
 export type SqlValue = null | boolean | string | SqlNumber;
 
-/** The operators that compare by size. */
+/** The operators that compare by order. */
 export type OrderOperator = ">" | ">=" | "<" | "<=";
 
-/** The operators that look into a text. */
+/** The operators that search in a string. */
 export type TextOperator = "CONTAINS" | "STARTSWITH" | "ENDSWITH";
 
-/** A part of an expression. */
+/** A node of the tree. */
 export type SqlNode =
   | { readonly kind: "constant"; readonly value: SqlValue }
   | { readonly kind: "property"; readonly name: string }
   /** A minus sign. */
   | { readonly kind: "negative"; readonly operand: SqlNode }
   | { readonly kind: "not"; readonly operand: SqlNode }
-  /** A property that stands where a condition has to stand. */
+  /** A property in place of a condition. */
   | { readonly kind: "condition"; readonly operand: SqlNode }
   | { readonly kind: "and" | "or"; readonly operands: readonly SqlNode[] }
   | { readonly kind: "equal"; readonly left: SqlNode; readonly right: SqlNode }
   | { readonly kind: "order"; readonly operator: OrderOperator; readonly left: SqlNode; readonly right: SqlNode }
-  /** From one value to another, both included. The operand stands in it once, and is evaluated once. */
+  /** BETWEEN, both bounds included. The operand is evaluated once. */
   | {
     readonly kind: "between";
     readonly operand: SqlNode;
@@ -50,7 +50,7 @@ export type SqlNode =
     readonly negated: boolean;
   };
 
-/** Whether a part comes to true, false or null by its form. A property does not: it is a text. */
+/** Whether the value of a node is true, false or null by its form. A property is no condition: it is a string. */
 export function isCondition(node: SqlNode): boolean {
   switch (node.kind) {
     case "constant":
@@ -63,7 +63,7 @@ export function isCondition(node: SqlNode): boolean {
   }
 }
 
-/** A part as complaints show it. */
+/** A node as errors show it. */
 export function show(node: SqlNode): string {
   switch (node.kind) {
     case "constant":
@@ -94,7 +94,7 @@ export function show(node: SqlNode): string {
   }
 }
 
-/** A value as complaints show it. */
+/** A value as errors show it. */
 export function showValue(value: SqlValue): string {
   if (value === null) return "NULL";
   if (typeof value === "boolean") return value ? "TRUE" : "FALSE";
