@@ -37,8 +37,8 @@ export interface FileOffsetStoreOptions extends LocalStoreOptions {
 /**
  * Keeps offsets in a file of JSON, for one member: no other member writes it while the store is open.
  *
- * A write replaces the whole file in one step, once the new content is on the disk. The content before stays beside it in a `.bak`,
- * which is read if the file is missing or broken.
+ * A write replaces the whole file in one step, once the new content is on the disk. The content before is kept beside
+ * it in a `.bak`, which is read if the file is missing or broken.
  */
 export class FileOffsetStore extends LocalOffsetStore {
   #offsets: FileOffsets;

@@ -129,8 +129,8 @@ function inUse({ group, instance }: LeaseSubject): OffsetError {
 /** The error for a lease that another member has by now: what this one has not written is never written. */
 export function taken({ group, instance }: LeaseSubject): OffsetError {
   return new OffsetError(
-    `Cannot store the offsets of group "${group}", instance "${instance}": another member has taken them over, as the ` +
-      `lease of this one expired; close this one, or set another "instance" for it`,
+    `Cannot store the offsets of group "${group}", instance "${instance}": another member has taken them over, as ` +
+      `the lease of this one expired; close this one, or set another "instance" for it`,
     { code: "OFFSETS_TAKEN" },
   );
 }

@@ -141,8 +141,8 @@ export class OffsetTable implements OffsetStore {
    * Writes what has changed, of some queues or of all; resolves when it is stored.
    *
    * @throws {OffsetError} `OFFSET_STORE_FAILED` if some queue could not be written: those stay to be written;
-   * `OFFSETS_TAKEN` if another member has the offsets of a local store by now, which is final; `OFFSETS_NOT_OPEN` before
-   * `open()` and after `close()`
+   * `OFFSETS_TAKEN` if another member has the offsets of a local store by now, which is final; `OFFSETS_NOT_OPEN`
+   * before `open()` and after `close()`
    */
   async persist(queues?: readonly MessageQueue[]): Promise<void> {
     if (!this.#isOpen) throw notOpen("store offsets");
