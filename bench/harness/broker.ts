@@ -8,8 +8,9 @@ import { Connection, type OutgoingRequest } from "../../src/transport/connection
 import { denoTransport } from "../../src/transport/deno.ts";
 import { parseAddress } from "../../src/transport/transport.ts";
 import { encodeBatch } from "../../src/wire/batch.ts";
-import { decodeHeader, encodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
+import { decodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
+import { JsonFields, NO_FIELDS } from "../../src/wire/json_fields.ts";
 import {
   createTopic,
   getMaxOffset,
@@ -91,7 +92,7 @@ export class BenchBroker {
   /** Changes settings of the running broker. */
   async configure(settings: Record<string, string>): Promise<void> {
     const body = new TextEncoder().encode(Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(""));
-    const request = { name: "UpdateBrokerConfig", code: UPDATE_BROKER_CONFIG, fields: {}, body };
+    const request = { name: "UpdateBrokerConfig", code: UPDATE_BROKER_CONFIG, fields: NO_FIELDS, body };
     const { code, remark } = await this.#broker.request(request);
     if (code !== 0) throw new Error(`Cannot change the broker's settings: ${remark}`);
   }
@@ -223,7 +224,7 @@ async function call<S extends RequestSpec>(
   values: HeaderOf<S["header"]>,
   body?: Uint8Array,
 ): Promise<Command> {
-  const answer = await link.request({ name, code, fields: encodeHeader(header, values), body });
+  const answer = await link.request({ name, code, fields: JsonFields.of<S["header"]>(header, values), body });
   if (answer.code !== 0) throw new Error(`Cannot complete ${name}: the answer is ${answer.code} "${answer.remark}"`);
   return answer;
 }

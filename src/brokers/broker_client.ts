@@ -179,8 +179,10 @@ export class BrokerClient {
   }
 
   /** Who is in a group, and with which subscriptions, as one broker knows it. */
-  async connections(group: string, broker: string): Promise<ConsumerConnection> {
-    const answer = await this.#cluster.call(broker, getConsumerConnections, { consumerGroup: group });
+  async connections(group: string, broker: string, longest = Infinity): Promise<ConsumerConnection> {
+    const timeout = Math.min(longest, this.#cluster.options.requestTimeout);
+    const header = { consumerGroup: group };
+    const answer = await this.#cluster.broker(broker).call(getConsumerConnections, header, { timeout });
     return readConnections(answer.body);
   }
 

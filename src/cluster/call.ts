@@ -9,11 +9,11 @@
 
 import { ResponseError } from "../errors.ts";
 import type { Call, Connection, Wait } from "../transport/connection.ts";
-import type { BinaryFields } from "../wire/binary_fields.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
 import type { BodyWriter, Command } from "../wire/frame.ts";
 import type { RequestSpec } from "../wire/requests.ts";
+import type { WireHeader } from "../wire/wire_header.ts";
 
 /** How one call is made. */
 export interface CallOptions {
@@ -65,8 +65,8 @@ export abstract class OpenCall implements Call {
   readonly name: string;
   /** The request's code. */
   readonly code: number;
-  /** The header: JSON, or binary. */
-  readonly fields: string | BinaryFields;
+  /** The header fields. */
+  readonly fields: WireHeader;
   /** The request's body. */
   readonly body: Uint8Array | BodyWriter | undefined;
   /** Milliseconds for the whole call, connecting included. */
@@ -83,7 +83,7 @@ export abstract class OpenCall implements Call {
   /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
   constructor(
     { name, code }: RequestSpec,
-    fields: string | BinaryFields,
+    fields: WireHeader,
     { body, timeout, deadline = performance.now() + timeout, signal }: PreparedCallOptions,
     failed: (reason: unknown) => void,
   ) {
@@ -119,7 +119,7 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   /** Makes a call that has not begun. */
   constructor(
     spec: S,
-    fields: string | BinaryFields,
+    fields: WireHeader,
     options: PreparedCallOptions,
     answered: (answer: Answer<S>) => void,
     failed: (reason: unknown) => void,
@@ -184,7 +184,7 @@ export class PatientCall<S extends RequestSpec> extends AnsweredCall<S> {
   /** Makes a call that has not begun. */
   constructor(
     spec: S,
-    fields: string | BinaryFields,
+    fields: WireHeader,
     options: PatientCallOptions,
     answered: (answer: Answer<S>) => void,
     failed: (reason: unknown) => void,
@@ -228,7 +228,7 @@ export class OnewayCall extends OpenCall {
    */
   constructor(
     spec: RequestSpec,
-    fields: string | BinaryFields,
+    fields: WireHeader,
     options: OnewayCallOptions,
     handed: () => void,
     failed: (reason: unknown) => void,

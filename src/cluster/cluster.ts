@@ -7,14 +7,15 @@
 import { delay } from "../waiting.ts";
 import { BrokerNotAvailableError, NetworkError, RocketMQError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
-import type { RequestHandler } from "../transport/connection.ts";
+import type { PrepareStep } from "../transport/prepare.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
-import { headerJson, type HeaderOf } from "../wire/fields.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import { getMinOffset, type RequestSpec } from "../wire/requests.ts";
 import { BrokerHealth } from "./broker_health.ts";
+import { BrokerRequests } from "./broker_requests.ts";
 import { newClientId } from "./client_id.ts";
-import { answerCommand, type GroupCommands } from "./command_router.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { Membership } from "./membership.ts";
 import { NameServers } from "./name_servers.ts";
@@ -40,6 +41,8 @@ export interface ClusterOptions {
   readonly heartbeatInterval: number;
   /** Between two refreshes of the routes. */
   readonly routeInterval: number;
+  /** Is applied to every request and reply before it is written: adds fields, such as a signature. */
+  readonly prepare?: PrepareStep | undefined;
   /** Hears what happens. */
   readonly events: EventHub;
 }
@@ -52,9 +55,6 @@ export interface ClusterWatcher {
   onBrokerBack(broker: string): void;
 }
 
-/** What a member of a group hears of the cluster, and does for brokers. */
-export type ClusterListener = ClusterWatcher & GroupCommands;
-
 /** Between two heartbeats to a broker that is back and refuses them, in milliseconds. */
 const COME_BACK_INTERVAL = 1_000;
 
@@ -62,7 +62,7 @@ const COME_BACK_INTERVAL = 1_000;
 const PROBE = {
   name: getMinOffset.name,
   code: getMinOffset.code,
-  fields: headerJson(getMinOffset.header, { topic: AUTO_CREATE_TOPIC, queueId: 0 }),
+  fields: JsonFields.of(getMinOffset.header, { topic: AUTO_CREATE_TOPIC, queueId: 0 }),
 };
 
 /** A consumer or producer that works on a cluster. */
@@ -79,6 +79,8 @@ export class Cluster {
   readonly routes: Routes;
   /** The heartbeats. */
   readonly membership: Membership;
+  /** Requests that brokers make to this client. */
+  readonly requests = new BrokerRequests();
   /** Which brokers producers should avoid for now. */
   readonly health = new BrokerHealth();
   /** Unique per client: brokers tell members of a group apart by it. */
@@ -92,7 +94,6 @@ export class Cluster {
   #nameServers: NameServers;
   #endpointOptions: EndpointOptions;
   #endpoints = new Map<string, Endpoint>();
-  #members = new Map<string, GroupCommands>();
   #watchers = new Set<ClusterWatcher>();
 
   /**
@@ -106,6 +107,7 @@ export class Cluster {
       tls: options.tls,
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
+      prepare: options.prepare,
     });
     try {
       await nameServers.start(options.startTimeout, options.requestTimeout, signal);
@@ -125,7 +127,8 @@ export class Cluster {
       tls: options.tls,
       connectTimeout: options.requestTimeout,
       mapAddress: options.mapAddress,
-      onRequest: this.#serve,
+      prepare: options.prepare,
+      onRequest: this.requests.serve,
       probe: PROBE,
       onConnected: (endpoint, again) => this.#connected(endpoint, again),
       onDisconnected: (endpoint, error) => {
@@ -159,17 +162,7 @@ export class Cluster {
     this.membership.start(options.heartbeatInterval);
   }
 
-  /** Hears about the cluster, and has brokers hear of one consumer group, until what is returned is called. */
-  listen(group: string, listener: ClusterListener): () => void {
-    this.#members.set(group, listener);
-    const unwatch = this.watch(listener);
-    return () => {
-      this.#members.delete(group);
-      unwatch();
-    };
-  }
-
-  /** Hears about the cluster until what is returned is called. */
+  /** Reports changes of the cluster until the returned function is called. */
   watch(watcher: ClusterWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -313,7 +306,7 @@ export class Cluster {
     const text = `route of topic "${route.topic}" changed: ${route.readQueues.length} queues to read`;
     this.options.events.emit("info", "routeChanged", text, { topic: route.topic });
     this.#forgetGone();
-    inBackground(this.membership.introduce(), unheard); // brokers that are new must know this client
+    inBackground(this.membership.registerMissing(), unheard); // brokers that are new must know this client
     for (const watcher of this.#watchers) watcher.onRouteChanged(route);
   }
 
@@ -329,6 +322,4 @@ export class Cluster {
       endpoint.close();
     }
   }
-
-  #serve: RequestHandler = (request) => answerCommand(request, this.#members);
 }

@@ -7,11 +7,13 @@
 import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type OutgoingRequest, type RequestHandler } from "../transport/connection.ts";
+import type { PrepareStep } from "../transport/prepare.ts";
 import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
-import type { BinaryFields } from "../wire/binary_fields.ts";
-import { headerJson, type HeaderOf } from "../wire/fields.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import type { RequestSpec } from "../wire/requests.ts";
+import type { WireHeader } from "../wire/wire_header.ts";
 import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
 import { inBackground, notAPromise, unheard } from "../owned_work.ts";
@@ -47,6 +49,8 @@ export interface EndpointOptions {
    * taken for dead.
    */
   readonly probe?: OutgoingRequest;
+  /** Is applied to every request and reply before it is written. */
+  readonly prepare?: PrepareStep | undefined;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -99,13 +103,13 @@ export class Endpoint {
    * @throws {TimeoutError} if there is no answer in time
    */
   call<S extends RequestSpec>(spec: S, header: HeaderOf<S["header"]>, options: CallOptions): Promise<Answer<S>> {
-    return this.callWith(spec, headerJson<S["header"]>(spec.header, header), options);
+    return this.callWith(spec, JsonFields.of<S["header"]>(spec.header, header), options);
   }
 
-  /** Sends a request whose header is JSON or binary already; else as {@linkcode Endpoint.call}. */
+  /** Sends a request whose header is prepared, such as a binary one; otherwise as {@linkcode Endpoint.call}. */
   callWith<S extends RequestSpec>(
     spec: S,
-    fields: string | BinaryFields,
+    fields: WireHeader,
     options: PreparedCallOptions,
   ): Promise<Answer<S>> {
     return new Promise((answered, failed) => this.begin(new AnsweredCall(spec, fields, options, answered, failed)));
@@ -171,6 +175,7 @@ export class Endpoint {
         .slice(0, MOST_ADDRESSES);
       const connection: Connection = new Connection(socket, this.address, {
         onRequest: this.#answer,
+        prepare: this.#options.prepare,
         ...(this.#probe === undefined ? {} : { onSilent: (reason) => this.#decide(connection, reason) }),
       });
       return connection;

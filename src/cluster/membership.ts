@@ -6,21 +6,35 @@
 
 import type { ConsumerData, HeartbeatData } from "../wire/bodies.ts";
 import { heartbeat, unregisterClient } from "../wire/requests.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { CallOptions } from "./call.ts";
+import type { HeaderOf } from "../wire/fields.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
 const encoder = new TextEncoder();
 
-/** How {@linkcode Membership} reaches brokers and tells of failures. */
+/** A broker that this client registers with. */
+export interface Registrar {
+  /** Its address. */
+  readonly address: string;
+  /** Sends a heartbeat. */
+  call(spec: typeof heartbeat, header: Empty, options: CallOptions): Promise<{ readonly version: number }>;
+  /** Leaves a group. */
+  call(spec: typeof unregisterClient, header: Unregistration, options: CallOptions): Promise<unknown>;
+}
+
+type Empty = HeaderOf<typeof heartbeat.header>;
+type Unregistration = HeaderOf<typeof unregisterClient.header>;
+
+/** How {@linkcode Membership} reaches brokers and reports failures. */
 export interface MembershipOptions {
   /** This client's id. */
   readonly clientId: string;
   /** Milliseconds for one heartbeat. */
   readonly timeout: number;
-  /** Hears of brokers that did not take a heartbeat. */
-  readonly onFailed: (broker: Endpoint, error: unknown) => void;
+  /** Called with a broker that did not take a heartbeat. */
+  readonly onFailed: (broker: Registrar, error: unknown) => void;
   /** All brokers to register with; without consumers the masters suffice. */
-  readonly brokers: (mastersOnly: boolean) => readonly Endpoint[];
+  readonly brokers: (mastersOnly: boolean) => readonly Registrar[];
 }
 
 /** The groups of one client, and the heartbeats that keep them known. */
@@ -29,7 +43,10 @@ export class Membership {
   #consumers = new Map<string, () => ConsumerData>();
   #producers = new Map<string, number>();
   #versions = new Map<string, number>();
-  #beats = new Map<Endpoint, { readonly done: Promise<void>; next: Promise<void> | undefined }>();
+  /** How often a group was added, and up to which of them each address knows this client. */
+  #additions = 0;
+  #known = new Map<string, number>();
+  #beats = new Map<Registrar, { readonly done: Promise<void>; next: Promise<void> | undefined }>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Makes an empty membership: without groups no heartbeat leaves. */
@@ -55,11 +72,23 @@ export class Membership {
   /** Adds a consumer group; `describe` is called for every heartbeat. */
   addConsumer(group: string, describe: () => ConsumerData): void {
     this.#consumers.set(group, describe);
+    this.#additions++;
   }
 
-  /** Adds a producer group; several producers may share one. */
+  /** Adds a producer group; several producers may share one. Brokers learn of it with the next heartbeat. */
   addProducer(group: string): void {
-    this.#producers.set(group, (this.#producers.get(group) ?? 0) + 1);
+    const producers = this.#producers.get(group) ?? 0;
+    this.#producers.set(group, producers + 1);
+    if (producers === 0) this.#additions++;
+  }
+
+  /**
+   * Adds a producer group and registers it at once, for brokers that are to make requests to it, such as transaction
+   * checks. Brokers whose routes become known later are sent a heartbeat then.
+   */
+  async registerProducer(group: string): Promise<void> {
+    this.addProducer(group);
+    await this.registerMissing();
   }
 
   /** Leaves a consumer group, at all brokers; those that cannot be reached notice by the lost connection. */
@@ -80,13 +109,13 @@ export class Membership {
     return await this.#beatAll(this.#options.brokers(this.#consumers.size === 0));
   }
 
-  /** Sends a heartbeat to those brokers that have not answered one yet. */
-  async introduce(): Promise<void> {
+  /** Sends a heartbeat to those brokers that have not answered one since a group was added last. */
+  async registerMissing(): Promise<void> {
     const brokers = this.#options.brokers(this.#consumers.size === 0);
-    await this.#beatAll(brokers.filter(({ address }) => !this.#versions.has(address)));
+    await this.#beatAll(brokers.filter(({ address }) => (this.#known.get(address) ?? -1) < this.#additions));
   }
 
-  async #beatAll(brokers: readonly Endpoint[]): Promise<boolean> {
+  async #beatAll(brokers: readonly Registrar[]): Promise<boolean> {
     if (this.#isEmpty) return false;
     const taken = await Promise.all(brokers.map((broker) =>
       this.beatTo(broker).then(() => true, (error) => {
@@ -98,9 +127,9 @@ export class Membership {
   }
 
   /**
-   * Sends a heartbeat to one broker; while one is on its way, all who ask share the next, which tells what is so then.
+   * Sends a heartbeat to one broker; while one is under way, all callers share the next, which describes the groups of then.
    */
-  beatTo(broker: Endpoint): Promise<void> {
+  beatTo(broker: Registrar): Promise<void> {
     const last = this.#beats.get(broker);
     if (last !== undefined) {
       const again = () => {
@@ -115,15 +144,17 @@ export class Membership {
     const end = () => {
       if (this.#beats.get(broker) === beat && beat.next === undefined) this.#beats.delete(broker);
     };
-    inBackground(done.finally(end), unheard); // who asked hears of a failure
+    inBackground(done.finally(end), unheard); // the caller receives a failure
     return done;
   }
 
-  async #beatTo(broker: Endpoint): Promise<void> {
+  async #beatTo(broker: Registrar): Promise<void> {
     if (this.#isEmpty) return;
+    const additions = this.#additions;
     const body = encoder.encode(JSON.stringify(this.#describe()));
     const answer = await broker.call(heartbeat, {}, { body, timeout: this.#options.timeout });
     this.#versions.set(broker.address, answer.version);
+    this.#known.set(broker.address, additions);
   }
 
   /** The version of the broker at this address, an ordinal of MQVersion, once it has answered a heartbeat. */
@@ -134,6 +165,7 @@ export class Membership {
   /** Forgets a broker that is not at this address any more. */
   forget(address: string): void {
     this.#versions.delete(address);
+    this.#known.delete(address);
   }
 
   get #isEmpty(): boolean {

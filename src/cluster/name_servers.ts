@@ -9,7 +9,7 @@ import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { answeredWrongly, type AskOptions, NameServer, type RouteAnswer } from "./name_server.ts";
-import { allAnswers, firstAnswer, type RouteRound } from "./route_asks.ts";
+import { allRoutes, firstRoute, type RouteRound } from "./route_asks.ts";
 import { ShortList } from "./route_limits.ts";
 
 /** The wait between two rounds of a start that reaches nobody, in milliseconds. */
@@ -76,7 +76,7 @@ export class NameServers {
     const count = this.#servers.length;
     const preferred = this.#servers[turn % count]!;
     const others = this.#inTurn().filter((server) => server !== preferred);
-    const answer = await firstAnswer([preferred, ...others], topic, options);
+    const answer = await firstRoute([preferred, ...others], topic, options);
     this.#current = this.#servers.findIndex(({ address }) => address === answer.address);
     return answer;
   }
@@ -90,7 +90,7 @@ export class NameServers {
    */
   async all(topic: string, options: AskOptions, known?: RouteAnswer): Promise<RouteRound> {
     const servers = this.#inTurn().filter(({ address }) => address !== known?.address);
-    const round = await allAnswers(servers, topic, options, known);
+    const round = await allRoutes(servers, topic, options, known);
     const places = new Map(this.#servers.map(({ address }, place) => [address, place]));
     const answers = round.answers.toSorted((a, b) => places.get(a.address)! - places.get(b.address)!);
     return { ...round, answers };

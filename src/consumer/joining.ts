@@ -4,20 +4,21 @@
  * @module
  */
 
-import type { Cluster, ClusterListener } from "../cluster/cluster.ts";
+import type { Cluster, ClusterWatcher } from "../cluster/cluster.ts";
 import { ConsumerStartError } from "../errors.ts";
 import type { ConsumerData } from "../wire/bodies.ts";
+import { consumerRoutes, type GroupCommands } from "./group/served_requests.ts";
 
 /** A membership that has begun. */
 export interface GroupMembership {
-  /** Stops hearing of the cluster and of the group. */
+  /** No longer serves requests of brokers, nor watches the cluster. */
   unlisten(): void;
   /** Leaves the group; resolves when the brokers know, or cannot be told. */
   leave(): Promise<void>;
 }
 
 /**
- * Makes this client a member of a group: from here on heartbeats name it, and the cluster tells it what happens.
+ * Makes this client a member of a group: from here on heartbeats name it, and it serves requests of brokers.
  *
  * @throws {ConsumerStartError} `GROUP_IN_USE` if it is one already
  */
@@ -25,7 +26,7 @@ export function enterGroup(
   cluster: Cluster,
   group: string,
   describe: () => ConsumerData,
-  listener: ClusterListener,
+  listener: ClusterWatcher & GroupCommands,
 ): GroupMembership {
   if (cluster.membership.hasConsumer(group)) {
     throw new ConsumerStartError(
@@ -35,6 +36,11 @@ export function enterGroup(
     );
   }
   cluster.membership.addConsumer(group, describe);
-  const unlisten = cluster.listen(group, listener);
+  const unwatch = cluster.watch(listener);
+  const unserve = cluster.requests.register("consumer", group, consumerRoutes(listener));
+  const unlisten = () => {
+    unwatch();
+    unserve();
+  };
   return { unlisten, leave: () => cluster.membership.removeConsumer(group) };
 }

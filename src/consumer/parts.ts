@@ -95,7 +95,7 @@ export class ConsumerParts<T = unknown> {
       events: this.#events,
       subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
       brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
-      connections: (broker) => this.brokers.connections(options.group, broker),
+      connections: (broker, timeout) => this.brokers.connections(options.group, broker, timeout),
       isOwnAddress: (address) => cluster.isOwnAddress(address),
     });
   }

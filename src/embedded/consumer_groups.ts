@@ -7,6 +7,7 @@
 import { inBackground, unheard } from "../owned_work.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { ConsumerData, SubscriptionData } from "../wire/bodies.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import { notifyConsumerIdsChanged } from "../wire/requests.ts";
 import { expiredMembers, type Member, MEMBER_LIFE, type Members, nextExpiry } from "./members.ts";
 import type { Job, Scheduler } from "./scheduler.ts";
@@ -124,8 +125,8 @@ export class ConsumerGroups implements Job {
   /** Broadcasting groups are not notified: their members do not share queues. */
   #notify(group: ConsumerGroup): void {
     if (group.consumer.messageModel === "BROADCASTING") return;
-    const { name, code } = notifyConsumerIdsChanged;
-    const fields = { consumerGroup: group.name };
+    const { name, code, header } = notifyConsumerIdsChanged;
+    const fields = JsonFields.of(header, { consumerGroup: group.name });
     for (const connection of group.members.keys()) {
       inBackground(connection.sendOneway({ name, code, fields }), unheard); // it fails if the connection is closing
     }

@@ -5,7 +5,8 @@
  */
 
 import type { MessageQueue } from "../message.ts";
-import { encodeHeader, type HeaderOf } from "../wire/fields.ts";
+import type { HeaderOf } from "../wire/fields.ts";
+import { JsonFields } from "../wire/json_fields.ts";
 import { resetConsumerOffset } from "../wire/requests.ts";
 import { isV5, type Parts } from "./parts.ts";
 import { textBody } from "./replies.ts";
@@ -29,7 +30,7 @@ export function resetOffset(
 /** Notifies a group's members of a reset; returns the number of members. */
 export function pushReset(parts: Parts, header: HeaderOf<typeof resetConsumerOffset.header>, body: Uint8Array): number {
   const { name, code } = resetConsumerOffset;
-  const fields = encodeHeader(resetConsumerOffset.header, header);
+  const fields = JsonFields.of(resetConsumerOffset.header, header);
   const members = [...parts.consumerGroups.get(header.group)?.members.values() ?? []];
   for (const { connection } of members) {
     inBackground(connection.sendOneway({ name, code, fields, body }), unheard); // it is closing

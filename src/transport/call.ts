@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { BinaryFields } from "../wire/binary_fields.ts";
 import type { HeaderText } from "../wire/fields.ts";
 import type { BodyWriter, Command } from "../wire/frame.ts";
+import type { WireHeader } from "../wire/wire_header.ts";
 
 /** A request before it has an opaque. */
 export interface OutgoingRequest {
@@ -14,8 +14,8 @@ export interface OutgoingRequest {
   readonly name: string;
   /** The request's code. */
   readonly code: number;
-  /** Header fields as text, all of them as JSON, or in binary form. */
-  readonly fields: HeaderText | string | BinaryFields;
+  /** The header fields. */
+  readonly fields: WireHeader;
   /** The body. */
   readonly body?: Uint8Array | BodyWriter | undefined;
   /** The version that we say to have. @default {PROTOCOL_VERSION} */

@@ -9,7 +9,6 @@ import { reasonOf } from "../plain_text.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
 import {
   type Command,
-  type CommandInit,
   decodeFrame,
   encodeFrame,
   FrameReader,
@@ -17,7 +16,10 @@ import {
   isResponse,
   MAX_FRAME_SIZE,
 } from "../wire/frame.ts";
+import type { WritableCommand } from "../wire/frame_writer.ts";
+import { JsonFields, NO_FIELDS } from "../wire/json_fields.ts";
 import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type RequestWait, type Wait } from "./call.ts";
+import { prepared, type PrepareStep } from "./prepare.ts";
 import type { Socket } from "./transport.ts";
 import { WaitTable } from "./wait_table.ts";
 import { WriteQueue } from "./write_queue.ts";
@@ -44,6 +46,8 @@ export interface ConnectionOptions {
   readonly onSilent?: (reason: RocketMQError) => void;
   /** Whether a peer is cut off that sends a frame larger than allowed, as brokers do. @default {false} */
   readonly cutsOversized?: boolean;
+  /** Is applied to every request and reply before it is written. */
+  readonly prepare?: PrepareStep | undefined;
 }
 
 /** From how many bytes on a connection queues nothing more: several of the largest frames. */
@@ -227,9 +231,14 @@ export class Connection {
   }
 
   /** Queues an answer. A peer that does not read its answers gets none: others wait for their requests, too. */
-  #answer(answer: CommandInit): void {
+  #answer(answer: WritableCommand): void {
     if (this.#writes.isFull) this.#lost(this.#unread);
-    else this.#writes.push(answer);
+    else this.#push(answer);
+  }
+
+  #push(command: WritableCommand): void {
+    const { prepare } = this.#options;
+    this.#writes.push(prepare === undefined ? command : prepared(command, prepare));
   }
 
   /** Async, so that what a handler throws is a rejection. */
@@ -249,7 +258,7 @@ export class Connection {
     }
     if (reason === undefined && this.#closeReason === undefined) {
       try {
-        this.#writes.push({ code, opaque, flag, fields, body, version });
+        this.#push({ code, opaque, flag, fields, body, version });
       } catch (error) {
         reason = error;
       }
@@ -338,8 +347,9 @@ export class Connection {
 /** What those hear who wait for a write: there is no answer. */
 const WRITTEN: Command = decodeFrame(encodeFrame({ code: ResponseCode.SUCCESS, opaque: 0 }));
 
-function answerTo({ opaque }: Command, reply: Reply): CommandInit {
-  return { ...reply, opaque, flag: FrameFlag.RESPONSE };
+function answerTo({ opaque }: Command, reply: Reply): WritableCommand {
+  const fields = reply.fields === undefined ? NO_FIELDS : JsonFields.ofText(reply.fields);
+  return { ...reply, fields, opaque, flag: FrameFlag.RESPONSE };
 }
 
 function failure(error: unknown): Reply {

@@ -14,7 +14,7 @@
  * @module
  */
 
-import { columnsOf, type Fields, type HeaderOf } from "./fields.ts";
+import { columnsOf, type Fields, type HeaderOf, type HeaderText } from "./fields.ts";
 
 /** Up to this length a text is written by hand; a call of an encoder takes as long as that. */
 const SHORT = 20;
@@ -23,6 +23,7 @@ const SHORT = 20;
 const LONGEST_NUMBER = 24;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The value of a field before it is text. */
 export type FieldValue = string | number | boolean;
@@ -60,6 +61,30 @@ export class BinaryFields {
       writeWord(target, start - 4, at - start);
     }
     return at;
+  }
+
+  /** The name on the wire and the text of each field. */
+  entries(): [name: string, text: string][] {
+    const bytes = new Uint8Array(this.maxLength);
+    const end = this.writeTo(bytes, 0);
+    const view = new DataView(bytes.buffer);
+    const entries: [string, string][] = [];
+    for (let at = 0; at < end;) {
+      const valueAt = at + 2 + view.getUint16(at) + 4;
+      const next = valueAt + view.getUint32(valueAt - 4);
+      entries.push([
+        decoder.decode(bytes.subarray(at + 2, valueAt - 4)),
+        decoder.decode(bytes.subarray(valueAt, next)),
+      ]);
+      at = next;
+    }
+    return entries;
+  }
+
+  /** These fields and further ones. */
+  with(more: HeaderText): BinaryFields {
+    const names = [...this.#names, ...Object.keys(more).map(nameBytes)];
+    return new BinaryFields(this.#fixed, names, [...this.#values, ...Object.values(more)]);
   }
 }
 

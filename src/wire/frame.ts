@@ -64,7 +64,7 @@ export function isOneway(command: Command): boolean {
  * @throws {ValidationError} if it would be larger than {@linkcode MAX_FRAME_SIZE}: a peer answers that by hanging up
  */
 export function encodeFrame(command: CommandInit): Uint8Array {
-  const header = encoder.encode(jsonHeader(command));
+  const header = encoder.encode(jsonHeader(command, JSON.stringify(command.fields ?? {})));
   return assemble(header, 0, command.body ?? EMPTY);
 }
 
@@ -77,7 +77,7 @@ export function encodeBinaryFrame(command: CommandInit): Uint8Array {
   if (command.code !== command.code << 16 >> 16) throw notEncodable("code", command.code, "-32768 to 32767");
   const remark = encoder.encode(command.remark ?? "");
   const { fields = {} } = command;
-  const entries = Object.entries<string>(typeof fields === "string" ? JSON.parse(fields) : fields)
+  const entries = Object.entries(fields)
     .map(([key, value]) => [encoder.encode(key), encoder.encode(value)] as const);
   const extLength = entries.reduce((sum, [key, value]) => sum + 6 + key.length + value.length, 0);
   const header = new Uint8Array(21 + remark.length + extLength);

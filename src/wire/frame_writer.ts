@@ -8,6 +8,8 @@ import { ValidationError } from "../errors.ts";
 import { BinaryFields, writeWord } from "./binary_fields.ts";
 import { LanguageCode, PROTOCOL_VERSION } from "./codes.ts";
 import type { HeaderText } from "./fields.ts";
+import { NO_FIELDS } from "./json_fields.ts";
+import type { WireHeader } from "./wire_header.ts";
 
 /** The largest frame that a peer may send, in bytes, its length word included. Source: NettyDecoder. */
 export const MAX_FRAME_SIZE = 16_777_216;
@@ -41,16 +43,16 @@ export interface CommandInit {
   language?: string;
   /** A remark for the other side. */
   remark?: string | undefined;
-  /** The header fields; a text is their JSON. */
-  fields?: HeaderText | string;
+  /** The header fields. */
+  fields?: HeaderText;
   /** The body. */
   body?: Uint8Array | BodyWriter | undefined;
 }
 
-/** What a frame is made from whose header may be binary. */
+/** What a frame is made from whose header is ready to be written. */
 export interface WritableCommand extends Omit<CommandInit, "fields"> {
-  /** The header fields; a text is their JSON. */
-  fields?: HeaderText | string | BinaryFields;
+  /** The header fields. */
+  fields?: WireHeader | undefined;
 }
 
 /**
@@ -65,10 +67,10 @@ export class FrameWriter {
 
   /** Takes what it is made from. */
   constructor(command: WritableCommand) {
-    const { fields, body = EMPTY } = command;
+    const { fields = NO_FIELDS, body = EMPTY } = command;
     this.#command = command;
     this.#body = body;
-    this.#header = fields instanceof BinaryFields ? fields : jsonHeader(command as CommandInit);
+    this.#header = fields instanceof BinaryFields ? fields : jsonHeader(command, fields.text);
     const header = typeof this.#header === "string" ? this.#header.length * 3 : BINARY_START + this.#header.maxLength;
     this.maxLength = 8 + header + body.length; // 3: the most bytes of a UTF-16 unit
   }
@@ -122,13 +124,21 @@ export function requireSize(size: number): void {
   throw new ValidationError("write a frame", [{ field: "its size", value: size, allowed }]);
 }
 
-/** The header of a frame as JSON. */
-export function jsonHeader(command: CommandInit): string {
-  const { code, language, version = PROTOCOL_VERSION, opaque, flag = 0, remark, fields = "{}" } = command;
-  // By hand: it is numbers, mostly, and frequent requests have their fields as text already.
+/** The bytes of a body: those of a writer are put together for it. */
+export function bodyBytes(body: Uint8Array | BodyWriter | undefined): Uint8Array {
+  if (body === undefined) return EMPTY;
+  if (body instanceof Uint8Array) return body;
+  const bytes = new Uint8Array(body.length);
+  body.writeTo(bytes, 0);
+  return bytes;
+}
+
+/** The header of a frame as JSON, with the JSON of its fields. */
+export function jsonHeader(command: Omit<CommandInit, "fields">, fields: string): string {
+  const { code, language, version = PROTOCOL_VERSION, opaque, flag = 0, remark } = command;
+  // By hand: it is numbers, mostly, and the fields are text already.
   const from = language === undefined ? '"OTHER"' : JSON.stringify(language);
   const words = remark === undefined ? "" : `,"remark":${JSON.stringify(remark)}`;
-  const texts = typeof fields === "string" ? fields : JSON.stringify(fields);
   const head = `{"code":${code},"language":${from},"version":${version},"opaque":${opaque},"flag":${flag}`;
-  return `${head}${words},"extFields":${texts}}`;
+  return `${head}${words},"extFields":${fields}}`;
 }

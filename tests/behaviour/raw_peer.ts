@@ -6,8 +6,9 @@
 
 import { Connection } from "../../src/transport/connection.ts";
 import { parseAddress, type Transport } from "../../src/transport/transport.ts";
-import { encodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
+import type { HeaderOf } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import type { RequestSpec } from "../../src/wire/requests.ts";
 
 /** How long an answer may take, in milliseconds. */
@@ -34,7 +35,7 @@ export class RawPeer {
   ): Promise<Command> {
     const connection = await this.#open();
     const { name, code } = spec;
-    const fields = encodeHeader<S["header"]>(spec.header, header);
+    const fields = JsonFields.of<S["header"]>(spec.header, header);
     const bytes = typeof body === "string" ? encoder.encode(body) : body;
     return await connection.request({ name, code, fields, body: bytes }, { timeout: ANSWER_TIMEOUT });
   }

@@ -6,8 +6,9 @@ import { Connection } from "../../src/transport/connection.ts";
 import { defaultTransport } from "../../src/transport/default.ts";
 import { parseAddress } from "../../src/transport/transport.ts";
 import { retryTopic } from "../../src/wire/codes.ts";
-import { encodeHeader, type HeaderOf } from "../../src/wire/fields.ts";
+import type { HeaderOf } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
 import { decodeRecords } from "../../src/wire/record.ts";
 import {
@@ -99,7 +100,7 @@ class RawPeer implements AsyncDisposable {
     body?: string | object,
   ): Promise<Command> {
     const text = typeof body === "object" ? JSON.stringify(body) : body;
-    const request = { name, code, fields: encodeHeader<S["header"]>(fields, header) };
+    const request = { name, code, fields: JsonFields.of<S["header"]>(fields, header) };
     const bytes = text === undefined ? undefined : encoder.encode(text);
     return this.#connection.request({ ...request, body: bytes }, { timeout: 30_000 });
   }

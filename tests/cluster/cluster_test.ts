@@ -1,4 +1,3 @@
-import { type JsonObject, pairsOf, parseJson } from "../../src/wire/json.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Cluster } from "../../src/cluster/cluster.ts";
@@ -12,13 +11,7 @@ import {
 } from "../../src/errors.ts";
 import { EventHub } from "../../src/events.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
-import {
-  getConsumerStatus,
-  getMaxOffset,
-  heartbeat,
-  notifyConsumerIdsChanged,
-  resetConsumerOffset,
-} from "../../src/wire/requests.ts";
+import { getMaxOffset, heartbeat } from "../../src/wire/requests.ts";
 import { freeAddress, type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { eventually, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
@@ -165,8 +158,8 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
   const [billing, audit] = [new Heard(), new Heard()];
   await cluster.routes.get("orders");
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
-  const unlisten = cluster.listen("billing", billing);
-  cluster.listen("audit", audit);
+  const unlisten = cluster.watch(billing);
+  cluster.watch(audit);
   await cluster.call("a", getMaxOffset, queue);
   assertEquals([broker.codes(0), billing.lines], [[getMaxOffset.code], []]);
 
@@ -198,7 +191,7 @@ Deno.test("a broker whose first connection failed is one that is back", async ()
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await assertRejects(() => cluster.call("a", getMaxOffset, queue), NetworkError, "Cannot connect");
@@ -225,7 +218,7 @@ Deno.test("a broker that is back and refuses heartbeats gets more until it takes
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await cluster.call("a", getMaxOffset, queue);
@@ -258,7 +251,7 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await cluster.call("a", getMaxOffset, queue);
@@ -278,87 +271,6 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   ]);
 });
 
-Deno.test("what a broker tells of a group's members reaches the group's listener", async () => {
-  await using broker = new ScriptedBroker();
-  await using names = orders(broker);
-  await using client = await TestCluster.connect(names.address);
-  const { cluster } = client;
-  const heard = new Heard();
-  cluster.listen("billing", heard);
-  await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
-  const { code } = notifyConsumerIdsChanged;
-  const peer = await broker.peer();
-  peer.ask({ code, opaque: 1, flag: 2, fields: { consumerGroup: "billing" } });
-  await heard.until(1);
-  peer.ask({ code, opaque: 2, fields: { consumerGroup: "billing" } });
-  peer.ask({ code, opaque: 3, fields: { consumerGroup: "nobody" } });
-  peer.ask({ code, opaque: 4 });
-  peer.ask({ code: 39, opaque: 5 });
-  await broker.untilRequests(5);
-  assertEquals(heard.lines, ["members", "members"]);
-  const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]);
-  assertEquals(replies.sort(), [[2, 0], [3, 0], [4, 1], [5, 3]]);
-});
-
-Deno.test("an operator's reset reaches the group's listener, whatever else a broker sends", async () => {
-  await using broker = new ScriptedBroker();
-  await using names = orders(broker);
-  await using client = await TestCluster.connect(names.address);
-  const { cluster } = client;
-  const heard = new Heard();
-  cluster.listen("billing", heard);
-  await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
-  const { code } = resetConsumerOffset;
-  const fields = { topic: "orders", group: "billing", timestamp: "1", isForce: "true" };
-  const at = (queueId: number) => `{"brokerName":"a","queueId":${queueId},"topic":"orders"}`;
-  const bodies = [
-    `{"offsetTable":{${at(0)}:5,${at(1)}:0}}`,
-    `{"offsetTable":{}}`,
-    `{"offsetTable":{{"queueId":0}:5,${at(1)}:"7x",${at(2)}:8}}`,
-    `{"offsetTable":[1]}`,
-    `[]`,
-    ``,
-  ];
-  const peer = await broker.peer();
-  for (const [opaque, body] of bodies.entries()) {
-    peer.ask({ code, opaque, fields, body: new TextEncoder().encode(body) });
-  }
-  peer.ask({ code, opaque: 6, fields: { ...fields, group: "nobody" }, body: new TextEncoder().encode(bodies[0]) });
-  peer.ask({ code, opaque: 7 });
-  await broker.untilRequests(9);
-  assertEquals(heard.lines.slice(0, 3), ["reset orders@a@0 to 5,orders@a@1 to 0", "reset ", "reset orders@a@2 to 8"]);
-  assert(heard.lines.slice(3).every((line) => line === "reset "), `${heard.lines}`);
-  const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]).sort();
-  assertEquals(replies.filter(([opaque]) => [0, 1, 2, 6].includes(opaque!)), [[0, 0], [1, 0], [2, 0], [6, 0]]);
-  assertEquals(replies.filter(([opaque]) => [3, 5, 7].includes(opaque!)), [[3, 1], [5, 1], [7, 1]]);
-  assertEquals((await cluster.call("a", getMaxOffset, queue)).header.offset, 12);
-});
-
-Deno.test("a broker that asks where a consumer stands is told, for a group that is here", async () => {
-  await using broker = new ScriptedBroker();
-  await using names = orders(broker);
-  await using client = await TestCluster.connect(names.address);
-  const { cluster } = client;
-  cluster.listen("billing", new Heard());
-  await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
-  const peer = await broker.peer();
-  peer.ask({ code: getConsumerStatus.code, opaque: 1, fields: { topic: "orders", group: "billing" } });
-  await broker.untilRequests(2);
-  peer.ask({ code: getConsumerStatus.code, opaque: 2, fields: { topic: "orders", group: "nobody" } });
-  await broker.untilRequests(3);
-  const [told, unknown] = broker.requests.slice(1);
-  const table = parseJson(new TextDecoder().decode(told!.body)) as JsonObject;
-  const positions = pairsOf(table.messageQueueTable).map(([name, offset]) => [{ ...name }, offset]);
-  assertEquals([told!.code, positions], [0, [
-    [{ brokerName: "a", queueId: 0, topic: "orders" }, 5],
-    [{ brokerName: "a", queueId: 1, topic: "orders" }, 6],
-  ]]);
-  assertEquals([unknown!.code, unknown!.remark], [1, "no consumer of group nobody is on this client"]);
-});
-
 Deno.test("a changed route is told, listeners hear of it, and brokers that are new get a heartbeat", async () => {
   await using a = new ScriptedBroker();
   await using b = new ScriptedBroker();
@@ -366,7 +278,7 @@ Deno.test("a changed route is told, listeners hear of it, and brokers that are n
   await using client = await TestCluster.connect(names.address, { routeInterval: 10 });
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
@@ -486,7 +398,7 @@ Deno.test("connections to addresses that no route names any more are closed", as
   await using client = await TestCluster.connect(names.address, { transport: denoTransport, routeInterval: 10 });
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await cluster.call("a", getMaxOffset, queue);
@@ -531,7 +443,7 @@ Deno.test("a broker that was in no route for a while is one that is back", async
   await using client = await TestCluster.connect(names.address, { routeInterval: 10 });
   const { cluster } = client;
   const heard = new Heard();
-  cluster.listen("billing", heard);
+  cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");

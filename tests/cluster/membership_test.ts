@@ -1,15 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { CallOptions, Endpoint } from "../../src/cluster/endpoint.ts";
-import { Membership } from "../../src/cluster/membership.ts";
+import type { CallOptions } from "../../src/cluster/call.ts";
+import { Membership, type Registrar } from "../../src/cluster/membership.ts";
 import type { ConsumerData } from "../../src/wire/bodies.ts";
 import { heartbeat, type RequestSpec, unregisterClient } from "../../src/wire/requests.ts";
 import { turns, Unheard } from "../transport/waiting.ts";
 
 /** A broker that notes what it is asked. */
-class FakeBroker {
+class FakeBroker implements Registrar {
   readonly address: string;
-  readonly isMaster: boolean;
+  isMaster: boolean;
   readonly version: number;
   readonly asked: { name: string; header: unknown; body: unknown; timeout: number }[] = [];
   fails = false;
@@ -20,11 +20,11 @@ class FakeBroker {
     this.version = version;
   }
 
-  call(spec: RequestSpec, header: unknown, { body, timeout }: CallOptions): Promise<unknown> {
+  call(spec: RequestSpec, header: object, { body, timeout }: CallOptions): Promise<{ version: number }> {
     const json = body === undefined ? undefined : JSON.parse(new TextDecoder().decode(body));
-    this.asked.push({ name: spec.name, header: { ...header as object }, body: json, timeout });
+    this.asked.push({ name: spec.name, header: { ...header }, body: json, timeout });
     if (this.fails) return Promise.reject(new RangeError(`${this.address} is down`));
-    return Promise.resolve({ code: 0, version: this.version, header: {}, body: new Uint8Array(0), remark: "" });
+    return Promise.resolve({ version: this.version });
   }
 
   /** The names of the requests, in order. */
@@ -43,8 +43,7 @@ function withFailures(failures: [string, unknown][], ...brokers: FakeBroker[]): 
     clientId: "10.0.0.1@abc",
     timeout: 3_000,
     onFailed: (broker, error) => failures.push([broker.address, error]),
-    brokers: (mastersOnly) =>
-      brokers.filter(({ isMaster }) => isMaster || !mastersOnly) as unknown as readonly Endpoint[],
+    brokers: (mastersOnly) => brokers.filter(({ isMaster }) => isMaster || !mastersOnly),
   });
 }
 
@@ -71,7 +70,7 @@ Deno.test("beat() sends nothing without a group", async () => {
   const broker = new FakeBroker("a:1");
   const membership = membershipOf(broker);
   assertEquals(await membership.beat(), false);
-  await membership.beatTo(broker as unknown as Endpoint);
+  await membership.beatTo(broker);
   assertEquals([broker.asked, membership.version("a:1")], [[], undefined]);
 });
 
@@ -182,11 +181,31 @@ Deno.test("heartbeats that are asked for while one is on its way share the next,
   assertEquals(await Promise.all(beats), Array(101).fill(true));
   assertEquals(broker.asked.map(({ body }) => (body as { consumerDataSet: unknown[] }).consumerDataSet.length), [1, 2]);
   await membership.beat();
-  await membership.introduce();
+  await membership.registerMissing();
   assertEquals(broker.asked.length, 3);
   membership.forget("a:1");
-  await membership.introduce();
+  await membership.registerMissing();
   assertEquals(broker.asked.length, 4);
+});
+
+Deno.test("registerProducer() registers a group at once, also with brokers that know others of this client", async () => {
+  const [master, other] = [new FakeBroker("a:1"), new FakeBroker("b:1", false)];
+  const membership = membershipOf(master, other);
+  const groupsOf = ({ asked }: FakeBroker) =>
+    asked.map(({ body }) => [...JSON.stringify(body).matchAll(/"groupName":"(\w+)"/g)].map(([, group]) => group));
+  await membership.registerProducer("senders");
+  await membership.registerProducer("payers");
+  await membership.registerProducer("payers"); // a second producer of the group: brokers know it
+  assertEquals([groupsOf(master), groupsOf(other)], [[["senders"], ["senders", "payers"]], []]);
+
+  other.isMaster = true;
+  await membership.registerMissing();
+  assertEquals([master.asked.length, groupsOf(other)], [2, [["senders", "payers"]]]);
+  other.fails = true;
+  await membership.registerProducer("refunders");
+  other.fails = false;
+  await membership.registerMissing();
+  assertEquals([master.asked.length, other.asked.length], [3, 3]);
 });
 
 Deno.test("removeConsumer() leaves the group at all brokers, once", async () => {
@@ -229,7 +248,7 @@ Deno.test("beatTo() rejects with what the broker's failure was", async () => {
   const membership = membershipOf(broker);
   membership.addConsumer("billing", billing);
   broker.fails = true;
-  const outcome = membership.beatTo(broker as unknown as Endpoint).then(() => "fine", (error) => error.message);
+  const outcome = membership.beatTo(broker).then(() => "fine", (error) => error.message);
   assertEquals(await outcome, "a:1 is down");
   await turns();
 });

@@ -3,13 +3,13 @@ import { PatientCall } from "../../src/cluster/call.ts";
 import { Endpoint } from "../../src/cluster/endpoint.ts";
 import { NetworkError, TimeoutError } from "../../src/errors.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
-import { headerJson } from "../../src/wire/fields.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import { getMaxOffset } from "../../src/wire/requests.ts";
 import { type Script, ScriptedServer } from "../transport/scripted_server.ts";
 import { eventually, turns } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 
-const fields = headerJson(getMaxOffset.header, { topic: "orders", queueId: 3 });
+const fields = JsonFields.of(getMaxOffset.header, { topic: "orders", queueId: 3 });
 const silent: Script = () => {};
 
 /** A call of an endpoint, and what its caller hears. */

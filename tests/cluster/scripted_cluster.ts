@@ -1,9 +1,7 @@
 /** A name server and brokers whose answers are a test's, and clusters that are connected to them. */
 
-import type { RunningInfo } from "../../src/cluster/command_router.ts";
 import { Cluster, type ClusterOptions } from "../../src/cluster/cluster.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
-import { type MessageQueue, queueKey } from "../../src/message.ts";
 import { denoTransport } from "../../src/transport/deno.ts";
 import type { ConsumerData, HeartbeatData, TopicRouteData } from "../../src/wire/bodies.ts";
 import type { Command } from "../../src/wire/frame.ts";
@@ -147,37 +145,17 @@ export class TestCluster {
   }
 }
 
-/** What a listener of a cluster has heard. */
+/** What a watcher of a cluster was called with. */
 export class Heard {
   readonly lines: string[] = [];
   #changes = new Changes();
 
-  onMembersChanged(): void {
-    this.#note("members");
-  }
-
-  onReset(offsets: readonly (readonly [MessageQueue, number])[]): void {
-    this.#note(`reset ${offsets.map(([queue, offset]) => `${queueKey(queue)} to ${offset}`)}`);
-  }
-
-  positions(topic: string): readonly (readonly [MessageQueue, number])[] {
-    return [0, 1].map((queueId) => [{ topic, broker: "a", queueId }, queueId + 5]);
-  }
-
-  runningInfo(): RunningInfo {
-    return { properties: {}, subscriptionSet: [], statusTable: {}, queues: [], poppedQueues: [] };
-  }
-
-  consumeDirectly(): Promise<string> {
-    return Promise.resolve("nobody consumes here");
-  }
-
   onRouteChanged({ topic }: { topic: string }): void {
-    this.#note(`route ${topic}`);
+    this.note(`route ${topic}`);
   }
 
   onBrokerBack(broker: string): void {
-    this.#note(`back ${broker}`);
+    this.note(`back ${broker}`);
   }
 
   /** Resolves when that many things have been heard. */
@@ -185,7 +163,7 @@ export class Heard {
     return this.#changes.until(() => this.lines.length >= count, `${count} lines, heard ${this.lines}`);
   }
 
-  #note(line: string): void {
+  protected note(line: string): void {
     this.lines.push(line);
     this.#changes.notify();
   }

@@ -8,6 +8,7 @@ import {
 import { ConfigError, InvalidTopicError, ValidationError } from "../../src/errors.ts";
 import { defaultTransport } from "../../src/transport/default.ts";
 import type { TopicRouteData } from "../../src/wire/bodies.ts";
+import { NO_FIELDS } from "../../src/wire/json_fields.ts";
 import {
   getClusterInfo,
   getConsumerList,
@@ -32,7 +33,7 @@ function peerOf(server: EmbeddedBroker | EmbeddedNameServer): Promise<Peer> {
 async function leaveGhost(broker: EmbeddedBroker, clientId: string): Promise<void> {
   const ghost = await peerOf(broker);
   const joined = ghost.join("billing", [subscription("orders")], { clientId }).catch(() => {});
-  await ghost.connection.sendOneway({ name: "GetTopicList", code: getTopicList.code, fields: {} }); // both are out
+  await ghost.connection.sendOneway({ name: "GetTopicList", code: getTopicList.code, fields: NO_FIELDS }); // both are out
   await ghost[Symbol.asyncDispose]();
   await joined;
 }

@@ -8,6 +8,7 @@ import type { SubscriptionData } from "../../src/wire/bodies.ts";
 import { javaHashCode } from "../../src/wire/codes.ts";
 import { decodeHeader, encodeHeader, type HeaderOf, type HeaderText } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import { formatPopReceipt, type PopReceipt, realPopTopic } from "../../src/wire/pop.ts";
 import { type PoppedMessage, receivePopped } from "../../src/wire/pop_receive.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
@@ -120,7 +121,13 @@ export class Peer {
       ? body
       : utf8.encode(typeof body === "string" ? body : JSON.stringify(body));
     const { name, code } = spec;
-    const request = { name, code, fields, body: bytes, ...(version === undefined ? {} : { version }) };
+    const request = {
+      name,
+      code,
+      fields: JsonFields.ofText(fields),
+      body: bytes,
+      ...(version === undefined ? {} : { version }),
+    };
     return this.connection.request(request, { timeout: 20_000 });
   }
 

@@ -12,6 +12,7 @@ import { NetworkError, RocketMQError, TimeoutError } from "../../src/errors.ts";
 import { Connection, type ConnectionOptions, type OutgoingRequest } from "../../src/transport/connection.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { type Command, encodeFrame } from "../../src/wire/frame.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import { ScriptedServer } from "./scripted_server.ts";
 import { Changes, isSettled, turns } from "./waiting.ts";
 
@@ -20,11 +21,11 @@ const LONG = { timeout: 20_000 };
 /** After so much silence a peer counts as gone, in milliseconds. */
 const SILENCE = 1_200;
 
-const request: OutgoingRequest = { name: "Test", code: 105, fields: { topic: "orders" } };
+const request: OutgoingRequest = { name: "Test", code: 105, fields: JsonFields.ofText({ topic: "orders" }) };
 
 /** The same request with a number, so that the server can tell them apart. */
 function numbered(number: number): OutgoingRequest {
-  return { ...request, fields: { number: `${number}` } };
+  return { ...request, fields: JsonFields.ofText({ number: `${number}` }) };
 }
 
 function numberOf(command: Command): number {

@@ -4,13 +4,14 @@ import { Connection, type OutgoingRequest } from "../../src/transport/connection
 import { denoTransport } from "../../src/transport/deno.ts";
 import type { Socket } from "../../src/transport/transport.ts";
 import { MAX_FRAME_SIZE } from "../../src/wire/frame.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
 import { testConnections } from "./connection_scenarios.ts";
 import { MemorySocket } from "./memory_socket.ts";
 import { ScriptedServer } from "./scripted_server.ts";
 import { Changes, isSettled, turns, Unheard } from "./waiting.ts";
 
 const LONG = { timeout: 20_000 };
-const request: OutgoingRequest = { name: "Test", code: 105, fields: { topic: "orders" } };
+const request: OutgoingRequest = { name: "Test", code: 105, fields: JsonFields.ofText({ topic: "orders" }) };
 
 testConnections("Deno", denoTransport);
 
@@ -271,8 +272,8 @@ Deno.test("Connection answers 1 if a handler rejects with something that has no 
 Deno.test("Connection answers 1 if a reply cannot be written as a frame", async () => {
   using unheard = new Unheard();
   const socket = new MemorySocket();
-  const fields = { count: 1n } as unknown as Record<string, string>;
-  const connection = new Connection(socket, undefined, { onRequest: () => ({ code: 0, fields }) });
+  const body = new Uint8Array(MAX_FRAME_SIZE);
+  const connection = new Connection(socket, undefined, { onRequest: () => ({ code: 0, body }) });
   socket.deliver({ code: 40, opaque: 1 });
   await turns();
   connection.close();
@@ -283,8 +284,8 @@ Deno.test("request() rejects at once, and waits for nothing, if the request cann
   using unheard = new Unheard();
   const socket = new MemorySocket();
   const connection = new Connection(socket);
-  const fields = { count: 1n } as unknown as Record<string, string>;
-  await assertRejects(() => connection.request({ ...request, fields }, LONG), TypeError);
+  const body = new Uint8Array(MAX_FRAME_SIZE);
+  await assertRejects(() => connection.request({ ...request, body }, LONG), ValidationError);
   connection.close();
   await turns();
   assertEquals(unheard.reasons, []);

@@ -3,12 +3,13 @@ import { FakeTime } from "@std/testing/time";
 import { AnswerTooLargeError, NetworkError, TimeoutError } from "../../src/errors.ts";
 import { Connection, type OutgoingRequest } from "../../src/transport/connection.ts";
 import { type CommandInit, encodeFrame, MAX_FRAME_SIZE } from "../../src/wire/frame.ts";
+import { NO_FIELDS } from "../../src/wire/json_fields.ts";
 import { MemorySocket } from "./memory_socket.ts";
 import { isSettled, turns } from "./waiting.ts";
 
 const LONG = { timeout: 20_000 };
 const SIZE = 40_000_000;
-const request: OutgoingRequest = { name: "PullMessage", code: 11, fields: {} };
+const request: OutgoingRequest = { name: "PullMessage", code: 11, fields: NO_FIELDS };
 
 /** The beginning of a frame of {@linkcode SIZE} bytes. */
 function headOf(command: CommandInit, size = SIZE): Uint8Array {

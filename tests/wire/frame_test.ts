@@ -328,15 +328,12 @@ Deno.test("FrameReader hands out frames without a body in place, if told so, and
   }
 });
 
-Deno.test("encodeFrame() takes fields that are JSON already, and a body that writes itself", () => {
+Deno.test("encodeFrame() takes a body that writes itself", () => {
   const body = { length: 2, writeTo: (target: Uint8Array, at: number) => target.set([7, 8], at) };
-  const fields = '{"topic":"ä"}';
-  const expected = encodeFrame({ code: 3, opaque: 9, fields: { topic: "ä" }, body: Uint8Array.of(7, 8) });
-  assertEquals(encodeFrame({ code: 3, opaque: 9, fields, body }), expected);
-  assertEquals(
-    plain(decodeFrame(encodeBinaryFrame({ code: 3, opaque: 9, fields, body }))),
-    plain(decodeFrame(expected)),
-  );
+  const command = { code: 3, opaque: 9, fields: { topic: "ä" } };
+  for (const encode of [encodeFrame, encodeBinaryFrame]) {
+    assertEquals(encode({ ...command, body }), encode({ ...command, body: Uint8Array.of(7, 8) }));
+  }
 });
 
 Deno.test("FrameReader refuses lengths that no frame can have, and says which are allowed", () => {

@@ -35,7 +35,7 @@ const ROWS: readonly (readonly string[])[] = [
  * in no row stands at the top.
  */
 const CONSUMER_ROWS: readonly (readonly string[])[] = [
-  ["allocation", "subscriptions", "start_offset", "group_length", "wait_options", "joining"],
+  ["allocation", "subscriptions", "start_offset", "group_length", "wait_options"],
   ["options", "options_check"],
   ["queue"],
   ["assignment", "delivery"],

@@ -14,6 +14,7 @@ const DENO_PLACES = ["src/transport/deno.ts", "src/offsets/kv.ts", "src/cli/"];
 
 /** The files that may read JSON: what they return is checked. A path that ends in a slash is a folder. */
 const JSON_PLACES = [
+  "src/wire/json_fields.ts", // what it has written itself
   "src/wire/json.ts",
   "src/wire/shapes.ts",
   "src/wire/frame.ts", // headers, whose fields are checked one by one

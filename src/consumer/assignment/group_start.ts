@@ -4,6 +4,7 @@
  * @module
  */
 
+import { askAll } from "../../cluster/ask_all.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
 import { atMost, Semaphore } from "../../waiting.ts";
 import { type ConsumeFrom, type QueuePositions, resolveStartOffset } from "../start_offset.ts";
@@ -106,21 +107,21 @@ export class GroupStart {
 
   /** One offset is enough; that there is none has to be said of each queue. */
   async #hasAnyOffset(topic: string): Promise<boolean> {
-    const queues = this.#context.queues(topic).values();
     let isFound = false;
-    let failure: { readonly reason: unknown } | undefined;
-    const read = async () => {
-      for (const queue of queues) {
-        if (isFound) return;
-        try {
-          if (await this.#context.hasOffset(queue)) isFound = true;
-        } catch (reason) {
-          failure = { reason };
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: READS_AT_A_TIME }, read));
-    if (!isFound && failure !== undefined) throw failure.reason;
+    const { unanswered } = await askAll(
+      this.#context.queues(topic),
+      async (queue) => {
+        if (await this.#context.hasOffset(queue)) isFound = true;
+      },
+      {
+        timeout: Infinity, // each read has its own
+        atATime: READS_AT_A_TIME,
+        action: (queue) => `read the offset of ${queueKey(queue)}`,
+        patience: () => isFound ? "none" : "all",
+      },
+    );
+    const [failure] = unanswered;
+    if (!isFound && failure !== undefined) throw failure.error;
     return isFound;
   }
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { GroupCommands, RunningInfo } from "../../cluster/command_router.ts";
 import type { ConsumeMessageDirectlyResult } from "../../wire/bodies.ts";
 import type { QueueBatch } from "../delivery/batch.ts";
 import { consumeDirectly, DirectBatch, readMessage } from "../delivery/direct.ts";
@@ -17,6 +16,7 @@ import type { Assignment } from "../assignment/assignment.ts";
 import type { Rebalancer } from "../assignment/rebalancer.ts";
 import type { GroupSubscriptions } from "./subscriptions.ts";
 import { runningInfo } from "./running_info.ts";
+import type { GroupCommands, RunningInfo } from "./served_requests.ts";
 import { inBackground } from "../../owned_work.ts";
 
 /** The parts of a consumer that {@linkcode groupCommands} asks. */

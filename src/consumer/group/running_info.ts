@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { RunningInfo } from "../../cluster/command_router.ts";
 import type { ProcessQueueInfo } from "../../wire/bodies.ts";
 import { PROTOCOL_VERSION_NAME } from "../../wire/codes.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
+import type { RunningInfo } from "./served_requests.ts";
 import type { GroupSubscriptions } from "./subscriptions.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";

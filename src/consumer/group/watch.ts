@@ -4,6 +4,7 @@
  * @module
  */
 
+import { askAll } from "../../cluster/ask_all.ts";
 import type { EventHub } from "../../events.ts";
 import type { ConsumerConnection, SubscriptionData } from "../../wire/bodies.ts";
 import { inBackground } from "../../owned_work.ts";
@@ -20,8 +21,8 @@ export interface GroupWatchContext {
   readonly subscriptions: () => readonly SubscriptionData[];
   /** The names of the brokers that know the group. */
   readonly brokers: () => readonly string[];
-  /** Asks a broker who is in the group. */
-  readonly connections: (broker: string) => Promise<ConsumerConnection>;
+  /** Asks a broker who is in the group, within so many milliseconds. */
+  readonly connections: (broker: string, timeout: number) => Promise<ConsumerConnection>;
   /** Whether a `host:port` is this client's own, on a connection of now or before. */
   readonly isOwnAddress: (address: string) => boolean;
 }
@@ -31,6 +32,8 @@ export interface GroupWatchContext {
  * look. Source: ClientHousekeepingService, ConsumerManager.
  */
 const GHOST_LIFETIME = 130_000;
+/** How long one look may take, in milliseconds. */
+const LONGEST_LOOK = 10_000;
 
 /**
  * Reports members that subscribe to something else, and other clients that have the same id. Connections of our own
@@ -71,13 +74,16 @@ export class GroupWatch {
   async check(): Promise<void> {
     const { brokers, connections } = this.#context;
     this.#isLooking = true;
-    let views: (ConsumerConnection | undefined)[];
+    let known: readonly ConsumerConnection[];
     try {
-      views = await Promise.all(brokers().map((broker) => connections(broker).catch(() => undefined)));
+      const asked = await askAll(brokers(), connections, {
+        timeout: LONGEST_LOOK,
+        action: (broker) => `ask broker "${broker}" who is in group "${this.#context.group}"`,
+      });
+      known = asked.answers.map(({ answer }) => answer);
     } finally {
       this.#isLooking = false;
     }
-    const known = views.filter((view) => view !== undefined);
     if (known.length === 0 || this.#isStopped) return;
     this.#report("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
     this.#lookForDoubles(known);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { GroupCommands } from "../../cluster/command_router.ts";
 import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import type { PopProcessQueueInfo } from "../../wire/bodies.ts";
 import { consumeDirectly, readMessage } from "../delivery/direct.ts";
@@ -12,6 +11,7 @@ import type { DirectDelivery } from "../delivery/dispatcher.ts";
 import type { GroupSubscriptions } from "../group/subscriptions.ts";
 import type { DeliveredBatch, SettlementRules } from "../delivery/delivered_batch.ts";
 import { runningProperties } from "../group/running_info.ts";
+import type { GroupCommands } from "../group/served_requests.ts";
 import { PoppedBatch } from "./batch.ts";
 import type { CheckedPopOptions } from "./options.ts";
 import type { PopSource } from "./source.ts";

@@ -5,6 +5,7 @@
  */
 
 import type { PopClient, PopPlace } from "../../brokers/pop_client.ts";
+import { firstAnswer } from "../../cluster/first_answer.ts";
 import type { Routes } from "../../cluster/routes.ts";
 import { RebalanceError } from "../../errors.ts";
 import type { EventHub } from "../../events.ts";
@@ -123,39 +124,11 @@ export class PopPlaces {
 
   /** What brokers assign to this member; undefined if they leave it to the members, or do not answer. */
   async #assigned(topic: string, brokers: readonly string[]): Promise<readonly PopPlace[] | undefined> {
-    const assigned = await firstAnswer(brokers, (broker) => this.#context.client.assignment(topic, broker));
-    const popped = (assigned ?? []).filter(({ mode }) => mode === "POP").map(({ messageQueue }) => messageQueue);
+    const ask = (broker: string) => this.#context.client.assignment(topic, broker);
+    const options = { timeout: LONGEST_WAIT, action: `ask brokers of "${topic}"`, headStart: () => PATIENCE };
+    const assigned = brokers.length === 0 ? [] : await firstAnswer(brokers, ask, options).catch(() => []);
+    const popped = assigned.filter(({ mode }) => mode === "POP").map(({ messageQueue }) => messageQueue);
     if (popped.length === 0) return undefined;
     return popped.map(({ brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
-}
-
-/**
- * The first answer of any broker; undefined if there is none. The next broker is asked when one fails, or has not
- * answered for a moment: silent ones cost a moment each, and all of them no more than a fixed time.
- */
-function firstAnswer<T>(brokers: readonly string[], ask: (broker: string) => Promise<T>): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    let asked = 0;
-    let failed = 0;
-    let patience: ReturnType<typeof setTimeout> | undefined;
-    const limit = setTimeout(() => end(undefined), LONGEST_WAIT);
-    const end = (answer: T | undefined) => {
-      clearTimeout(patience);
-      clearTimeout(limit);
-      asked = brokers.length;
-      resolve(answer);
-    };
-    const next = () => {
-      clearTimeout(patience);
-      if (failed === brokers.length) return end(undefined);
-      if (asked === brokers.length) return;
-      patience = setTimeout(next, PATIENCE);
-      inBackground(ask(brokers[asked++]!).then(end), () => {
-        failed++;
-        next();
-      });
-    };
-    next();
-  });
 }

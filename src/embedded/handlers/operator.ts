@@ -7,9 +7,10 @@
 import { TimeoutError } from "../../errors.ts";
 import type { OutgoingRequest } from "../../transport/connection.ts";
 import { ResponseCode } from "../../wire/codes.ts";
-import { encodeHeader, type HeaderOf } from "../../wire/fields.ts";
+import type { HeaderOf } from "../../wire/fields.ts";
 import type { Command } from "../../wire/frame.ts";
 import { readConsumerStatus } from "../../wire/body_readers.ts";
+import { JsonFields } from "../../wire/json_fields.ts";
 import { parseOffsetMessageId } from "../../wire/message_id.ts";
 import {
   consumeMessageDirectly,
@@ -76,7 +77,7 @@ async function call(
   try {
     const { code: answer, remark, fields: header, body: bytes, language, version } = await request(
       member,
-      { name, code, fields, body },
+      { name, code, fields: JsonFields.ofText(fields), body },
       CALL_TIMEOUT,
     );
     return { code: answer, remark, fields: header, body: bytes, language, version };
@@ -130,7 +131,7 @@ async function queryStatus(
 async function statusOf(member: Member, group: string, topic: string): Promise<string | undefined> {
   const { name, code, header } = getConsumerStatus;
   try {
-    const fields = encodeHeader(header, { topic, group });
+    const fields = JsonFields.of(header, { topic, group });
     const answer = await request(member, { name, code, fields }, STATUS_TIMEOUT);
     if (answer.code !== ResponseCode.SUCCESS || answer.body.length === 0) return undefined;
     const { messageQueueTable } = readConsumerStatus(answer.body);
