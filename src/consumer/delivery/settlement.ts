@@ -12,7 +12,7 @@ import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { QueueSink } from "../queue/queue_flow.ts";
 import { Batch } from "./batch.ts";
 import { type BatchPlace, BatchSettlement } from "./batch_settlement.ts";
-import { type Outcome, type RetryOptions, SETTLED, type SettlementObserver } from "./delivered_batch.ts";
+import { type Outcome, SETTLED, type SettlementObserver } from "./delivered_batch.ts";
 import { LocalRests } from "./local_rests.ts";
 import { DEAD_LETTER_LEVEL, type Redelivery } from "./redelivery.ts";
 
