@@ -15,6 +15,7 @@ import { ConsumerStatistics } from "../../../src/telemetry/consumer_statistics.t
 import { TraceContextCode } from "../../../src/telemetry/trace_records.ts";
 import type { TraceableMessage, TracedBatch, Tracer } from "../../../src/telemetry/tracer.ts";
 import { fakeMessage, options, queue, settleMicrotasks, stillLoop } from "../fakes.ts";
+import { standIn } from "../../untyped.ts";
 
 const { SUCCESS, TIME_OUT, EXCEPTION, FAILED } = TraceContextCode;
 
@@ -29,16 +30,16 @@ class Bench {
   constructor(some: Partial<ConsumerOptions> = {}) {
     const checked = options(some);
     const events = new EventHub(false);
-    const tracer = {
+    const tracer = standIn<Tracer>({
       before: (messages: readonly TraceableMessage[]) => {
         this.traced.push(`before ${messages.length}`);
         return {} as TracedBatch;
       },
-      after: (_batch: TracedBatch, code: TraceContextCode, messages?: readonly { queueOffset: number }[]) => {
-        this.traced.push(`after ${code} ${messages?.map(({ queueOffset }) => queueOffset) ?? "all"}`);
+      after: (_batch: TracedBatch | undefined, code: TraceContextCode, messages?: readonly TraceableMessage[]) => {
+        this.traced.push(`after ${code} ${messages?.map(({ messageId }) => messageId.replace("id-", "")) ?? "all"}`);
       },
       close: () => Promise.resolve(),
-    } as unknown as Tracer;
+    });
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
     const safe = { ...new Skip("billing", events), sendsBack: true as const };
     this.settlement = new Rules({
