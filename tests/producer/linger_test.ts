@@ -296,7 +296,7 @@ Deno.test("linger keeps each caller's timeout, also behind a request of the same
     const error = await assertRejects(() => sent, ProducerError);
     assertEquals([error.code, error.retriable, error.cause instanceof TimeoutError], ["SEND_TIMEOUT", true, true]);
     assertEquals(error.maybeStored, maybeStored);
-    assertStringIncludes(error.message, maybeStored ? "may be stored all the same" : "nothing of it was sent");
+    assertStringIncludes(error.message, maybeStored ? "may be stored nevertheless" : "nothing of it was sent");
   };
   const underWay = late(send("a", 30), true);
   const patient = send("b", 60_000);

@@ -98,7 +98,7 @@ Deno.test("checkMessage() refuses properties that are RocketMQ's own, or get los
     assertEquals(fieldsOf({ properties }), ["properties"]);
   }
   const [problem] = problemsOf({ topic: "orders", body: "x", properties: { TAGS: "paid" } });
-  assertStringIncludes(problem!.allowed, "give the tag in the message's tags");
+  assertStringIncludes(problem!.allowed, "set the message's tags");
 });
 
 Deno.test("checkMessage() names all problems at once, unknown fields included", () => {
