@@ -140,8 +140,7 @@ for (const [what, { open, steps }] of Object.entries(table)) {
         assert(isTold, `${title} is an event`);
       }
     }
-    await new Promise((resolve) => setTimeout(resolve)); // rejections are reported before the next timer
-    assertEquals(unheard.reasons, []);
+    assertEquals(await unheard.reported(), []);
   });
 }
 
