@@ -6,6 +6,7 @@ import { ConfigError, NameServerError, ProducerError, RocketMQError } from "../s
 import { FakeTransport } from "./cluster/fake_transport.ts";
 import { ScriptedServer } from "./transport/scripted_server.ts";
 import { eventually, isSettled, turns, Unheard } from "./transport/waiting.ts";
+import { fromJavaScript } from "./untyped.ts";
 
 const topics = { orders: { queues: 1 } };
 
@@ -58,8 +59,8 @@ Deno.test("connect() names every problem of its options in one error", async () 
     routeInterval: "30s",
     namserver: "x",
     more: 1,
-  } as unknown as ConnectOptions;
-  const error = await assertRejects(() => connect(options), ConfigError, "Cannot connect: ");
+  };
+  const error = await assertRejects(() => connect(fromJavaScript(options)), ConfigError, "Cannot connect: ");
   assertEquals([error.code, error.retriable], ["INVALID_OPTIONS", false]);
   assertEquals(error.problems.map(({ field }) => field).sort(), [
     "heartbeatInterval",
@@ -113,13 +114,13 @@ Deno.test("connect() refuses addresses that are none, and options that are no ob
     {},
   ];
   for (const nameServers of bad) {
-    const options = { nameServers } as unknown as ConnectOptions;
+    const options: ConnectOptions = fromJavaScript({ nameServers });
     const error = await assertRejects(() => connect(options), ConfigError, undefined, JSON.stringify(nameServers));
     assertEquals(error.problems.map(({ field }) => field), ["nameServers"]);
   }
   await assertRejects(() => connect("nowhere"), ConfigError, 'nameServers is "nowhere"');
   for (const options of [null, 5, ["a:1"], true]) {
-    await assertRejects(() => connect(options as unknown as ConnectOptions), ConfigError, "allowed is an object with");
+    await assertRejects(() => connect(fromJavaScript(options)), ConfigError, "allowed is an object with");
   }
 });
 
@@ -436,7 +437,7 @@ Deno.test("connect() checks tls, mapAddress, logger, transport and signal too", 
   const accepted: string[] = [];
   for (const options of bad) {
     const given = { nameServers: "a:1", startTimeout: 0, transport: new NoTransport(), ...options };
-    const outcome = await connect(given as unknown as ConnectOptions).catch((error) => error);
+    const outcome = await connect(fromJavaScript(given)).catch((error) => error);
     const [name] = Object.keys(options);
     if (!(outcome instanceof ConfigError) || !outcome.problems.every(({ field }) => field.startsWith(name!))) {
       accepted.push(`${JSON.stringify(options)}: ${outcome.name} ${outcome.code ?? outcome.message}`);
@@ -480,7 +481,7 @@ Deno.test("close() right after consumer() logs nothing: what it ends itself is n
 });
 
 Deno.test("connect() takes no null for an address", async () => {
-  const options = { nameServers: null, transport: new NoTransport(), startTimeout: 0 } as unknown as ConnectOptions;
-  const error = await assertRejects(() => connect(options), ConfigError);
+  const options = { nameServers: null, transport: new NoTransport(), startTimeout: 0 };
+  const error = await assertRejects(() => connect(fromJavaScript(options)), ConfigError);
   assertEquals(error.problems.map(({ field, value }) => [field, value]), [["nameServers", null]]);
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { EventHub, type StatusEvent, type StatusEventType } from "../src/events.ts";
-import { isSettled } from "./transport/waiting.ts";
+import { isSettled, Unheard } from "./transport/waiting.ts";
 
 /** A hub whose log is kept. */
 class LoggedHub extends EventHub {
@@ -315,12 +315,7 @@ Deno.test("texts of events and lines of the log are plain, whatever they are mad
 });
 
 Deno.test("a logger that rejects, throws or returns what only looks like a promise takes nothing down", async () => {
-  const reasons: unknown[] = [];
-  const hear = (event: PromiseRejectionEvent) => {
-    event.preventDefault();
-    reasons.push(event.reason);
-  };
-  addEventListener("unhandledrejection", hear);
+  using unheard = new Unheard();
   const results: (() => unknown)[] = [
     () => Promise.reject(new RangeError("late")),
     () => ({
@@ -338,7 +333,5 @@ Deno.test("a logger that rejects, throws or returns what only looks like a promi
     hub.emit("warning", "stalled", "a");
     hub.close();
   }
-  await new Promise((resolve) => setTimeout(resolve)); // rejections are reported before the next timer
-  removeEventListener("unhandledrejection", hear);
-  assertEquals(reasons, []);
+  assertEquals(await unheard.reported(), []);
 });

@@ -3,11 +3,6 @@ import { RocketMQError } from "../src/errors.ts";
 import { inAnyCase, inBackground, notAPromise, unheard } from "../src/owned_work.ts";
 import { Unheard } from "./transport/waiting.ts";
 
-/** Resolves after everything that was rejected before has been reported. */
-function reported(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
-}
-
 Deno.test("inBackground() calls who owns the work with its failure, and hears what that one throws", async () => {
   using rejections = new Unheard();
   const heard: unknown[] = [];
@@ -17,8 +12,7 @@ Deno.test("inBackground() calls who owns the work with its failure, and hears wh
     throw new RangeError("the owner has failed");
   });
   inBackground(Promise.reject("c"), unheard);
-  await reported();
-  assertEquals([heard, rejections.reasons], [["a"], []]);
+  assertEquals([await rejections.reported(), heard], [[], ["a"]]);
 });
 
 Deno.test("inAnyCase() takes all steps in order, at once until one takes time, and reports each failure", async () => {
@@ -47,6 +41,5 @@ Deno.test("notAPromise() gives what a function has returned; a promise is an err
   const error = assertThrows(() => notAPromise(Promise.reject(new RangeError("late")), "mapAddress"), RocketMQError);
   assertEquals(error.code, "CALLBACK_FAILED");
   assert(error.message.includes("mapAddress"));
-  await reported();
-  assertEquals(rejections.reasons, []);
+  assertEquals(await rejections.reported(), []);
 });

@@ -84,7 +84,7 @@ class BrokerOffsets implements OffsetStore {
    * Lets the first commit of a topic at a broker go alone, and checks that it is there.
    *
    * Brokers make the group's table of a topic without a lock: of first commits that come at once, one table stays, and
-   * what the others held is gone, though it was answered with success. Source: ConsumerOffsetManager.
+   * what the others held is lost, though it was answered with success. Source: ConsumerOffsetManager.
    */
   async #afterFirst(offset: QueueOffset): Promise<void> {
     const { topic, broker } = offset.queue;

@@ -1,5 +1,5 @@
 /**
- * Choosing the place where the offsets of one member are kept.
+ * The choice of the place where the offsets of one member are kept.
  *
  * @module
  */
@@ -15,8 +15,8 @@ import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } f
 /** Options of {@linkcode createOffsetStore}. */
 export interface OffsetStoreOptions extends LocalStoreOptions {
   /**
-   * Where offsets are kept: `"kv"`, `"file"`, `"memory"`, or the first of these that can be had without asking the
-   * user.
+   * Where offsets are kept: `"kv"`, `"file"`, `"memory"`, or the first of these that is available without a permission
+   * prompt.
    *
    * @default {"auto"}
    */
@@ -28,14 +28,14 @@ export interface OffsetStoreOptions extends LocalStoreOptions {
 }
 
 /**
- * Makes an offset store that is not open yet; its `kind` says which. `"memory"` is a store that begins anew with every
- * program: tell the user if that was not asked for.
+ * Makes an offset store that is not open yet; its `kind` says which. `"memory"` is a store whose offsets end with the
+ * program: warn the user if that was not chosen.
  *
  * ```ts
  * import { createOffsetStore } from "@denorocket/rocketmq/consumer";
  *
  * await using store = await createOffsetStore({ group: "billing", instance: "blue" });
- * if (store.kind === "memory") console.warn("Offsets are gone when this program ends");
+ * if (store.kind === "memory") console.warn("Offsets are lost when this program ends");
  * await store.open();
  * ```
  *
@@ -74,7 +74,7 @@ export function validateOffsetStoreOptions(options: OffsetStoreOptions): void {
   check.done();
 }
 
-/** What can be had here, from the best to the last resort. */
+/** The best kind that is available here. */
 async function firstKind({ kv, path }: OffsetStoreOptions): Promise<OffsetStoreKind> {
   if (kv !== undefined || (hasDenoKv() && mayOpenKv(path))) return "kv";
   return await canKeepFiles(path) ? "file" : "memory";

@@ -1,11 +1,11 @@
 /**
- * Offsets in a file that people can read: on every runtime that has `node:fs`.
+ * Offsets in a readable file: on every runtime that has `node:fs`.
  *
  * | below the folder | what |
  * |---|---|
  * | `group/instance.json` | the offsets |
  * | `group/instance.json.bak` | what that file held before |
- * | `group/instance.json.lock/` | whose they are, and the files that are being written |
+ * | `group/instance.json.lock/` | the lease, and the files that are being written |
  *
  * @module
  */
@@ -35,10 +35,10 @@ export interface FileOffsetStoreOptions extends LocalStoreOptions {
 }
 
 /**
- * Keeps offsets in a file of JSON, for one member: nobody else writes it while the store is open.
+ * Keeps offsets in a file of JSON, for one member: no other member writes it while the store is open.
  *
- * A write replaces the whole file in one step, when the disk has it. The content before stays beside it in a `.bak`,
- * which is read if the file is missing or broken.
+ * A write replaces the whole file in one step, once the new content is on the disk. The content before is kept beside
+ * it in a `.bak`, which is read if the file is missing or broken.
  */
 export class FileOffsetStore extends LocalOffsetStore {
   #offsets: FileOffsets;
@@ -60,7 +60,7 @@ export class FileOffsetStore extends LocalOffsetStore {
   }
 }
 
-/** Whether files can be kept there, or in the default folder: finds out without asking the user. */
+/** Whether files can be kept in a folder, or in the default one. Never triggers a permission prompt. */
 export async function canKeepFiles(path?: string): Promise<boolean> {
   try {
     const folder = path ?? await defaultFolder();
@@ -68,7 +68,7 @@ export async function canKeepFiles(path?: string): Promise<boolean> {
     if (!isGranted({ name: "read", path: folder }) || !isGranted({ name: "write", path: folder })) return false;
     const files = await import("node:fs/promises");
     await files.mkdir(folder, { recursive: true });
-    // access() would ask Deno's user who he is.
+    // access() would trigger a prompt for the user's id.
     const probe = `${folder}/.${crypto.randomUUID()}`;
     await files.mkdir(probe);
     await files.rmdir(probe);
@@ -86,7 +86,7 @@ class FileOffsets implements OffsetStore {
   #place: FileLease | undefined;
   #lease: Lease | undefined;
   #stored = new StoredOffsets();
-  /** Whether the file holds what is worth a backup. */
+  /** Whether the file's content is worth a backup. */
   #isSound = false;
 
   constructor(options: CheckedOptions) {
@@ -101,7 +101,7 @@ class FileOffsets implements OffsetStore {
     this.#path = `${folder}/${encodeURIComponent(instance)}.json`;
     this.#place = new FileLease(files, `${this.#path}.lock`, leaseTimeout);
     const lease = new Lease(this.#place, this.#options, leaseTimeout);
-    await lease.take(signal);
+    await lease.acquire(signal);
     this.#lease = lease;
     try {
       this.#stored.set(await this.#load(files));
@@ -139,7 +139,7 @@ class FileOffsets implements OffsetStore {
     const restored = backup === undefined ? undefined : this.#parse(backup, backupPath);
     if (restored === undefined) {
       const message = `Cannot read the offsets: "${this.#path}" and its .bak are broken or missing; remove what is ` +
-        `left of them to begin anew`;
+        `left of them to start without offsets`;
       throw new OffsetFetchError(message, { code: "OFFSETS_MALFORMED" });
     }
     this.usesBackup = true;
@@ -155,13 +155,13 @@ class FileOffsets implements OffsetStore {
     }
   }
 
-  /** Everything is prepared in the lease's folder: without the lease there is nothing to rename. */
-  async #replace(files: NodeFiles, { workshop }: FileLease, text: string): Promise<void> {
+  /** Prepares everything in the lease's folder: without the lease there is nothing to rename. */
+  async #replace(files: NodeFiles, { staging }: FileLease, text: string): Promise<void> {
     try {
-      await writeThrough(files, `${workshop}/next.json`, text);
+      await writeThrough(files, `${staging}/next.json`, text);
       // If what is copied is missing, that is the file, which is no harm, or the lease's folder, which shows next.
-      if (this.#isSound) await orMissing(this.#backUp(files, workshop));
-      await files.rename(`${workshop}/next.json`, this.#path);
+      if (this.#isSound) await orMissing(this.#backUp(files, staging));
+      await files.rename(`${staging}/next.json`, this.#path);
     } catch (error) {
       if (isMissing(error) && !await this.#place!.isOurs()) throw taken(this.#options);
       throw error;
@@ -170,9 +170,9 @@ class FileOffsets implements OffsetStore {
     this.#isSound = true;
   }
 
-  async #backUp(files: NodeFiles, workshop: string): Promise<void> {
-    await files.copyFile(this.#path, `${workshop}/previous.json`);
-    await files.rename(`${workshop}/previous.json`, `${this.#path}.bak`);
+  async #backUp(files: NodeFiles, staging: string): Promise<void> {
+    await files.copyFile(this.#path, `${staging}/previous.json`);
+    await files.rename(`${staging}/previous.json`, `${this.#path}.bak`);
   }
 }
 
@@ -187,14 +187,14 @@ async function writeThrough(files: NodeFiles, path: string, text: string): Promi
   }
 }
 
-/** Has the disk keep a folder's names. Some systems cannot: if they crash now, the file before is still whole. */
+/** Makes the names in a folder durable. Some systems cannot: if they crash now, the file before is still whole. */
 async function syncFolder(files: NodeFiles, path: string): Promise<void> {
   const folder = await files.open(path, "r").catch(() => undefined);
   await folder?.sync().catch(() => {});
   await folder?.close();
 }
 
-/** Where files are kept if nothing else is said; undefined if the user would have to be asked to find that out. */
+/** Where files are kept by default; undefined if finding that out would trigger a permission prompt. */
 async function defaultFolder(): Promise<string | undefined> {
   const home = isGranted({ name: "sys", kind: "homedir" })
     ? (await import("node:os")).homedir()
@@ -205,7 +205,7 @@ async function defaultFolder(): Promise<string | undefined> {
 async function requireDefaultFolder(): Promise<string> {
   const folder = await defaultFolder();
   if (folder !== undefined) return folder;
-  throw new OffsetError("Cannot open the offsets: the user's home is unknown; say in which folder they are, by path", {
+  throw new OffsetError("Cannot open the offsets: the user's home is unknown; set path to their folder", {
     code: "OFFSETS_UNAVAILABLE",
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The file of offsets, which people may read, and edit while no member has it.
+ * The file of offsets, which may be edited while no member has it open.
  *
  * ```json
  * {
@@ -42,11 +42,11 @@ export function printOffsets({ group, instance }: LeaseSubject, offsets: Iterabl
 }
 
 /**
- * Reads a file; undefined if it is broken: no JSON, or not a file of offsets at all, as after a crash of the machine.
+ * Reads a file; undefined if it is broken: no JSON, or no file of offsets at all, as after a crash of the machine.
  *
- * What was written on purpose, by a person or by another version of this package, is not taken for broken.
+ * What was written on purpose, by a person or by another version of this package, does not count as broken.
  *
- * @throws {ValidationError} if it is whole, and cannot be understood
+ * @throws {ValidationError} if it is complete, and not understood
  */
 export function parseOffsets(subject: LeaseSubject, text: string): QueueOffset[] | undefined {
   const file = parseObject(text);

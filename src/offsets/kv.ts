@@ -3,13 +3,13 @@
  *
  * | key, after the prefix | value |
  * |---|---|
- * | group, instance | `{ version: 1, owner, renewals, timeout }`: the lease, that is whose the offsets are |
+ * | group, instance | `{ version: 1, owner, renewals, timeout }`: the lease: the member that owns the offsets |
  * | group, instance, topic, broker, number of the queue | `{ version: 1, offset }` |
  *
- * There is nothing else in the keys, because their bytes limit how many offsets are written together.
+ * The keys hold nothing else, because their bytes limit how many offsets are written together.
  *
- * Every write checks the lease in the same atomic step: a member that was taken for dead can do no harm when it
- * wakes up.
+ * Every write checks the lease in the same atomic step: a member that was suspended until its lease expired writes
+ * nothing when it resumes.
  *
  * @module
  */
@@ -29,10 +29,10 @@ import { type StoredOffset, StoredOffsets } from "./stored_offsets.ts";
 
 /** The version of the values that are written. */
 const VERSION = 1;
-/** What one atomic write may hold: 1 000 mutations, and 81 920 bytes of keys, that of the lease included. */
+/** The limits of one atomic write: 1 000 mutations, and 81 920 bytes of keys, that of the lease included. */
 const MAX_MUTATIONS = 1_000;
 const MAX_KEY_BYTES = 79_000;
-/** What is written around a text in a key, and what a number takes there. */
+/** The bytes around a text in a key, and those of a number. */
 const TEXT_FRAME = 2;
 const NUMBER_BYTES = 9;
 /** Keys have to be shorter than 2 048 bytes, with names that have limits of their own. */
@@ -58,7 +58,7 @@ type CheckedOptions =
   & { readonly prefix: KvKeyLike };
 
 /**
- * Keeps offsets in Deno KV, for one member: nobody else writes them while the store is open.
+ * Keeps offsets in Deno KV, for one member: no other member writes them while the store is open.
  *
  * Members with another `group` or `instance` may use the same database, in this process or in others. Needs
  * `"unstable": ["kv"]` in `deno.json`, or `--unstable-kv`; or a `kv` that was opened elsewhere.
@@ -74,12 +74,12 @@ export class KvOffsetStore extends LocalOffsetStore {
   }
 }
 
-/** Whether this runtime can open a KV database by itself. */
+/** Whether this runtime can open a KV database. */
 export function hasDenoKv(): boolean {
   return typeof Deno !== "undefined" && typeof Deno.openKv === "function";
 }
 
-/** Whether something may be done without asking the user. Runtimes that never ask allow everything. */
+/** Whether a permission is granted, without a prompt. Runtimes without permissions grant everything. */
 export function isGranted(permission: Deno.PermissionDescriptor): boolean {
   return typeof Deno === "undefined" || Deno.permissions.querySync(permission).state === "granted";
 }
@@ -91,7 +91,7 @@ class KvOffsets implements OffsetStore {
   #place: KvLease | undefined;
   #lease: Lease | undefined;
   #stored = new StoredOffsets();
-  /** Queues whose last write failed: it may be stored all the same, so a read asks the database. */
+  /** Queues whose last write failed: it may be stored all the same, so that reads go to the database. */
   #uncertain = new Set<string>();
 
   constructor(options: CheckedOptions) {
@@ -105,7 +105,7 @@ class KvOffsets implements OffsetStore {
     try {
       this.#place = new KvLease(kv, this.#root, leaseTimeout);
       const lease = new Lease(this.#place, this.#options, leaseTimeout);
-      await lease.take(signal);
+      await lease.acquire(signal);
       this.#lease = lease;
       this.#stored.set(await whenFree(() => this.#load(kv)));
     } catch (error) {
@@ -122,7 +122,7 @@ class KvOffsets implements OffsetStore {
     return stored.read(queue);
   }
 
-  /** Makes the next atomic write while the database has one: that takes as long. */
+  /** Prepares the next atomic write while the database does one: both take about as long. */
   async write(offsets: readonly QueueOffset[]): Promise<void> {
     let last: Promise<void> = Promise.resolve();
     for (const batch of this.#batches(offsets)) {
@@ -132,7 +132,7 @@ class KvOffsets implements OffsetStore {
       try {
         await before;
       } catch (error) {
-        await last.catch(unheard); // the failure before is reported, and no write goes on behind it
+        await last.catch(unheard); // no write goes on after the failure is reported
         throw error;
       }
     }
@@ -171,7 +171,7 @@ class KvOffsets implements OffsetStore {
     for (const { queue } of batch) this.#uncertain.delete(queueKey(queue));
   }
 
-  /** Divides what is written into atomic writes. In the order of their keys: so each touches few pages of the disk. */
+  /** Divides offsets into atomic writes, in the order of their keys: so each touches few pages of the disk. */
   *#batches(changes: readonly QueueOffset[]): Generator<readonly QueueOffset[]> {
     const rootBytes = this.#root.reduce((sum: number, part) => sum + bytesOf(`${part}`), 0);
     let batch: QueueOffset[] = [];
@@ -197,12 +197,12 @@ async function openKv(path: string | undefined): Promise<KvLike> {
   if (hasDenoKv()) return await whenFree(() => Deno.openKv(path));
   throw new OffsetError(
     'Cannot open the offsets: this runtime has no KV; put "unstable": ["kv"] into deno.json, run it with ' +
-      "--unstable-kv, or give a kv that is open",
+      "--unstable-kv, or pass an open kv",
     { code: "OFFSETS_UNAVAILABLE" },
   );
 }
 
-/** Reads what stands under a key; what is not understood is a problem of its queue, and never no offset. */
+/** Reads what is stored under a key; what is not understood is a problem of its queue, and never "no offset". */
 function read(key: readonly unknown[], value: unknown): StoredOffset {
   const [topic, broker, queueId] = key;
   if (key.length !== 3 || typeof topic !== "string" || typeof broker !== "string" || typeof queueId !== "number") {
@@ -217,7 +217,7 @@ function read(key: readonly unknown[], value: unknown): StoredOffset {
 
 const encoder = new TextEncoder();
 
-/** What a text takes in a key. */
+/** The bytes of a text in a key. */
 function bytesOf(text: string): number {
   return encoder.encode(text).length + TEXT_FRAME;
 }
@@ -233,11 +233,11 @@ function checkOptions(options: KvOffsetStoreOptions): CheckedOptions {
   return { ...checked, prefix, ...(kv === undefined ? {} : { kv }), ...(path === undefined ? {} : { path }) };
 }
 
-/** Checks a database, and the path that is given instead of one. */
+/** Checks a database, or the path of one. */
 export function checkKv(check: OptionsCheck, kv: unknown, path: unknown): void {
   check.shape("kv", kv, "an open Deno.Kv, or an object with its methods", isKv);
   if (kv === undefined) checkPath(check, path);
-  else check.shape("path", path, "missing where a kv is given", () => false);
+  else check.shape("path", path, "nothing, as there is a kv", () => false);
 }
 
 function isKv(value: unknown): boolean {

@@ -1,18 +1,18 @@
 /**
- * Sharing a database with other programs.
+ * A database that is shared with other programs.
  *
  * @module
  */
 
 import { delay } from "../waiting.ts";
 
-/** How long another program's writes are waited for, in milliseconds. */
-const PATIENCE = 10_000;
+/** The longest wait for the writes of another program, in milliseconds. */
+const MAX_WAIT = 10_000;
 /** The longest pause between two attempts, in milliseconds. */
 const MAX_PAUSE = 20;
 
 /**
- * Does something again while another program is writing.
+ * Runs work, and runs it again while another program is writing.
  *
  * SQLite has one writer at a time. Deno waits for it in some places, and in others fails with this message at once;
  * then nothing was done.
@@ -23,9 +23,9 @@ export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isLocked(error) || performance.now() - start > PATIENCE) throw error;
+      if (!isLocked(error) || performance.now() - start > MAX_WAIT) throw error;
     }
-    await delay(Math.random() * MAX_PAUSE); // random, so that two who met do not meet again
+    await delay(Math.random() * MAX_PAUSE); // random, so that two programs do not collide again
   }
 }
 

@@ -15,22 +15,22 @@ const VERSION = 1;
 interface LeaseRecord {
   readonly version: typeof VERSION;
   readonly owner: string;
-  /** How often it was renewed: of no use here, but whoever looks into the database sees it move. */
+  /** How often it was renewed: not used here, but it shows in the database that the owner is alive. */
   readonly renewals: number;
   readonly timeout: number;
 }
 
-/** A lease under a key of KV. Whatever is to be written by its owner only is written together with a check of it. */
+/** A lease under a key of KV. What only its owner may write is written together with a check of the lease. */
 export class KvLease implements LeasePlace {
   #kv: KvLike;
   #key: KvKeyLike;
   #timeout: number;
   #owner = newOwner();
   #renewals = 0;
-  /** Of our record, as far as we know. */
+  /** The version of this member's record, as far as known. */
   #versionstamp: string | null = null;
 
-  /** Makes a lease that lives for `timeout` milliseconds without a renewal. */
+  /** Makes a lease that expires `timeout` milliseconds after its last renewal. */
   constructor(kv: KvLike, key: KvKeyLike, timeout: number) {
     this.#kv = kv;
     this.#key = key;
@@ -38,7 +38,7 @@ export class KvLease implements LeasePlace {
   }
 
   /** Reads the record. */
-  async look(): Promise<SeenLease | undefined> {
+  async read(): Promise<SeenLease | undefined> {
     const { value, versionstamp } = await whenFree(() => this.#kv.get(this.#key));
     if (versionstamp === null) return undefined;
     if (!isLease(value)) {
@@ -48,15 +48,15 @@ export class KvLease implements LeasePlace {
     return { mark: versionstamp, timeout: value.timeout };
   }
 
-  /** Writes our record over the one that was seen. */
-  async take(seen: SeenLease | undefined): Promise<boolean> {
+  /** Writes this member's record over the one that was read. */
+  async acquire(seen: SeenLease | undefined): Promise<boolean> {
     const check = { key: this.#key, versionstamp: seen?.mark ?? null };
     const result = await whenFree(() => this.#kv.atomic().check(check).set(this.#key, this.#record()).commit());
     if (result.ok) this.#versionstamp = result.versionstamp;
     return result.ok;
   }
 
-  /** Writes our record anew. */
+  /** Writes the record again. */
   async renew(): Promise<boolean> {
     this.#renewals++;
     const versionstamp = await this.write((atomic) => atomic.set(this.#key, this.#record()));
@@ -64,15 +64,15 @@ export class KvLease implements LeasePlace {
     return versionstamp !== undefined;
   }
 
-  /** Deletes our record. */
+  /** Deletes the record. */
   async release(): Promise<void> {
     await this.write((atomic) => atomic.delete(this.#key));
   }
 
   /**
-   * Writes something if the lease is ours, in one step; gives the version of what was written, undefined if it is not.
+   * Writes in one step if this member has the lease; returns the version of what was written, undefined if it has not.
    *
-   * @param fill puts the writes in; called again if they have to be tried again
+   * @param fill adds the writes; called again for another attempt
    */
   async write(fill: (atomic: KvAtomicLike) => void): Promise<string | undefined> {
     do {
@@ -86,7 +86,7 @@ export class KvLease implements LeasePlace {
     return undefined;
   }
 
-  /** Tells a lease that is lost from one whose renewal we have not heard of: it is under way, or its answer was lost. */
+  /** Whether this member has the lease: a renewal may be under way, or its answer was lost. */
   async #isStillOurs(): Promise<boolean> {
     const { value, versionstamp } = await whenFree(() => this.#kv.get(this.#key));
     if (!isLease(value) || value.owner !== this.#owner) return false;

@@ -1,5 +1,5 @@
 /**
- * Having offsets for oneself: two members that wrote the same ones would each lose what the other has done.
+ * Exclusive use of offsets: two members that write the same ones would each skip messages that only the other has seen.
  *
  * @module
  */
@@ -8,54 +8,54 @@ import { OffsetError } from "../errors.ts";
 import { delay } from "../waiting.ts";
 import { inBackground, unheard } from "../owned_work.ts";
 
-/** How long a lease lives that is not renewed, unless something else is said, in milliseconds. */
+/** When a lease expires that is not renewed, by default, in milliseconds. */
 export const LEASE_TIMEOUT = 3_000;
-/** The longest that any lease lives; a record that says more is not believed. */
+/** The longest timeout of a lease, in milliseconds; a record with a longer one counts as this. */
 export const MAX_LEASE_TIMEOUT = 60_000;
 
-/** How often a lease is renewed while it could run out once. */
+/** How often a lease is renewed within its timeout. */
 const RENEWALS = 3;
-/** How often others look at it meanwhile, and the longest time between two looks, in milliseconds. */
-const LOOKS = 10;
+/** How often other members read it within its timeout, and the longest time between two reads, in milliseconds. */
+const READS = 10;
 const MAX_PAUSE = 250;
 
-/** What two members must not share. */
+/** The offsets that two members must not share. */
 export interface LeaseSubject {
   /** The group. */
   readonly group: string;
-  /** What tells members of the group apart on one place. */
+  /** Distinguishes members of the group in one place. */
   readonly instance: string;
 }
 
-/** Another member's lease, as it was seen. */
+/** Another member's lease, as it was read. */
 export interface SeenLease {
-  /** A text that is another one after every renewal. */
+  /** A text that changes with every renewal. */
   readonly mark: string;
-  /** How long it lives without one, by the word of its owner, in milliseconds. */
+  /** When it expires without a renewal, as its owner has recorded, in milliseconds. */
   readonly timeout: number;
 }
 
-/** Where a lease is written down, for one member. */
+/** Where the record of a lease is stored, for one member. */
 export interface LeasePlace {
-  /** What stands there; undefined if that is nobody's lease. */
-  look(): Promise<SeenLease | undefined>;
-  /** Puts the member's own there, in one step, if that is still what was seen; false if it is not. */
-  take(seen: SeenLease | undefined): Promise<boolean>;
-  /** Shows that the member lives; false if the lease is no longer its own. */
+  /** Reads the record; undefined if the lease is free. */
+  read(): Promise<SeenLease | undefined>;
+  /** Stores this member's record, in one step, if the stored one is still the one that was read; else returns false. */
+  acquire(seen: SeenLease | undefined): Promise<boolean>;
+  /** Renews the lease; returns false if another member has it by now. */
   renew(): Promise<boolean>;
-  /** Takes the member's own away, if it is still there. */
+  /** Removes this member's record, if it is still stored. */
   release(): Promise<void>;
 }
 
-/** A member's random name. */
+/** A random id of a member. */
 export function newOwner(): string {
   return crypto.randomUUID();
 }
 
 /**
- * A lease: taken when it is free or has not been renewed for its life, and renewed by a timer from then on.
+ * A lease: acquired when it is free or has expired, and renewed by a timer from then on.
  *
- * Times are measured here, by a clock that nobody sets: what another machine thinks the time is does not matter.
+ * Times are measured by this machine's monotonic clock: the clocks of other machines do not matter.
  */
 export class Lease {
   #place: LeasePlace;
@@ -64,7 +64,7 @@ export class Lease {
   #timer: ReturnType<typeof setInterval> | undefined;
   #renewing: Promise<void> | undefined;
 
-  /** Makes a lease that is not taken yet; `timeout` is its life without a renewal, in milliseconds. */
+  /** Makes a lease that is not acquired yet; it expires `timeout` milliseconds after its last renewal. */
   constructor(place: LeasePlace, subject: LeaseSubject, timeout: number) {
     this.#place = place;
     this.#subject = subject;
@@ -72,34 +72,34 @@ export class Lease {
   }
 
   /**
-   * Takes it, at once if it is free; if it is another's, when that has not been renewed for its life.
+   * Acquires it: at once if it is free; if another member has it, when it has expired.
    *
    * @throws {OffsetError} `OFFSETS_IN_USE` if it is renewed meanwhile
    */
-  async take(signal: AbortSignal): Promise<void> {
+  async acquire(signal: AbortSignal): Promise<void> {
     for (let isTaken = false; !isTaken;) {
-      const seen = await this.#place.look();
-      const free = seen === undefined ? undefined : await this.#outlive(seen, signal);
-      isTaken = await this.#place.take(free);
-      if (!isTaken && free !== undefined) throw inUse(this.#subject); // somebody who waited as well was quicker
+      const seen = await this.#place.read();
+      const free = seen === undefined ? undefined : await this.#waitForExpiry(seen, signal);
+      isTaken = await this.#place.acquire(free);
+      if (!isTaken && free !== undefined) throw inUse(this.#subject); // another member that waited was faster
     }
     this.#timer = setInterval(() => inBackground(this.#renewing ??= this.#renew(), unheard), this.#timeout / RENEWALS);
   }
 
-  /** Gives it up. */
+  /** Releases it. */
   async release(): Promise<void> {
     clearInterval(this.#timer);
     await this.#renewing;
-    await this.#place.release().catch(() => {}); // it runs out by itself
+    await this.#place.release().catch(() => {}); // it expires by itself
   }
 
-  /** Waits until a lease has run out; gives what to take then. */
-  async #outlive(seen: SeenLease, signal: AbortSignal): Promise<SeenLease | undefined> {
+  /** Waits until a lease has expired; returns what to replace then. */
+  async #waitForExpiry(seen: SeenLease, signal: AbortSignal): Promise<SeenLease | undefined> {
     const life = Math.max(this.#timeout, Math.min(seen.timeout, MAX_LEASE_TIMEOUT));
     const start = performance.now();
     for (let left = life; left > 0; left = life - (performance.now() - start)) {
-      await delay(Math.min(left, life / LOOKS, MAX_PAUSE), { signal });
-      const now = await this.#place.look();
+      await delay(Math.min(left, life / READS, MAX_PAUSE), { signal });
+      const now = await this.#place.read();
       if (now === undefined) return undefined;
       if (now.mark !== seen.mark) throw inUse(this.#subject);
     }
@@ -108,29 +108,29 @@ export class Lease {
 
   async #renew(): Promise<void> {
     try {
-      if (!await this.#place.renew()) clearInterval(this.#timer); // whoever writes finds out as well
+      if (!await this.#place.renew()) clearInterval(this.#timer); // the next write fails and reports it
     } catch {
-      // The next one is soon. If none succeeds, another member may take the lease, which a write then notices.
+      // The next one is soon. If none succeeds, another member may acquire the lease, which the next write reports.
     } finally {
       this.#renewing = undefined;
     }
   }
 }
 
-/** Another live member has the lease. */
+/** The error for a lease that another live member has. */
 function inUse({ group, instance }: LeaseSubject): OffsetError {
   return new OffsetError(
     `Cannot open the offsets of group "${group}", instance "${instance}": another live member uses them; ` +
-      `close it, or give this one another "instance"`,
+      `close it, or set another "instance" for this one`,
     { code: "OFFSETS_IN_USE" },
   );
 }
 
-/** The lease is another member's by now: what this one has not written never will be. */
+/** The error for a lease that another member has by now: what this one has not written is never written. */
 export function taken({ group, instance }: LeaseSubject): OffsetError {
   return new OffsetError(
-    `Cannot store the offsets of group "${group}", instance "${instance}": another member has taken them, as this ` +
-      `one seemed dead; close this one, or give it another "instance"`,
+    `Cannot store the offsets of group "${group}", instance "${instance}": another member has taken them over, as ` +
+      `the lease of this one expired; close this one, or set another "instance" for it`,
     { code: "OFFSETS_TAKEN" },
   );
 }

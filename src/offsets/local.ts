@@ -15,7 +15,7 @@ export type OffsetStoreKind = "kv" | "file" | "memory";
  * are answered from what was stored when it was opened, and from what it has written since.
  */
 export class LocalOffsetStore extends OffsetTable {
-  /** Where the offsets are kept; `"memory"` is gone with the program. */
+  /** Where the offsets are kept; with `"memory"` they end with the program. */
   readonly kind: OffsetStoreKind;
 
   /** Makes a store that is not open yet. */

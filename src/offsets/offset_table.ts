@@ -48,7 +48,7 @@ interface Entry {
  * of a queue never overlap. Progress never lowers what is stored; a position may. After a write without success nothing
  * counts as stored, because it may be stored all the same.
  *
- * A consumer makes a table for the store that it is given. Make one yourself to see its counters, or to use a store
+ * A consumer makes a table for its `offsetStore`. Make one yourself to see its counters, or to use a store
  * without a consumer.
  *
  * ```ts
@@ -141,8 +141,8 @@ export class OffsetTable implements OffsetStore {
    * Writes what has changed, of some queues or of all; resolves when it is stored.
    *
    * @throws {OffsetError} `OFFSET_STORE_FAILED` if some queue could not be written: those stay to be written;
-   * `OFFSETS_TAKEN` if another member has the offsets of a local store by now, which is final; `OFFSETS_NOT_OPEN` before
-   * `open()` and after `close()`
+   * `OFFSETS_TAKEN` if another member has the offsets of a local store by now, which is final; `OFFSETS_NOT_OPEN`
+   * before `open()` and after `close()`
    */
   async persist(queues?: readonly MessageQueue[]): Promise<void> {
     if (!this.#isOpen) throw notOpen("store offsets");
@@ -223,7 +223,7 @@ export class OffsetTable implements OffsetStore {
   async #close(): Promise<void> {
     this.#isOpen = false;
     this.#stop.abort(notOpen("open the offsets"));
-    await this.#opening?.catch(unheard); // whoever opened it knows
+    await this.#opening?.catch(unheard); // its caller has received the error
     for (const writer of new Set([...this.#entries.values()].map(({ writer }) => writer))) await writer.whenIdle();
     await this.#store.close();
   }

@@ -1,5 +1,5 @@
 /**
- * What the offset stores can be told.
+ * Options of the offset stores.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { MAX_GROUP_LENGTH, type OptionsCheck } from "../options.ts";
 import { LEASE_TIMEOUT, MAX_LEASE_TIMEOUT } from "./lease.ts";
 
-/** The longest name of an instance: it becomes the name of a file. */
+/** The longest name of an instance: it is the name of a file. */
 export const MAX_INSTANCE_LENGTH = 127;
 
 /** Options of every store that outlives its program. Unknown names are errors. */
@@ -15,15 +15,15 @@ export interface LocalStoreOptions {
   /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. */
   group: string;
   /**
-   * What tells this member from others of the group on this machine: 1 to 127 characters of `%|a-zA-Z0-9_-`. The same
-   * after a restart, or the member begins anew.
+   * Distinguishes this member from others of the group on this machine: 1 to 127 characters of `%|a-zA-Z0-9_-`. Use the
+   * same one after a restart: with another one the member starts without offsets.
    *
    * @default {"default"}
    */
   instance?: string;
   /**
-   * How long the offsets stay this member's if it dies, 100 to 60 000 ms: so long its successor waits. A member that
-   * closes its store leaves no wait.
+   * How long the offsets stay reserved for this member after its process was killed, 100 to 60 000 ms: its successor
+   * waits that long. A member that closes its store leaves no wait.
    *
    * @default {3_000}
    */

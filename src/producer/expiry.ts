@@ -1,5 +1,5 @@
 /**
- * The ends of many waits.
+ * The timeouts of many waits.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import { type Placed, PlacedList } from "../placed_list.ts";
 import type { Deadline } from "../sending/deadline.ts";
 
-/** Something that waits until a time at the most. */
+/** Something that waits until its deadline at the most. */
 export interface Expiring extends Placed {
-  /** The time. */
+  /** The deadline. */
   readonly deadline: Deadline;
 }
 
-/** Ends waits whose time is over. One timer serves all: it is set for the earliest, and looks at all when it fires. */
+/** Ends waits whose deadline has passed. One timer serves all: it is set for the earliest, and checks all of them. */
 export class Expiry<T extends Expiring> {
   #waits = new PlacedList<T>();
   #onLate: (wait: T) => void;
@@ -21,24 +21,24 @@ export class Expiry<T extends Expiring> {
   #due = Infinity;
   #isClosing = false;
 
-  /** Makes an empty set of waits; `onLate` ends one, which has to be deleted then. */
+  /** Makes an empty set of waits; `onLate` has to end a wait and to delete it. */
   constructor(onLate: (wait: T) => void) {
     this.#onLate = onLate;
   }
 
-  /** Watches a wait. */
+  /** Adds a wait. */
   add(wait: T): void {
     this.#waits.add(wait);
     this.#watch(wait.deadline.end);
   }
 
-  /** Forgets a wait that has ended. */
+  /** Removes a wait that has ended. */
   delete(wait: T): void {
     this.#waits.delete(wait);
     if (this.#isClosing) this.#stop();
   }
 
-  /** Keeps no timer once there is no wait: until then the next wait could use it. */
+  /** Keeps no timer without a wait: before, the next wait might use it. */
   close(): void {
     this.#isClosing = true;
     this.#stop();

@@ -206,7 +206,7 @@ function ownCopy(error: unknown): unknown {
 function tooLate({ message: { topic }, deadline: { timeout }, hasBegun: maybeStored }: LingeringSend): ProducerError {
   const cause = new TimeoutError(`send to topic "${topic}" together with others`, timeout);
   const words = maybeStored
-    ? "its batch has no answer; the message may be stored all the same"
+    ? "its batch has no answer; the message may be stored nevertheless"
     : "the requests before it, or the topic's route, took all the time; nothing of it was sent";
   const text = `Cannot send to topic "${topic}" within ${timeout} ms: ${words}`;
   return new ProducerError(text, { code: "SEND_TIMEOUT", retriable: true, cause, maybeStored });

@@ -1,5 +1,5 @@
 /**
- * Sends that wait for company, and leave together.
+ * Sends that wait for others, and share a request.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Checking a message before anything of it is sent: all problems are named at once.
+ * Checking a message before anything of it is sent: all problems are reported at once.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { isSendable, reservedName } from "./reserved_names.ts";
 const EMPTY = new Uint8Array(0);
 
 const TOPIC = /^[%|a-zA-Z0-9_-]+$/;
-/** What ends a property's name and its value in a stored message. */
+/** The separators of properties in a stored message. */
 // deno-lint-ignore no-control-regex
 const SEPARATOR = /[\u0001\u0002]/;
 // deno-lint-ignore no-control-regex
@@ -23,15 +23,15 @@ const NOT_IN_KEY = /[\s\u0001\u0002]/;
 
 const FIELDS: ReadonlySet<string> = new Set(["topic", "body", "tags", "keys", "properties", "flag"]);
 
-/** Takes the problems of one message; `field` names are the message's own. */
+/** Receives the problems of one message; `field` is the name in the message. */
 export type ReportProblem = (field: string, value: unknown, allowed: string) => void;
 
-/** Notes problems in a list; `prefix` tells what stands before their fields: `"messages[3]."`. */
+/** Adds problems to a list; `prefix` returns what precedes their fields: `"messages[3]."`. */
 export function reportTo(problems: Problem[], prefix = () => ""): ReportProblem {
   return (field, value, allowed) => problems.push({ field: `${prefix()}${field}`, value, allowed });
 }
 
-/** Checks a message; gives its body as bytes, which is only of use if there was no complaint. */
+/** Checks a message; returns its body as bytes, which are valid only if no problem was reported. */
 export function checkMessage(message: OutgoingMessage, maxBodySize: number, report: ReportProblem): Uint8Array {
   const given: unknown = message;
   if (typeof given !== "object" || given === null) {
@@ -53,7 +53,7 @@ export function checkMessage(message: OutgoingMessage, maxBodySize: number, repo
   return checkBody(message.body, maxBodySize, report);
 }
 
-/** The last topic that was right: most messages go where the one before went. */
+/** The last valid topic: most messages have the topic of the one before. */
 let lastTopic: unknown;
 
 function checkTopic(topic: unknown, report: ReportProblem): void {
@@ -61,7 +61,7 @@ function checkTopic(topic: unknown, report: ReportProblem): void {
   if (typeof topic !== "string" || topic.length > MAX_TOPIC_LENGTH || !TOPIC.test(topic)) {
     report("topic", topic, `1 to ${MAX_TOPIC_LENGTH} characters of % | a-z A-Z 0-9 _ -`);
   } else if (!isSendable(topic)) {
-    report("topic", topic, "any topic but those in which brokers keep their own data: send to one of yours");
+    report("topic", topic, "any topic but those of the brokers themselves: send to a topic of your own");
   } else lastTopic = topic;
 }
 
@@ -91,21 +91,21 @@ function bytesOf(body: unknown): Uint8Array | undefined {
 
 function checkTags(tags: unknown, report: ReportProblem): void {
   if (typeof tags === "string" && tags !== "" && !NOT_IN_TAG.test(tags)) return;
-  report("tags", tags, "one tag: text without |, U+0001, U+0002 and blanks at its ends; leave it out for none");
+  report("tags", tags, "one tag: text without |, U+0001, U+0002 and whitespace at its ends; omit it for none");
 }
 
 function checkKeys(keys: unknown, report: ReportProblem): void {
   const list: readonly unknown[] = Array.isArray(keys) ? keys : [keys];
   for (const key of list) {
     if (typeof key === "string" && key !== "" && !NOT_IN_KEY.test(key)) continue;
-    report("keys", key, "texts without blanks, U+0001 and U+0002; several keys stand in an array");
+    report("keys", key, "strings without whitespace, U+0001 and U+0002; several keys are an array");
   }
 }
 
 function checkProperties(properties: unknown, report: ReportProblem): void {
-  // A Map or an array would be taken for an object without properties.
+  // A Map or an array would count as an object without properties.
   if (typeof properties !== "object" || properties === null || Symbol.iterator in properties) {
-    report("properties", properties, "an object of texts by name; Object.fromEntries(map) makes one of a Map");
+    report("properties", properties, "an object of strings by name; Object.fromEntries(map) converts a Map");
     return;
   }
   for (const [name, value] of Object.entries(properties)) {

@@ -1,5 +1,5 @@
 /**
- * Producers: sending messages, one by one and in batches.
+ * Producers: sending messages, singly and in batches.
  *
  * @module
  */

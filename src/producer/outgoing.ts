@@ -1,20 +1,20 @@
 /**
- * What users hand to a producer.
+ * The messages that users pass to a producer.
  *
  * @module
  */
 
 import { ValidationError } from "../errors.ts";
 
-/** A body that is sent as JSON. Made by {@linkcode json}. */
+/** A body that is sent as JSON, made by {@linkcode json}. */
 export class JsonBody {
-  /** The JSON, as it was when the body was made. */
+  /** The JSON text of the value at the time of the call. */
   readonly text: string;
-  /** Keeps other objects with a `text` from passing as one. */
+  /** Distinguishes it from other objects with a `text`. */
   #made = true;
 
   /**
-   * Takes a value's JSON.
+   * Makes a body of a value.
    *
    * @throws {ValidationError} if JSON cannot hold the value
    */
@@ -23,10 +23,10 @@ export class JsonBody {
     try {
       text = JSON.stringify(value);
     } catch {
-      // A circle or a bigint: named below, as are undefined, functions and symbols, for which there is no text.
+      // A cycle or a bigint: reported below, as are undefined, functions and symbols, which have no JSON.
     }
     if (text === undefined) {
-      const allowed = "a value that JSON can hold: no circles, bigints, functions, symbols or undefined";
+      const allowed = "a value that JSON can hold: no cycles, bigints, functions, symbols or undefined";
       throw new ValidationError("make a JSON body", [{ field: "value", value, allowed }]);
     }
     this.text = text;
@@ -55,21 +55,21 @@ export function json(value: unknown): JsonBody {
   return new JsonBody(value);
 }
 
-/** A message that is to be sent. Names that are not listed here are errors. */
+/** A message to send. Unknown names are errors. */
 export interface OutgoingMessage {
   /** The topic: 1 to 127 characters of `%|a-zA-Z0-9_-`. */
   readonly topic: string;
   /**
-   * The body, at least one byte. A text is sent as UTF-8, {@linkcode json} sends a value as JSON. Bytes must not be
-   * changed before the send is over.
+   * The body, at least one byte. A string is sent as UTF-8, {@linkcode json} sends a value as JSON. Bytes must not be
+   * changed before the send has ended.
    */
   readonly body: string | Uint8Array | JsonBody;
-  /** The tag, by which consumers select: text without `|`, and without blanks at its ends. */
+  /** The tag, by which consumers filter: text without `|`, and without whitespace at its ends. */
   readonly tags?: string | undefined;
-  /** Keys by which operators find the message: one or several texts without blanks. */
+  /** Keys by which operators find the message: one or several strings without whitespace. */
   readonly keys?: string | readonly string[] | undefined;
-  /** Properties of your own. Names that RocketMQ uses itself are refused. With everything else at most 32 767 bytes. */
+  /** User properties. Names that RocketMQ reserves are errors. All properties may have at most 32 767 bytes. */
   readonly properties?: Readonly<Record<string, string>> | undefined;
-  /** A number of your own, −2³¹ to 2³¹−1, that brokers hand on. @default {0} */
+  /** A user-defined number, −2³¹ to 2³¹−1, that brokers store and return. @default {0} */
   readonly flag?: number | undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * The producer: the user's door, and the lifetime of its parts.
+ * The producer: its public interface, and the lifetime of its parts.
  *
  * @module
  */
@@ -35,55 +35,54 @@ export interface Producer {
   /**
    * Sends a message; resolves when a broker has stored it.
    *
-   * An attempt that fails, or has no answer in its part of the time, is followed by another, on another broker if there
-   * is one, with the same unique key. `retries` bounds those that brokers answer with an error; while none answers, or
-   * all are busy, there are attempts until the time is over. The message is stored at least once: if an answer is lost,
-   * there may be two of it with one key. With
-   * `orderingKey` or `queue` all attempts go to the same queue, and there is another one only if it is certain that
-   * nothing was stored: order is not at risk, and the caller decides about duplicates.
+   * An attempt that fails, or has no answer in its part of the time, is followed by another one, on another broker if
+   * there is one, with the same unique key. `retries` bounds the attempts that brokers answer with an error; while no
+   * broker answers, or all are busy, attempts continue until the time is over. The message is stored at least once: if
+   * an answer is lost, it may be stored twice with the same key. With `orderingKey` or `queue` all attempts go to the
+   * same queue, and another one follows only if it is certain that nothing was stored: the order is kept, and the caller
+   * decides about duplicates.
    *
-   * Topics that do not exist are made by the brokers, if those are configured for it.
+   * Brokers create topics that do not exist, if they are configured to do so.
    *
-   * @throws {ValidationError} if the message or an option is not allowed: nothing was sent then
+   * @throws {ValidationError} if the message or an option is not allowed; nothing was sent then
    * @throws {ProducerError} if it could not be sent, with the last error as its cause. `code` is `SEND_FAILED`,
    *   `SEND_TIMEOUT`, `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, `ROUTE_NOT_AVAILABLE` or `PRODUCER_CLOSED`;
-   *   `maybeStored` says whether the message may be stored all the same
+   *   `maybeStored` states whether the message may be stored nevertheless
    */
   send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt>;
   /**
-   * Sends a message and asks for no answer; resolves when its bytes have been handed to the system.
+   * Sends a message that the broker does not answer; resolves when its bytes have been passed to the operating system.
    *
-   * Whether it is stored nobody tells; a healthy broker stores all of them. A loop that awaits each send is held back by
-   * a broker that is behind: every 64th message, or 256 KiB, asks for an answer after all, and when eight of these are
-   * missing sends wait. There is another attempt only if it is certain that nothing has left.
+   * Whether it is stored is not reported; a healthy broker stores all messages. A loop that awaits each send has
+   * backpressure: every 64th message, or 256 KiB, requests an answer after all, and sends wait while eight of these are
+   * missing. Another attempt follows only if it is certain that nothing has left.
    *
-   * @throws {ValidationError} if the message or an option is not allowed: nothing was sent then
-   * @throws {ProducerError} if it could not be handed over, as {@linkcode Producer.send}
+   * @throws {ValidationError} if the message or an option is not allowed; nothing was sent then
+   * @throws {ProducerError} if it could not be written, as {@linkcode Producer.send}
    */
   sendOneway(message: OutgoingMessage, options?: SendOptions): Promise<void>;
   /**
    * Sends messages in few requests; resolves with their receipts, in their order, when all are stored.
    *
-   * There is a request for each topic, and more where 1 MiB or `maxMessageSize` is reached; each goes to a queue of its
-   * own and has the time of a send,
-   * with `orderingKey` or `queue` one after the other to that one. A request is retried as a single message is. Bodies
-   * are not packed.
+   * There is one request for each topic, and more where 1 MiB or `maxMessageSize` is reached. Each request goes to the
+   * next queue of its topic and has the time of a send; with `orderingKey` or `queue` all go to that queue, one after the
+   * other. A request is retried like a single message. Bodies are not compressed.
    *
-   * @throws {ValidationError} if a message or an option is not allowed: nothing was sent then
-   * @throws {SendBatchError} if a request failed: it tells which messages are stored
+   * @throws {ValidationError} if a message or an option is not allowed; nothing was sent then
+   * @throws {SendBatchError} if a request failed; it states which messages are stored
    * @throws {ProducerError} `PRODUCER_CLOSED`
    */
   sendBatch(messages: readonly OutgoingMessage[], options?: SendBatchOptions): Promise<SendReceipt[]>;
   /**
-   * Takes no more messages, waits for those on their way, at most `sendTimeout`, and leaves the group, which takes a
-   * second at most. What has a longer time of its own gets no further attempt. May be called twice.
+   * Accepts no further messages, waits for those in flight, at most `sendTimeout`, and leaves the group, which takes at
+   * most a second. A send with a longer timeout of its own has no further attempt. May be called twice.
    */
   close(): Promise<void>;
   /** Closes the producer, as {@linkcode Producer.close} does. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** How long `close()` waits for brokers to take note that this member has left, in milliseconds. */
+/** How long `close()` waits for brokers to answer that this member has left, in milliseconds. */
 const LEAVE_TIME = 800;
 
 /**
@@ -102,7 +101,7 @@ export function createProducer(
 class ClusterProducer implements Producer {
   #cluster: Cluster;
   #options: CheckedProducerOptions;
-  /** How a send is made that is told nothing. */
+  /** The options of a send without options. */
   #defaults: CheckedSendOptions;
   #encoder: MessageEncoder;
   #compression: BodyCompression;

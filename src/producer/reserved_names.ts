@@ -1,5 +1,5 @@
 /**
- * Names that users may not give: topics that are the brokers' own, and properties that carry the protocol.
+ * Names that users may not set: topics of the brokers themselves, and properties of the protocol.
  *
  * @module
  */
@@ -14,17 +14,17 @@ const NOT_SENDABLE: ReadonlySet<string> = new Set([
   "OFFSET_MOVED_EVENT",
 ]);
 
-/** Reserved names that users set in another way, with that way. */
-const OTHER_WAYS: ReadonlyMap<string, string> = new Map([
-  ["TAGS", "give the tag in the message's tags"],
-  ["KEYS", "give the keys in the message's keys"],
-  ["DELAY", "give the option delayLevel"],
-  ["__SHARDINGKEY", "give the option orderingKey"],
+/** Reserved names that users set by other means, with these. */
+const ALTERNATIVES: ReadonlyMap<string, string> = new Map([
+  ["TAGS", "set the message's tags"],
+  ["KEYS", "set the message's keys"],
+  ["DELAY", "set the option delayLevel"],
+  ["__SHARDINGKEY", "set the option orderingKey"],
 ]);
 
 /** Properties that clients and brokers write themselves. Source: MessageConst. */
 const RESERVED: ReadonlySet<string> = new Set([
-  ...OTHER_WAYS.keys(),
+  ...ALTERNATIVES.keys(),
   ...["WAIT", "UNIQ_KEY", "EXTEND_UNIQ_INFO", "DUP_INFO", "MSG_REGION", "TRACE_ON", "CLUSTER", "INSTANCE_ID"],
   ...["RETRY_TOPIC", "REAL_TOPIC", "REAL_QID", "ORIGIN_MESSAGE_ID", "RECONSUME_TIME", "MAX_RECONSUME_TIMES"],
   ...["MIN_OFFSET", "MAX_OFFSET", "CONSUME_START_TIME", "DLQ_ORIGIN_TOPIC", "DLQ_ORIGIN_MESSAGE_ID"],
@@ -37,7 +37,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...["__BORNHOST", "BORN_TIMESTAMP", "__CRC32#"],
 ]);
 
-/** What brokers put before the names of properties that they never store. Source: MessageConst. */
+/** The prefix of properties that brokers never store. Source: MessageConst. */
 const TRANSIENT_PREFIX = "__RMQ.TRANSIENT.";
 
 /** Whether clients may send to a topic. */
@@ -45,8 +45,8 @@ export function isSendable(topic: string): boolean {
   return !NOT_SENDABLE.has(topic);
 }
 
-/** Why users may not set a property of this name, and what to do; undefined if they may. */
+/** What users do instead of setting a property of this name; undefined if they may set it. */
 export function reservedName(name: string): string | undefined {
   if (!RESERVED.has(name) && !name.startsWith(TRANSIENT_PREFIX)) return undefined;
-  return `no property of this name, which RocketMQ uses itself: ${OTHER_WAYS.get(name) ?? "take another name"}`;
+  return `no property of this name, which RocketMQ uses itself: ${ALTERNATIVES.get(name) ?? "take another name"}`;
 }

@@ -1,5 +1,5 @@
 /**
- * What is left to know when a batch could not be sent as a whole.
+ * The error of a batch that could not be sent as a whole.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import type { SendReceipt } from "../sending/receipt.ts";
 export class SendBatchError extends ProducerError {
   /** The class's name, also after bundling. */
   override name = "SendBatchError";
-  /** One for each message of the batch, in its order: its receipt, or undefined if it is not known to be stored. */
+  /** One for each message of the batch, in their order: its receipt, or undefined if it is not known to be stored. */
   readonly receipts: readonly (SendReceipt | undefined)[];
   /**
-   * The places in the batch, from 0, of the messages that are not known to be stored. Those of a request whose answer
-   * was lost may be stored all the same; sending them again may make duplicates.
+   * The indices in the batch of the messages that are not known to be stored. Those of a request whose answer was lost
+   * may be stored nevertheless; sending them again may create duplicates.
    */
   readonly unsent: readonly number[];
 

@@ -1,5 +1,5 @@
 /**
- * How one send is made.
+ * The options of one send.
  *
  * @module
  */
@@ -16,27 +16,27 @@ const NOT_IN_KEY = /[\u0001\u0002]/;
 /** Options of {@linkcode Producer.sendBatch}. Unknown names are errors. */
 export interface SendBatchOptions {
   /**
-   * Messages with the same key go to the same queue, in the order in which they are sent, as long as the topic keeps
-   * its queues. Consumers find it as the property `__SHARDINGKEY`.
+   * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its queues.
+   * Consumers see it as the property `__SHARDINGKEY`.
    */
   orderingKey?: string | undefined;
-  /** The queue to send to, instead of one of the topic's in turn. Not together with `orderingKey`. */
+  /** The queue to send to, instead of the topic's queues in turn. Not together with `orderingKey`. */
   queue?: MessageQueue | undefined;
   /**
-   * How long the send may take, its retries included, 1 to 600 000 ms. In a batch it counts for each request.
+   * How long the send may take over all its attempts, 1 to 600 000 ms. In a batch it applies to each request.
    *
    * @default the producer's `sendTimeout`
    */
   timeout?: number | undefined;
-  /** Ends the send: it rejects with the signal's reason. The message may be stored all the same. */
+  /** Aborts the send, which rejects with the signal's reason. The message may be stored nevertheless. */
   signal?: AbortSignal | undefined;
 }
 
 /** Options of {@linkcode Producer.send}. Unknown names are errors. */
 export interface SendOptions extends SendBatchOptions {
   /**
-   * Consumers get the message later: 1 is the first of the broker's delay levels, which are 1, 5, 10 and 30 s, 1 to 10
-   * min, 20 and 30 min, 1 and 2 h unless configured. A level above the highest counts as the highest.
+   * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30 s,
+   * 1 to 10 min, 20 and 30 min, 1 and 2 h. A level above the highest counts as the highest.
    */
   delayLevel?: number | undefined;
 }
@@ -71,7 +71,7 @@ export function checkSendBatchOptions(options: SendBatchOptions, sendTimeout: nu
   const check = new OptionsCheck("send a batch");
   if (typeof options === "object" && options !== null && "delayLevel" in options) {
     const { delayLevel, ...others } = options;
-    // Brokers store the messages of a batch at once, whatever their properties say. Source: SendMessageProcessor.
+    // Brokers store the messages of a batch without a delay, whatever their properties are. Source: SendMessageProcessor.
     const allowed = "no delay level: brokers do not delay batches; send the messages one by one";
     if (delayLevel !== undefined) check.add("delayLevel", delayLevel, allowed);
     check.known(others, batchNames);

@@ -9,14 +9,14 @@ import { delay, waitFor } from "../waiting.ts";
 
 /** An end in time, and a signal that may come before it. It has no timer of its own. */
 export class Deadline {
-  /** How long it was from the beginning, in milliseconds. */
+  /** The whole time, in milliseconds. */
   readonly timeout: number;
   /** Ends every wait early, with its reason. */
   readonly signal: AbortSignal | undefined;
   /** When the time is over, by the monotonic clock. */
   readonly end: number;
 
-  /** Begins now, unless told when it ends. */
+  /** Begins now, unless `end` is set. */
   constructor(timeout: number, signal?: AbortSignal, end: number = performance.now() + timeout) {
     this.timeout = timeout;
     this.signal = signal;
@@ -29,9 +29,9 @@ export class Deadline {
   }
 
   /**
-   * Waits for work that goes on whether or not it is waited for.
+   * Waits for work, which continues after the deadline.
    *
-   * @param action what is waited for, as errors name it: `"ask for a route"`
+   * @param action what the work does, for errors: `"request a route"`
    * @throws {TimeoutError} when the time is over; the signal's reason when it aborts
    */
   wait<T>(work: Promise<T>, action: string): Promise<T> {
@@ -39,7 +39,7 @@ export class Deadline {
     return waitFor(work, { ms: this.left, late, signal: this.signal });
   }
 
-  /** Lets some milliseconds pass, never more than are left; rejects with the signal's reason when it aborts. */
+  /** Waits some milliseconds, never more than are left; rejects with the signal's reason when it aborts. */
   pause(milliseconds: number): Promise<void> {
     return delay(Math.max(0, Math.min(milliseconds, this.left)), { signal: this.signal });
   }

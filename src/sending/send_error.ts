@@ -1,5 +1,5 @@
 /**
- * Why a send failed, and whether it makes sense to try it again.
+ * Why a send failed, and whether it may be retried.
  *
  * @module
  */
@@ -18,15 +18,15 @@ import { ResponseCode } from "../wire/codes.ts";
 
 /** An attempt that failed, or is overdue. */
 export interface FailedAttempt {
-  /** The queue that was tried. */
+  /** The queue. */
   readonly queue: MessageQueue;
   /** What went wrong. */
   readonly error: unknown;
-  /** Whether it may have stored the message all the same. */
+  /** Whether it may have stored the message nevertheless. */
   readonly maybeStored: boolean;
 }
 
-/** Answers by which a broker says that it has refused a message before storing it. Source: SendMessageProcessor. */
+/** Answers of a broker that has refused a message before storing it. Source: SendMessageProcessor. */
 const REFUSALS: ReadonlySet<number> = new Set([
   ResponseCode.SYSTEM_BUSY,
   ResponseCode.MESSAGE_ILLEGAL,
@@ -41,12 +41,12 @@ const REFUSALS: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * How the remarks begin of brokers that refuse a message for want of room, also by code 1. Source: BrokerFastFailure,
+ * The prefixes of remarks of busy brokers that refuse a message, also by code 1. Source: BrokerFastFailure,
  * NettyRemotingAbstract, SendMessageProcessor.
  */
 const BUSY = /^\[(TIMEOUT_CLEAN_QUEUE|PCBUSY_CLEAN_QUEUE|OVERLOAD|REJECTREQUEST|PC_SYNCHRONIZED)\]/;
 
-/** Answers that are about a topic or a client: they say nothing about how the broker is. */
+/** Answers about a topic or a client, which are no sign of the broker's health. */
 const NOT_OF_THE_BROKER: ReadonlySet<number> = new Set([
   ResponseCode.NO_PERMISSION,
   ResponseCode.TOPIC_NOT_EXIST,
@@ -54,24 +54,24 @@ const NOT_OF_THE_BROKER: ReadonlySet<number> = new Set([
   ResponseCode.NOT_IN_CURRENT_UNIT,
 ]);
 
-/** What to do about answers that are not for brokers to get over. */
+/** What operators can do about answers that do not change by themselves. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [ResponseCode.MESSAGE_ILLEGAL, "see its maxMessageSize; properties may have 32767 bytes with those that it adds"],
-  [ResponseCode.NO_PERMISSION, "ask for the permission to write this topic"],
+  [ResponseCode.NO_PERMISSION, "grant the permission to write this topic"],
   [ResponseCode.TOPIC_NOT_EXIST, "create the topic first, or set autoCreateTopicEnable=true at the brokers"],
 ]);
 
-/** How many attempts an error lists: a long outage sees hundreds. */
+/** How many attempts an error lists: in a long outage there are hundreds. */
 const MAX_LISTED = 5;
 
-/** Whether it is certain that an attempt which failed like this has stored nothing. */
+/** Whether it is certain that an attempt with this error has stored nothing. */
 export function isNotStored(error: unknown): boolean {
   if (error instanceof BrokerNotAvailableError) return true;
   if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
 }
 
-/** Whether a broker has refused a message because it has no room for it now, or does not read what waits for it. */
+/** Whether a broker has refused a message because it is busy, or does not read what is written to it. */
 export function isBusy(error: unknown): boolean {
   if (error instanceof NetworkError) return error.code === "WRITE_BACKLOG";
   if (!(error instanceof ResponseError)) return false;
@@ -81,25 +81,25 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * Whether a broker has answered with an error, which `retries` counts: not if there was no way to it, no answer, or no
- * room.
+ * Whether a broker has answered with an error, which `retries` counts: not if it could not be reached, did not answer, or
+ * was busy.
  */
 export function isAnswered(error: unknown): boolean {
   if (error instanceof NetworkError) return error.code === "MALFORMED_FRAME";
   return error instanceof ResponseError && !isBusy(error);
 }
 
-/** Whether an error says that others of the brokers should be preferred. */
+/** Whether other brokers are to be preferred after an error. */
 export function isOfTheBroker(error: unknown): boolean {
   if (error instanceof ResponseError) return error.retriable && !NOT_OF_THE_BROKER.has(error.responseCode);
   return error instanceof NetworkError || error instanceof TimeoutError;
 }
 
 /**
- * Whether a send may be tried again after an attempt.
+ * Whether another attempt may follow.
  *
- * Where the queue is given, order is wanted: a message that may be stored, and is sent again, could appear behind one
- * that was sent after it. So there it has to be certain that nothing was stored.
+ * Where the queue is chosen, order counts: a message that may be stored, and is sent again, could appear behind one that
+ * was sent after it. There it has to be certain that nothing was stored.
  */
 export function mayRetry({ error, maybeStored }: FailedAttempt, onlyIfNotStored: boolean): boolean {
   return error instanceof RocketMQError && error.retriable && !(onlyIfNotStored && maybeStored);
@@ -118,7 +118,7 @@ export function sendFailed(topic: string, attempts: readonly FailedAttempt[], ti
   const maybeStored = attempts.some((attempt) => attempt.maybeStored);
   const notes = [
     ...(advice === undefined ? [] : [advice]),
-    ...(maybeStored ? ["the message may be stored all the same"] : []),
+    ...(maybeStored ? ["the message may be stored nevertheless"] : []),
   ];
   return new ProducerError(
     [`Cannot send to topic "${topic}" within ${timeout} ms: ${times} failed (${tried.join(", ")}): ${words}`, ...notes]
@@ -127,7 +127,7 @@ export function sendFailed(topic: string, attempts: readonly FailedAttempt[], ti
   );
 }
 
-/** The error of what is asked of a producer that is closed; what is known of the attempts until then, if any. */
+/** The error of a call of a closed producer, with the attempts until then, if any. */
 export function producerClosed(action: string, attempts: readonly FailedAttempt[] = []): ProducerError {
   return new ProducerError(`Cannot ${action}: the producer is closed`, {
     code: "PRODUCER_CLOSED",
@@ -136,10 +136,10 @@ export function producerClosed(action: string, attempts: readonly FailedAttempt[
   });
 }
 
-/** The last error that tells more than that the time was over on the way to a broker. */
+/** The last error that states more than that connecting took too long. */
 function causeOf(attempts: readonly FailedAttempt[]): unknown {
-  const tells = ({ error, maybeStored }: FailedAttempt) => maybeStored || !(error instanceof TimeoutError);
-  return (attempts.findLast(tells) ?? attempts.at(-1)!).error;
+  const isSpecific = ({ error, maybeStored }: FailedAttempt) => maybeStored || !(error instanceof TimeoutError);
+  return (attempts.findLast(isSpecific) ?? attempts.at(-1)!).error;
 }
 
 function sendCode(cause: unknown): string {

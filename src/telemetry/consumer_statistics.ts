@@ -19,7 +19,7 @@ export interface ConsumerStatisticsOptions {
 }
 
 /**
- * The statistics of one consumer. A topic is the queue's: what comes back counts for the retry topic.
+ * The statistics of one consumer. A topic is the queue's: redelivered messages count for the retry topic.
  *
  * All calls take the same short time, and there is no timer. As in Java, figures are of the minute up to the last full
  * 10 seconds, and of the hour up to the last full 10 minutes, counted from the consumer's start.
@@ -29,7 +29,7 @@ export class ConsumerStatistics {
   #origin: number;
   #topics = new Map<string, TopicSums>();
 
-  /** Begins to count. */
+  /** Begins counting. */
   constructor(options: ConsumerStatisticsOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
     this.#origin = this.#now();
@@ -40,7 +40,7 @@ export class ConsumerStatistics {
     return [...this.#topics.keys()];
   }
 
-  /** A pull has brought messages. */
+  /** A pull has returned messages. */
   pulled(topic: string, count: number, ms: number, now: number = this.#now()): void {
     const sums = this.#sumsOf(topic);
     sums.PULL_RT.add(ms, now);
@@ -54,7 +54,7 @@ export class ConsumerStatistics {
     sums.CONSUME_OK_TPS.add(count, now);
   }
 
-  /** Messages failed; `ms` if they are a whole batch, and else the batch's other messages tell how long it took. */
+  /** Messages failed; with `ms` if they are a whole batch, else the other messages of the batch report its time. */
   failed(topic: string, count: number, ms?: number): void {
     const sums = this.#sumsOf(topic);
     if (ms !== undefined) sums.CONSUME_RT.add(ms);
@@ -66,7 +66,7 @@ export class ConsumerStatistics {
     this.#topics.delete(topic);
   }
 
-  /** What running info says of a topic; zeros for one of which nothing was counted. */
+  /** A topic's part of the running info; zeros if nothing was counted. */
   snapshot(topic: string): ConsumeStatus {
     const consumeRT = this.within(topic, "CONSUME_RT", "minute");
     return {

@@ -28,11 +28,11 @@ const SHORTEST_INTERVAL = 10 * SECOND;
 const NOTHING: PeriodSum = { sum: 0, times: 0, perSecond: 0, average: 0 };
 
 /**
- * Adds values up, and tells what was added within the last minute, hour and day.
+ * Sums of the values that were added within the last minute, hour and day.
  *
  * Up to the last tick, that is: a minute is sampled each 10 seconds, an hour each 10 minutes, a day each hour, and
- * before its second sample a period is empty. Source: StatsItem. Samples are taken when a value comes or is asked for:
- * a total has not changed since its last value, so a tick that is long over has the total of now.
+ * before its second sample a period is empty. Source: StatsItem. Samples are taken when a value is added or sums are
+ * requested: a total has not changed since its last value, so a tick that is long over has the present total.
  */
 export class SlidingSums {
   #now: () => number;

@@ -16,7 +16,7 @@ const MAX_KEYS_SIZE = 30_000;
 export interface TraceMessage {
   /** The records, one after the other. */
   readonly body: string;
-  /** By what it is found: ids and keys of the messages that it tells of, each once, with blanks between them. */
+  /** The keys by which it is found: ids and keys of the traced messages, each once, separated by spaces. */
   readonly keys: string;
 }
 
@@ -35,7 +35,7 @@ export function packContexts(contexts: readonly TraceContext[]): TraceMessage[] 
   return [...packs.values()].flatMap((pack) => pack.finish());
 }
 
-/** The messages of one topic, while they are made. */
+/** The messages of one topic, while they are built. */
 class Pack {
   #done: TraceMessage[] = [];
   #body = "";
@@ -65,7 +65,7 @@ class Pack {
     this.#keysSize = 0;
   }
 
-  /** By how much keys that are not there yet make them all larger. */
+  /** How many bytes the keys add that are not among them yet. */
   #added(keys: readonly string[]): number {
     return sizeOf(keys.filter((key) => !this.#keys.has(key)));
   }
@@ -77,7 +77,7 @@ function keysOf({ messageId, keys }: TraceRecord): readonly string[] {
   return sizeOf(all) <= MAX_KEYS_SIZE ? all : [messageId];
 }
 
-/** How many bytes keys have, with a blank behind each. */
+/** How many bytes keys have, with a space after each. */
 function sizeOf(keys: readonly string[]): number {
   return keys.reduce((size, key) => size + utf8Length(key) + 1, 0);
 }

@@ -46,7 +46,7 @@ export interface PubContext extends ContextBase {
   readonly messageId: string;
   /** Its tag. */
   readonly tags: string | undefined;
-  /** Its keys, as the one text that they travel in. */
+  /** Its keys, as one text, in the form in which they are sent. */
   readonly keys: string | undefined;
   /** The `host:port` of the broker. */
   readonly storeHost: string;
@@ -62,13 +62,13 @@ export interface PubContext extends ContextBase {
   readonly success: boolean;
 }
 
-/** What is told of a message that is consumed. */
+/** What is recorded of a message that is consumed. */
 export interface TracedMessage {
   /** Its unique key, else its offset id. */
   readonly messageId: string;
-  /** Its keys, as the one text that they travel in. */
+  /** Its keys, as one text, in the form in which they are sent. */
   readonly keys: string | undefined;
-  /** How often it came back before. */
+  /** How often it was redelivered before. */
   readonly retryTimes: number;
 }
 

@@ -20,7 +20,7 @@ export interface TracerOptions extends Omit<TraceSenderOptions, "topic"> {
   readonly topic?: string | undefined;
 }
 
-/** What is looked at of a message. */
+/** The fields of a message that a trace needs. */
 export type TraceableMessage = Pick<Message, "topic" | "messageId" | "reconsumeTimes" | "property">;
 
 /** Messages that were delivered, for {@linkcode Tracer.after}. */
@@ -40,7 +40,7 @@ export interface TracedBatch {
 /**
  * Traces one consumer, in the form and to the topic that Java's clients use.
  *
- * {@linkcode Tracer.before} and {@linkcode Tracer.after} neither wait nor throw: what they are told is sent in the
+ * {@linkcode Tracer.before} and {@linkcode Tracer.after} neither wait nor throw: what they record is sent in the
  * background, and dropped where that is too slow or fails.
  */
 export class Tracer {
@@ -134,7 +134,7 @@ export class Tracer {
   }
 }
 
-/** What is kept of a message until it is told of: not itself, which would keep the frame that it came in. */
+/** What is kept of a message until it is traced: not the message itself, which would keep its whole frame in memory. */
 function summary(message: TraceableMessage): TracedMessage {
   return {
     messageId: message.messageId,

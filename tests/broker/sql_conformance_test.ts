@@ -21,6 +21,7 @@ import {
 } from "../../src/wire/requests.ts";
 import { startRocketMQ } from "../../tools/rocketmq/cluster.ts";
 import { javaToolsMissing, ROCKETMQ_VERSIONS, type RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
+import { eventually } from "../transport/waiting.ts";
 import { ALL, messages, type Outcome, REFUSED, rows } from "./sql_table.ts";
 
 const missing = javaToolsMissing();
@@ -32,9 +33,6 @@ if (missing !== undefined) {
 const TOPIC = "properties";
 const SUSPEND = 2;
 const OWN_SUBSCRIPTION = 4;
-
-/** How long stored messages may take until they can be pulled, in milliseconds. */
-const DISPATCH_TIMEOUT = 10_000;
 
 const encoder = new TextEncoder();
 
@@ -167,11 +165,8 @@ class RawPeer implements AsyncDisposable {
 
   /** Waits until all that was sent can be pulled. */
   async untilStored(topic: string, names: string): Promise<void> {
-    const deadline = Date.now() + DISPATCH_TIMEOUT;
-    while (await this.names({ topic, subscription: "*", expressionType: "TAG" }) !== names) {
-      assert(Date.now() < deadline, `${topic} does not hold "${names}"`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const stored = () => this.names({ topic, subscription: "*", expressionType: "TAG" });
+    await eventually(async () => await stored() === names, `${topic} holds "${names}"`);
   }
 
   async join(group: string, subscriptions: readonly object[]): Promise<void> {
@@ -280,10 +275,10 @@ async function compare(t: Deno.TestContext, server: Server): Promise<void> {
     await using waiting = await RawPeer.connect(server.address);
     const header = { topic: "waiting", sysFlag: OWN_SUBSCRIPTION | SUSPEND, queueOffset: 1, subscription: "a > 5" };
     const held = waiting.pull(header);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // it may have come, or else sees all three at once
+    await waiting.untilStored("waiting", "old"); // pulls behind the held one are answered: most likely it is held by now
     await peer.send("waiting", "less", { a: "4" });
     await peer.send("waiting", "broken", { a: "six" });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await peer.untilStored("waiting", "old less broken");
     await peer.send("waiting", "more", { a: "6" });
     let answer = await held;
     if (answer.code === 20) answer = await waiting.pull({ ...header, queueOffset: 3 });

@@ -45,6 +45,7 @@ import {
 import { EmbeddedBroker, type EmbeddedBrokerOptions, type FaultRequest } from "../../src/embedded/mod.ts";
 import { filesBelow, root } from "../../tools/testing/files.ts";
 import { nextBatch, waitUntil } from "../behaviour/harness.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 const [group, topic] = ["billing", "orders"];
 const queue: MessageQueue = { topic, broker: "broker-a", queueId: 0 };
@@ -251,7 +252,7 @@ Deno.test("RebalanceError: an allocation strategy gives what it must not give", 
   for (const given of [undefined, "all", [null], [foreign], [queue, { ...queue }]]) {
     const allocation: AllocationStrategy = {
       name: "OWN",
-      allocate: ({ queues }) => queues[0]?.topic === topic ? given as unknown as MessageQueue[] : queues,
+      allocate: ({ queues }) => queues[0]?.topic === topic ? fromJavaScript(given) : queues,
     };
     const { cause } = assertError(
       await rejection(() => world.consumer({ allocation })),

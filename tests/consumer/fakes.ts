@@ -5,6 +5,8 @@ import { checkConsumerOptions, type CheckedConsumerOptions } from "../../src/con
 import type { EpochLoop } from "../../src/consumer/queue/owned_queue.ts";
 import type { HeldMessage } from "../../src/consumer/queue/process_queue.ts";
 import type { MessageQueue } from "../../src/message.ts";
+import { turn } from "../../src/waiting.ts";
+import { standIn } from "../untyped.ts";
 
 /** The queue that fake messages come from. */
 export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
@@ -12,6 +14,9 @@ export const queue: MessageQueue = { topic: "orders", broker: "b", queueId: 0 };
 /** A message as far as the consumer's parts look at it. */
 export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage {
   const message = {
+    get reconsumeTimes() {
+      return message.retriedHere;
+    },
     queueOffset,
     topic,
     size: 100,
@@ -24,7 +29,7 @@ export function fakeMessage(queueOffset: number, topic = "orders"): HeldMessage 
     queue,
     storedAt: new Date(queueOffset),
   };
-  return Object.defineProperty(message, "reconsumeTimes", { get: () => message.retriedHere }) as unknown as HeldMessage;
+  return standIn<HeldMessage>(message);
 }
 
 /** The pulls of a queue that pulls nothing. */
@@ -53,7 +58,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** Lets pending promise callbacks run. */
+/** Lets all promise callbacks run that are ready, and those that these make ready: a turn of the event loop does. */
 export async function settleMicrotasks(): Promise<void> {
-  for (let i = 0; i < 100; i++) await Promise.resolve();
+  await turn();
 }

@@ -9,6 +9,7 @@ import { sql, tag } from "../../src/consumer/subscriptions/selector.ts";
 import { ConfigError, InvalidSelectorError } from "../../src/errors.ts";
 import { MemoryOffsetStore } from "../../src/offsets/memory.ts";
 import { TRACE_TOPIC } from "../../src/wire/codes.ts";
+import { fromJavaScript } from "../untyped.ts";
 
 const MIB = 1024 * 1024;
 const needed = { group: "billing", topics: "orders" };
@@ -108,8 +109,11 @@ const rows: Record<Exclude<keyof ConsumerOptions, "topics">, Row> = {
   persistInterval: integer(5_000, 100, 60_000),
   offsetStore: {
     fallback: undefined,
-    good: [new MemoryOffsetStore()],
-    bad: ["kv", 1, { read() {} }, { ...MemoryOffsetStore.prototype, open: true }, ...neither],
+    good: [new MemoryOffsetStore(), { read() {}, write() {}, close() {} }],
+    bad: ["kv", 1, { read() {} }, { read() {}, write() {}, close() {}, open: true }, {
+      ...MemoryOffsetStore.prototype,
+      open: true,
+    }, ...neither],
   },
   instance: { ...name("default", 127), beside: { model: "broadcasting" } },
   trace,
@@ -158,7 +162,7 @@ for (const [name, check, table] of kinds) {
   for (const [option, { fallback, good, bad, beside = {} }] of Object.entries(table)) {
     Deno.test(`${name}.${option}: default, bounds, and what it cannot be`, () => {
       const of = (value: unknown) => ({ ...needed, ...beside, [option]: value });
-      const checked = (options: unknown) => (check(options as never) as unknown as Record<string, unknown>)[option];
+      const checked = (options: unknown) => Reflect.get(check(fromJavaScript(options)), option);
       const given = checked({ ...needed, ...beside });
       if (option === "allocation") assertEquals((given as { name: string }).name, fallback);
       else if (option === "orderingKey") assertEquals(typeof given, "function");

@@ -76,9 +76,9 @@ class Bench {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.mq.close();
     await this.broker.close();
-    await new Promise((resolve) => setTimeout(resolve)); // rejections are reported before the next timer
+    const reasons = await this.unheard.reported();
     this.unheard[Symbol.dispose]();
-    assertEquals(this.unheard.reasons, []);
+    assertEquals(reasons, []);
   }
 }
 

@@ -21,12 +21,12 @@ class Board {
 
   place(owner: string): LeasePlace {
     return {
-      look: () => {
+      read: () => {
         this.looks++;
         this.onLook();
         return Promise.resolve(this.#seen());
       },
-      take: (seen) => {
+      acquire: (seen) => {
         const isSame = seen?.mark === this.#seen()?.mark;
         if (isSame) [this.owner, this.mark] = [owner, this.mark + 1];
         return Promise.resolve(isSame);
@@ -49,10 +49,10 @@ class Board {
   }
 }
 
-Deno.test("Lease.take() has a free lease at once, and renews it until it is released", async () => {
+Deno.test("Lease.acquire() has a free lease at once, and renews it until it is released", async () => {
   const board = new Board();
   const lease = new Lease(board.place("a"), subject, 15);
-  await lease.take(signal);
+  await lease.acquire(signal);
   assertEquals([board.looks, board.owner], [1, "a"]);
   board.failures = 1; // the next one comes all the same
   await eventually(() => board.renewals >= 3, "renewals");
@@ -60,62 +60,62 @@ Deno.test("Lease.take() has a free lease at once, and renews it until it is rele
   assertEquals(board.owner, undefined);
 });
 
-Deno.test("Lease.take() waits as long as a dead owner's lease lives, if that is longer than its own", async () => {
+Deno.test("Lease.acquire() waits as long as a dead owner's lease lives, if that is longer than its own", async () => {
   const board = new Board();
   [board.owner, board.timeout] = ["dead", 150];
   const start = performance.now();
   const lease = new Lease(board.place("a"), subject, 20);
-  await lease.take(signal);
+  await lease.acquire(signal);
   assert(performance.now() - start >= 150);
   assertEquals(board.owner, "a");
   await lease.release();
 });
 
-Deno.test("Lease.take() has a lease at once that is given up while it waits", async () => {
+Deno.test("Lease.acquire() has a lease at once that is given up while it waits", async () => {
   const board = new Board();
   [board.owner, board.timeout] = ["closing", 600_000];
   board.onLook = () => board.looks === 2 && (board.owner = undefined);
   const lease = new Lease(board.place("a"), subject, 100);
-  await lease.take(signal);
+  await lease.acquire(signal);
   await lease.release();
   assertEquals(board.looks, 2);
 });
 
-Deno.test("Lease.take() rejects when the owner shows that it lives", async () => {
+Deno.test("Lease.acquire() rejects when the owner shows that it lives", async () => {
   const board = new Board();
   board.owner = "alive";
   board.onLook = () => board.looks === 3 && board.mark++;
   const lease = new Lease(board.place("a"), { group: "billing", instance: "blue" }, 1_000);
-  const error = await assertRejects(() => lease.take(signal), OffsetError);
+  const error = await assertRejects(() => lease.acquire(signal), OffsetError);
   assertEquals([error.code, board.looks, board.owner], ["OFFSETS_IN_USE", 3, "alive"]);
   assertStringIncludes(error.message, '"billing", instance "blue"');
   assertStringIncludes(error.message, 'another "instance"');
 });
 
-Deno.test("Lease.take() lets one have it of many who wait for a dead owner's", async () => {
+Deno.test("Lease.acquire() lets one have it of many who wait for a dead owner's", async () => {
   const board = new Board();
   board.owner = "dead";
   const leases = ["a", "b", "c"].map((owner) => new Lease(board.place(owner), subject, 100));
-  const results = await Promise.allSettled(leases.map((lease) => lease.take(signal)));
+  const results = await Promise.allSettled(leases.map((lease) => lease.acquire(signal)));
   assertEquals(results.filter(({ status }) => status === "fulfilled").length, 1);
   const codes = results.map((result) => result.status === "rejected" ? result.reason.code : "");
   assertEquals(codes.filter((code) => code === "OFFSETS_IN_USE").length, 2);
   for (const lease of leases) await lease.release();
 });
 
-Deno.test("Lease.take() lets one have it of many who find it free", async () => {
+Deno.test("Lease.acquire() lets one have it of many who find it free", async () => {
   const board = new Board();
   const leases = ["a", "b", "c"].map((owner) => new Lease(board.place(owner), subject, 100));
-  const results = await Promise.allSettled(leases.map((lease) => lease.take(signal)));
+  const results = await Promise.allSettled(leases.map((lease) => lease.acquire(signal)));
   assertEquals(results.filter(({ status }) => status === "fulfilled").length, 1);
   for (const lease of leases) await lease.release();
 });
 
-Deno.test("Lease.take() ends with the signal's reason", async () => {
+Deno.test("Lease.acquire() ends with the signal's reason", async () => {
   const board = new Board();
   [board.owner, board.timeout] = ["dead", 600_000];
   const stop = new AbortController();
-  const taking = new Lease(board.place("a"), subject, 100).take(stop.signal);
+  const taking = new Lease(board.place("a"), subject, 100).acquire(stop.signal);
   await eventually(() => board.looks >= 1, "a look");
   const reason = new TypeError("stop");
   stop.abort(reason);
@@ -125,7 +125,7 @@ Deno.test("Lease.take() ends with the signal's reason", async () => {
 Deno.test("Lease stops renewing what is lost", async () => {
   const board = new Board();
   const lease = new Lease(board.place("a"), subject, 15);
-  await lease.take(signal);
+  await lease.acquire(signal);
   board.owner = "b";
   await eventually(() => board.renewals >= 1, "a renewal");
   await lease.release();

@@ -57,7 +57,7 @@ export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-/** Gathers rejections and errors that nobody hears, which would end a program. */
+/** Gathers rejections and errors that are not handled, which would end a program. */
 export class Unheard {
   readonly reasons: unknown[] = [];
 
@@ -75,6 +75,12 @@ export class Unheard {
     event.preventDefault();
     this.reasons.push(event.error);
   };
+
+  /** Resolves with all of them when everything that was rejected before is reported: that is before the next timer. */
+  async reported(): Promise<readonly unknown[]> {
+    await new Promise((resolve) => setTimeout(resolve));
+    return this.reasons;
+  }
 
   [Symbol.dispose](): void {
     globalThis.removeEventListener("unhandledrejection", this.#onRejection);

@@ -5,7 +5,6 @@ import {
   ConfigError,
   connect,
   type ConnectOptions,
-  type ConsumerOptions,
   ConsumerStartError,
   InvalidSelectorError,
   NameServerError,
@@ -15,6 +14,7 @@ import {
 } from "../../../mod.ts";
 import { defaultTransport } from "../../../src/transport/default.ts";
 import type { Socket } from "../../../src/transport/transport.ts";
+import { fromJavaScript } from "../../untyped.ts";
 import { type Scenario, type Scene, take, texts, waitUntil } from "../harness.ts";
 
 /** Opens a port of something that is no name server. */
@@ -136,9 +136,9 @@ export const scenarios: Scenario[] = [
         heartbeatInterval: 999,
         routeInterval: "often",
         retries: 3,
-      } as unknown as ConnectOptions;
+      };
       const fields = ["heartbeatInterval", "nameServers", "requestTimeout", "retries", "routeInterval", "startTimeout"];
-      assertEquals(await badFields(() => connect(options)), fields);
+      assertEquals(await badFields(() => connect(fromJavaScript(options))), fields);
       for (const nameServers of ["", [], ["a:1", "b"], "host:99999"]) {
         assertEquals(await badFields(() => connect({ nameServers })), ["nameServers"]);
       }
@@ -174,12 +174,12 @@ export const scenarios: Scenario[] = [
         closeTimeout: -1,
         threads: 20,
       };
-      const fields = await badFields(() => mq.consumer(bad as unknown as ConsumerOptions));
+      const fields = await badFields(() => mq.consumer(fromJavaScript(bad)));
       assertEquals(fields, Object.keys(bad).sort());
       const group = t.group();
       for (const [field, value] of Object.entries(bad)) {
-        const options = { group, topics: topic, [field]: value } as unknown as ConsumerOptions;
-        assertEquals(await badFields(() => mq.consumer(options)), [field]);
+        const options = { group, topics: topic, [field]: value };
+        assertEquals(await badFields(() => mq.consumer(fromJavaScript(options))), [field]);
       }
       assertEquals(await t.broker.consumerList(group), []);
     },

@@ -12,6 +12,7 @@ import { ConfigError, ValidationError } from "../../../src/errors.ts";
 import { compareQueues, type MessageQueue, queueKey } from "../../../src/message.ts";
 import { SeededRandom } from "../../wire/seeded_random.ts";
 import { options } from "../fakes.ts";
+import { fromJavaScript } from "../../untyped.ts";
 
 /** What precedes the first dash is the room: of `east-broker-1` as of `east-10.0.0.7@42`. */
 const roomOf = (name: string) => name.slice(0, Math.max(0, name.indexOf("-")));
@@ -184,7 +185,7 @@ Deno.test("consistentHash() refuses options that are not allowed", () => {
   }
   assertThrows(() => consistentHash({ nodes: 3 } as object), ConfigError, "one of the options virtualNodes");
   assertThrows(
-    () => consistentHash(null as unknown as object),
+    () => consistentHash(fromJavaScript(null)),
     ConfigError,
     "Cannot make the strategy consistentHash()",
   );
@@ -206,8 +207,8 @@ Deno.test("machineRoom() reads a broker's name as Java does", () => {
 
 Deno.test("machineRoom() refuses rooms that no broker could be in", () => {
   assertThrows(() => machineRoom([]), ConfigError, "rooms is an array, allowed is an array of one room or more");
-  assertThrows(() => machineRoom("r1" as unknown as string[]), ConfigError, `rooms is "r1"`);
-  const error = assertThrows(() => machineRoom(["", "r", "r@a", 3 as unknown as string]), ConfigError);
+  assertThrows(() => machineRoom(fromJavaScript("r1")), ConfigError, `rooms is "r1"`);
+  const error = assertThrows(() => machineRoom(["", "r", "r@a", fromJavaScript(3)]), ConfigError);
   assertEquals(error.problems.map(({ field }) => field), ["rooms[0]", "rooms[2]", "rooms[3]"]);
 });
 

@@ -20,7 +20,9 @@ import { type MessageQueue, queueKey } from "../../../src/message.ts";
 import { BrokerOffsetStore } from "../../../src/offsets/broker.ts";
 import { offsets as offsetsOf } from "../bench.ts";
 import { fakeMessage, options, queue, seeded, settleMicrotasks } from "../fakes.ts";
+import type { StoredMessage } from "../../../src/wire/stored_message.ts";
 import { LockTable } from "./lock_broker.ts";
+import { standIn } from "../../untyped.ts";
 
 const LOCK_TIMEOUT = 30_000;
 const other: MessageQueue = { ...queue, queueId: 1 };
@@ -88,7 +90,7 @@ class Member {
     });
     this.assignment = new Assignment({
       options: checked,
-      brokers: this.#positions() as unknown as BrokerClient,
+      brokers: this.#positions(),
       offsets: new BrokerOffsetStore({
         group: "billing",
         brokers: this.#offsets(),
@@ -97,7 +99,7 @@ class Member {
       autoCommit: false,
       startOffset: (queue, isRetry) => {
         const context = { consumeFrom: checked.consumeFrom, isRetry, isKnownGroup: false };
-        return resolveStartOffset(this.#positions() as unknown as BrokerClient, queue, context);
+        return resolveStartOffset(this.#positions(), queue, context);
       },
       puller: this.#puller(),
       limits: new FlowLimits(checked),
@@ -153,12 +155,12 @@ class Member {
     return work();
   }
 
-  #positions() {
+  #positions(): BrokerClient {
     const { first, length } = this.shared;
-    return {
+    return standIn<BrokerClient>({
       minOffset: (queue: MessageQueue) => this.#ask("min", [queue], () => first),
       maxOffset: (queue: MessageQueue) => this.#ask("max", [queue], () => length),
-    };
+    });
   }
 
   #offsets() {
@@ -175,16 +177,19 @@ class Member {
 
   #puller(): Puller {
     const pull = (queue: MessageQueue, _selector: unknown, from: number) => this.#pull(queue, from);
-    return { pull, batchSize: 32 } as unknown as Puller;
+    return standIn<Puller>({ pull, batchSize: 32 });
   }
 
   #pull(queue: MessageQueue, from: number): Promise<PullAnswer> {
     this.log.push(`pull ${queue.queueId}@${from}`);
     const end = Math.min(from + 32, this.shared.length);
     if (from >= end) return new Promise(() => {});
-    const messages = Array.from({ length: end - from }, (_, at) => ({ ...fakeMessage(from + at), queue }));
-    const answer = { kind: "found", messages, broken: [], nextOffset: end, brokerId: 0, remark: "" };
-    return Promise.resolve(answer as unknown as PullAnswer);
+    const messages = Array.from(
+      { length: end - from },
+      (_, at) => standIn<StoredMessage>({ ...fakeMessage(from + at), queue }),
+    );
+    const some = { kind: "found", messages, broken: [], nextOffset: end, brokerId: 0, remark: "" } as const;
+    return Promise.resolve(standIn<PullAnswer>(some));
   }
 }
 

@@ -474,7 +474,7 @@ class Rivals {
   async #pass(time: FakeTime, ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 100) {
       time.tick(100);
-      for (let i = 0; i < 20; i++) await Promise.resolve();
+      await settleMicrotasks();
       this.#check();
     }
   }

@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import type { Cluster } from "../../../src/cluster/cluster.ts";
+import type { Cluster, ClusterOptions } from "../../../src/cluster/cluster.ts";
+import type { Membership } from "../../../src/cluster/membership.ts";
+import type { Routes, TopicRoute } from "../../../src/cluster/routes.ts";
 import { average } from "../../../src/consumer/allocation/allocate.ts";
 import { type Gain, Rebalancer } from "../../../src/consumer/assignment/rebalancer.ts";
 import { ConsumerStartError } from "../../../src/errors.ts";
 import { type MessageQueue, queueKey } from "../../../src/message.ts";
 import { settleMicrotasks } from "../fakes.ts";
+import { standIn } from "../../untyped.ts";
 
 /** A group as its brokers see it, without sockets. */
 class Group {
@@ -24,17 +27,18 @@ class Group {
   readonly rebalancer: Rebalancer;
 
   constructor() {
-    const cluster = {
+    const cluster = standIn<Cluster>({
       clientId: "me",
-      options: { requestTimeout: 3_000 },
-      membership: { beat: () => Promise.resolve(++this.beats > 0) },
-      routes: {
+      options: standIn<ClusterOptions>({ requestTimeout: 3_000 }),
+      membership: standIn<Membership>({ beat: () => Promise.resolve(++this.beats > 0) }),
+      routes: standIn<Routes>({
         get: (topic: string) => {
           const readQueues = Array.from({ length: this.queues }, (_, queueId) => ({ topic, broker: "b", queueId }));
-          return Promise.resolve(this.known ? { topic, readQueues, brokers: new Map([["b", new Map()]]) } : undefined);
+          const route = standIn<TopicRoute>({ readQueues, brokers: new Map([["b", new Map()]]) });
+          return Promise.resolve(this.known ? route : undefined);
         },
-      },
-    } as unknown as Cluster;
+      }),
+    });
     this.rebalancer = new Rebalancer({
       cluster,
       group: "billing",

@@ -8,6 +8,7 @@ import type { OwnedQueue } from "../../../src/consumer/queue/owned_queue.ts";
 import { ConsumerStateError, ValidationError } from "../../../src/errors.ts";
 import { Bench, offsets } from "../bench.ts";
 import { seeded, settleMicrotasks } from "../fakes.ts";
+import { fromJavaScript } from "../../untyped.ts";
 
 const orderly = { ordering: "orderly", suspendQueue: 500 } as const;
 /** The bench's keys: even offsets, odd offsets. */
@@ -405,7 +406,7 @@ Deno.test("orderly: retry() rejects options that it does not take, and settles n
     [{ delayLevel: 1 }, ["delayLevel"]],
     [{ delayLevel: 0, delay: 9 }, ["delayLevel", "delay"]],
     ...[9, 30_001, -1, 0, 10.5, NaN, Infinity].map((delay): [RetryOptions, string[]] => [{ delay }, ["delay"]]),
-    [{ delay: "100" as unknown as number }, ["delay"]],
+    [{ delay: fromJavaScript("100") }, ["delay"]],
   ];
   for (const [options, fields] of bad) {
     for (const retry of [() => batch.retry(options), () => batch.retry(batch.messages[0]!, options)]) {

@@ -7,6 +7,7 @@ import { parseSelector, sql, subscriptionData } from "../../../src/consumer/subs
 import { EventHub, type StatusEvent } from "../../../src/events.ts";
 import type { ConsumerConnection, SubscriptionData } from "../../../src/wire/bodies.ts";
 import { settleMicrotasks } from "../fakes.ts";
+import { standIn } from "../../untyped.ts";
 
 /** A watch over two brokers. */
 class Bench {
@@ -48,10 +49,15 @@ function data(topic: string, expression: string): SubscriptionData {
 }
 
 function view(clients: string[], expression: string): ConsumerConnection {
-  return {
-    connectionSet: clients.map((clientId, at) => ({ clientId, clientAddr: `here:${at}` })),
+  return standIn<ConsumerConnection>({
+    connectionSet: clients.map((clientId, at) => ({
+      clientId,
+      clientAddr: `here:${at}`,
+      language: "JAVA",
+      version: 0,
+    })),
     subscriptionTable: { orders: data("orders", expression) },
-  } as unknown as ConsumerConnection;
+  });
 }
 
 Deno.test("GroupWatch tells of another subscription once, and again after it was over", async () => {
@@ -83,7 +89,7 @@ Deno.test("GroupWatch compares tags whatever their order, expressions by their k
   bench.views = { one: view(["me"], "price > 1") };
   await bench.watch.check();
   assertMatch(bench.events[0]!.text, /TAG "a \|\| b" here.*SQL92 "price > 1"/);
-  bench.views = { one: { connectionSet: [], subscriptionTable: {} } as unknown as ConsumerConnection };
+  bench.views = { one: standIn<ConsumerConnection>({ connectionSet: [], subscriptionTable: {} }) };
   bench.ours = [data("orders", "a || b"), data("refunds", "*")];
   await bench.watch.check();
   assertEquals(bench.events.slice(1).map(({ topic }) => topic), ["refunds"], "of orders it was told already");
@@ -92,7 +98,7 @@ Deno.test("GroupWatch compares tags whatever their order, expressions by their k
   await bench.watch.check();
   assertEquals(bench.events.length, 2);
   bench.views = {
-    one: { subscriptionTable: { payments: data("payments", "*") } } as unknown as ConsumerConnection,
+    one: standIn<ConsumerConnection>({ subscriptionTable: { payments: data("payments", "*") } }),
   };
   await bench.watch.check();
   assertMatch(bench.events.at(-1)!.text, /"payments" is subscribed with nothing here.*TAG "\*"/);

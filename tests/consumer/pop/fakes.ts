@@ -4,12 +4,13 @@ import { Delivery } from "../../../src/consumer/pop/delivery.ts";
 import { EventHub, type StatusEvent } from "../../../src/events.ts";
 import type { Message } from "../../../src/message.ts";
 import type { PopReceipt } from "../../../src/wire/pop.ts";
+import { standIn } from "../../untyped.ts";
 
 /** A message that was popped, and by what its broker knows it. */
 export function delivery(queueOffset: number, reconsumeTimes = 0): Delivery {
   const queue = { topic: "orders", broker: "b", queueId: 0 };
-  const message = { topic: "orders", messageId: `id${queueOffset}`, queueOffset, reconsumeTimes, queue };
-  return new Delivery(message as unknown as Message, receipt(queueOffset));
+  const some = { topic: "orders", messageId: `id${queueOffset}`, queueOffset, reconsumeTimes, queue };
+  return new Delivery(standIn<Message>(some), receipt(queueOffset));
 }
 
 /** A receipt as it is after `changes` changes of the invisible time. */

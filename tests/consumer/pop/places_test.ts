@@ -9,6 +9,7 @@ import { RebalanceError } from "../../../src/errors.ts";
 import type { QueueAssignment } from "../../../src/wire/bodies.ts";
 import { settleMicrotasks } from "../fakes.ts";
 import { KeptEvents } from "./fakes.ts";
+import { standIn } from "../../untyped.ts";
 
 /** Brokers with queues of some topics, and what they assign. */
 class Bench {
@@ -51,7 +52,7 @@ class Bench {
     const brokers = this.brokers[topic];
     if (brokers === undefined) return undefined;
     const readQueues = brokers.flatMap((broker) => [0, 1].map((queueId) => ({ topic, broker, queueId })));
-    return { topic, readQueues } as unknown as TopicRoute;
+    return standIn<TopicRoute>({ readQueues });
   }
 }
 

@@ -7,6 +7,7 @@ import { NetworkError, ResponseError } from "../../../src/errors.ts";
 import { fakeMessage, settleMicrotasks } from "../fakes.ts";
 import { fakeMonotonicClock } from "../pop/fakes.ts";
 import { pullContext } from "./pull_context.ts";
+import { standIn } from "../../untyped.ts";
 
 /** A broker that answers when the test says so. */
 class ManualBroker {
@@ -190,7 +191,7 @@ Deno.test("PullLoop asks an answer for its rest, when there is room, before it p
   const parts: PullAnswer[] = [];
   const { broker, loop, process } = start({ mayPull: () => room, interval: 5_000 });
   const rest = () => {
-    parts.push({ kind: "found", broken: [], brokerId: 0, remark: "", ...found(2, 3) } as unknown as PullAnswer);
+    parts.push(standIn<PullAnswer>({ kind: "found", broken: [], brokerId: 0, remark: "", ...found(2, 3) }));
     return Promise.resolve(parts.at(-1)!);
   };
   room = false;

@@ -1,6 +1,5 @@
 import * as zlib from "node:zlib";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { BrokerClient } from "../../../src/brokers/broker_client.ts";
 import { type PullAnswer, Puller } from "../../../src/consumer/queue/puller.ts";
 import { parseSelector, type Selector } from "../../../src/consumer/subscriptions/selector.ts";
 import { NetworkError } from "../../../src/errors.ts";
@@ -29,8 +28,8 @@ function pullerOf(bodies: readonly Body[]): Puller {
   );
   const body = Uint8Array.from(records.flatMap((record) => [...record]));
   const header = { nextBeginOffset: 100, suggestWhichBrokerId: 1, minOffset: 0, maxOffset: 100 };
-  const pull = () => Promise.resolve({ code: 0, remark: "", header, body });
-  return new Puller({ pull } as unknown as Pick<BrokerClient, "pull">, options({ pullBatchBytes: 256 * KIB }));
+  const pull = () => Promise.resolve({ code: 0, remark: "", header, body, version: 0, receivedAt: 0 });
+  return new Puller({ pull }, options({ pullBatchBytes: 256 * KIB }));
 }
 
 const all: Selector = parseSelector("*");
