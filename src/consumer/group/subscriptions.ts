@@ -43,7 +43,7 @@ export class GroupSubscriptions {
   readonly manager: SubscriptionManager;
   #context: GroupSubscriptionsContext;
   #version = Date.now();
-  #revoke: () => void = () => {};
+  #releaseRoutes: () => void = () => {};
   #isStopped = false;
 
   /** Makes it without any subscription. */
@@ -77,8 +77,8 @@ export class GroupSubscriptions {
   }
 
   #holdRoutes(): void {
-    const before = this.#revoke;
-    this.#revoke = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
+    const before = this.#releaseRoutes;
+    this.#releaseRoutes = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
     before();
   }
 
