@@ -71,6 +71,13 @@ export {
   type SendStatus,
 } from "./src/producer/mod.ts";
 export type { SendAttempt } from "./src/sending/attempt_observer.ts";
+export type {
+  ConsumerObserver,
+  DeliveryListener,
+  DeliveryOutcome,
+  ObservedDelivery,
+  ObservedSettlement,
+} from "./src/telemetry/consumer_observer.ts";
 export type { Observer } from "./src/telemetry/observer.ts";
 export type {
   ObservedMessage,

@@ -1,6 +1,6 @@
 /**
- * Two caches that both hear of every price, each with its own offsets in Deno KV: one that was away goes on where it
- * was. Sends the prices itself. KV needs `"unstable": ["kv"]` in deno.json, or `--unstable-kv`. Run it with
+ * Two caches that both receive every price, each with its own offsets in Deno KV: after a restart a cache continues
+ * where it was. Sends the prices itself. KV needs `"unstable": ["kv"]` in deno.json, or `--unstable-kv`. Run it with
  *
  *     deno run --allow-net examples/broadcasting_kv.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
  *                                                     [database of KV, by default Deno's own for this program]
@@ -11,7 +11,7 @@
 import { connect, json } from "@denorocket/rocketmq";
 import { KvOffsetStore } from "@denorocket/rocketmq/consumer";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Price {
   readonly item: string;
   readonly price: number;
@@ -30,7 +30,7 @@ await announce("apple", "pear");
 const [a, b] = [new Map<string, number>(), new Map<string, number>()];
 await Promise.all([catchUp("a", a), catchUp("b", b)]);
 
-await announce("plum", "quince"); // nobody is there; both have stored where they are
+await announce("plum", "quince"); // no member is running; both have stored their offsets
 const [again, count] = [new Map(a), await catchUp("a", a)];
 console.log(`a knew ${again.size} prices, and has read ${count} since`);
 await catchUp("b", b);
@@ -56,7 +56,7 @@ async function catchUp(instance: string, cache: Map<string, number>): Promise<nu
     model: "broadcasting",
     consumeFrom: "first", // of an instance that has no offsets yet
     missingTopic: "wait",
-    // The instance tells the members on one machine apart, and is the same after a restart. Without a store of its own
+    // The instance distinguishes the members on one machine, and is the same after a restart. Without a store of its own
     // the consumer takes it as an option, and opens Deno's own database.
     offsetStore: new KvOffsetStore({ group: GROUP, instance, kv }),
   });

@@ -1,5 +1,5 @@
 /**
- * Books payments of many customers side by side, and those of one customer in order: order per key, not per queue.
+ * Books payments of many customers concurrently, and those of one customer in order: order per key, not per queue.
  * Sends the payments itself. Run it with
  *
  *     deno run --allow-net examples/by_key.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
@@ -9,7 +9,7 @@
 
 import { connect, json } from "@denorocket/rocketmq";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Payment {
   readonly customer: string;
   readonly number: number;
@@ -34,7 +34,7 @@ for (let number = 1; number <= PAYMENTS; number++) {
 await using consumer = await mq.consumer<Payment>({
   group: "booking",
   topics: "payments",
-  ordering: "byKey", // the key is what send() got as orderingKey; `orderingKey: (message) => …` takes another
+  ordering: "byKey", // the key is the orderingKey of send(); `orderingKey: (message) => …` takes another
   consumeFrom: "first",
   missingTopic: "wait",
 });
@@ -45,9 +45,9 @@ let [atWork, most] = [0, 0];
 await consumer.runEach(async (message) => {
   const { customer, number } = message.json();
   most = Math.max(most, ++atWork);
-  await new Promise((resolve) => setTimeout(resolve, Math.random() * 20)); // the work: some takes longer
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * 20)); // work of different length
   atWork--;
-  booked.get(customer)?.push(number); // what an earlier run has left is of no customer of this one
+  booked.get(customer)?.push(number); // messages of an earlier run have other customers
   if ([...booked.values()].every((numbers) => numbers.length >= PAYMENTS)) stop.abort();
 }, { concurrency: CUSTOMERS, signal: stop.signal });
 

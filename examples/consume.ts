@@ -1,6 +1,6 @@
 /**
  * Consumes the topic "orders" as a member of the group "billing" until Ctrl-C. Start it twice to see the queues shared;
- * examples/produce.ts gives it something to do. Run it with
+ * examples/produce.ts sends to it. Run it with
  *
  *     deno run --allow-net examples/consume.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
  *
@@ -9,7 +9,7 @@
 
 import { connect } from "@denorocket/rocketmq";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Order {
   readonly order: number;
   readonly total: number;
@@ -24,8 +24,8 @@ await using mq = await connect(nameServer);
 await using consumer = await mq.consumer<Order>({
   group: "billing",
   topics: { orders: "paid || refunded" }, // these tags only; "*" takes all
-  consumeFrom: "first", // where a group begins that has no offsets yet
-  missingTopic: "wait", // the first order makes the topic, perhaps later than now
+  consumeFrom: "first", // where a group without offsets begins
+  missingTopic: "wait", // the first order creates the topic, perhaps later
 });
 console.log("Waiting for orders, Ctrl-C ends it");
 
@@ -36,7 +36,7 @@ for await (const batch of consumer.batches({ signal: stop.signal })) {
     console.log(`order ${order} (${message.tags}): ${total}`);
     count++;
   }
-} // asking for the next batch acknowledges this one; so does the last ask, which ends the loop
+} // requesting the next batch acknowledges this one; so does the last request, which ends the loop
 
 // Leaving the scope commits the offsets and leaves the group: other members take the queues over at once.
 console.log(`${count} orders consumed`);

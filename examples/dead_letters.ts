@@ -1,6 +1,6 @@
 /**
- * What becomes of messages that cannot be handled: one fails until it is dead, one is hopeless from the start. Somebody
- * repairs what is in the dead letter queue and sends it again. Sends the payments itself. Run it with
+ * What becomes of messages that cannot be handled: one fails until it is dead-lettered, one is unreadable. A second
+ * group repairs what is in the dead letter queue and sends it again. Sends the payments itself. Run it with
  *
  *     deno run --allow-net examples/dead_letters.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
  *
@@ -9,7 +9,7 @@
 
 import { connect, json } from "@denorocket/rocketmq";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Payment {
   readonly account: string;
   readonly amount: number;
@@ -37,8 +37,8 @@ await using consumer = await mq.consumer<Payment>({
   maxReconsumeTimes: 1, // the second failure is the last one
 });
 await using letters = await mq.consumer({
-  group: `${GROUP}-repair`, // a group as any other
-  topics: `%DLQ%${GROUP}`, // made by the first dead letter
+  group: `${GROUP}-repair`, // a group like any other
+  topics: `%DLQ%${GROUP}`, // created by the first dead letter
   consumeFrom: "first",
   missingTopic: "wait",
 });
@@ -50,7 +50,7 @@ await Promise.all([book(done.signal), repair(done.signal)]);
 
 console.log(`${booked.intersection(new Set(payments.keys())).size} of ${payments.size} payments booked`);
 
-/** Books payments: sends back what may go better later, and gives up what never will. */
+/** Books payments: retries what may succeed later, dead-letters what never will. */
 async function book(signal: AbortSignal): Promise<void> {
   for await (const batch of consumer.batches({ signal })) {
     for (const message of batch) {
@@ -62,7 +62,7 @@ async function book(signal: AbortSignal): Promise<void> {
         await batch.deadLetter(message);
       } else if (balance === undefined) {
         console.log(`${key} fails: no account "${payment.account}", attempt ${message.reconsumeTimes + 1}`);
-        await batch.retry(message, { delayLevel: 1 }); // again in a second; after maxReconsumeTimes it is dead
+        await batch.retry(message, { delayLevel: 1 }); // redelivered in a second; after maxReconsumeTimes dead-lettered
       } else {
         accounts.set(payment.account, balance + payment.amount);
         console.log(`${key} is booked`);
@@ -73,15 +73,15 @@ async function book(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Repairs dead letters and sends them again to the topic that they came from. */
+/** Repairs dead letters and sends them again to their original topic. */
 async function repair(signal: AbortSignal): Promise<void> {
   for await (const batch of letters.batches({ signal })) {
     for (const message of batch) {
-      const topic = message.property("RETRY_TOPIC") ?? "account-payments"; // where it was before; its own is %DLQ%…
+      const topic = message.property("RETRY_TOPIC") ?? "account-payments"; // the original topic; message.topic is %DLQ%…
       const amount = parse(message.text())?.amount ?? 30;
       await producer.send({ topic, keys: message.keys, body: json({ account: "bob", amount }) });
       console.log(`${message.keys[0]} is repaired, and sent to ${topic}`);
-      await batch.ack(message); // only now: if the send fails, the letter comes again
+      await batch.ack(message); // only now: if the send fails, the letter is redelivered
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A shop's orders are produced, and two members of one group consume them. One order fails once and comes back, one
+ * A shop's orders are produced, and two members of one group consume them. One order fails once and is redelivered, one
  * member leaves and the other takes its queues over. In the end every order is accounted for.
  *
  *     deno run --allow-net examples/demo.ts                                # a broker inside this process
@@ -29,13 +29,13 @@ const UNLUCKY = 1_000;
 /** How long the whole demo may take, in milliseconds. */
 const LIMIT = 60_000;
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Order {
   readonly id: number;
   readonly item: string;
 }
 
-/** What everybody in the demo knows. */
+/** What all parts of the demo share. */
 interface Shop {
   readonly nameServer: string;
   readonly topic: string;
@@ -60,7 +60,7 @@ async function main(): Promise<boolean> {
 async function runShop(nameServer: string): Promise<boolean> {
   const started = performance.now();
   const [ledger, screen] = [new Ledger(), new Screen()];
-  const run = crypto.randomUUID().slice(0, 8); // a topic and a group that nobody has used before
+  const run = crypto.randomUUID().slice(0, 8); // a topic and a group that were never used before
   const shop: Shop = {
     nameServer,
     topic: `demo-orders-${run}`,
@@ -73,7 +73,7 @@ async function runShop(nameServer: string): Promise<boolean> {
 
   await using mq = await join(shop);
   await using producer = await mq.producer();
-  await send(shop, producer, 1); // the first message makes the topic, where brokers allow it
+  await send(shop, producer, 1); // the first message creates the topic, where brokers allow it
 
   screen.watch(() => ledger.progress());
   try {
@@ -105,18 +105,18 @@ async function send({ topic, ledger }: Shop, producer: Producer, count: number):
   for (const { id } of orders) ledger.add(id);
 }
 
-/** One member of the group, with a client of its own: brokers tell members apart by client. */
+/** One member of the group, with a client of its own: brokers identify members by client. */
 async function consume(shop: Shop, name: string, leaves: () => boolean): Promise<void> {
   const { topic, group, ledger, screen, closing } = shop;
   await using mq = await join(shop);
-  // A real broker may need a moment to tell its name server of a new topic: the members wait for it.
+  // A real broker may need a moment to register a new topic with its name server: the members wait for it.
   await using consumer = await mq.consumer<Order>({ group, topics: topic, consumeFrom: "first", missingTopic: "wait" });
   const member = ledger.enter(name, () => consumer.assignment().filter((queue) => queue.topic === topic).length);
   screen.say(`${name} joined the group`);
 
   for await (const batch of consumer.batches({ signal: closing })) {
     for (const message of batch) await bill(shop, member, batch, message);
-    if (!leaves()) continue; // asking for the next batch acknowledges this one
+    if (!leaves()) continue; // requesting the next batch acknowledges this one
     await batch.ack();
     screen.say(`${name} leaves after ${member.orders} orders`);
     break;
@@ -125,7 +125,7 @@ async function consume(shop: Shop, name: string, leaves: () => boolean): Promise
   member.queues = () => 0;
 }
 
-/** Handles one order: checks it off, or sends it back for later if it fails. */
+/** Handles one order: checks it off, or retries it later if it fails. */
 async function bill(
   { ledger, screen }: Shop,
   member: Member,
@@ -134,21 +134,21 @@ async function bill(
 ): Promise<void> {
   const { id } = message.json();
   if (id === UNLUCKY && message.reconsumeTimes === 0) {
-    screen.say(`order ${id} fails at ${member.name}, it is sent back for later`);
+    screen.say(`order ${id} fails at ${member.name}, it is retried later`);
     await batch.retry(message, { delayLevel: 1 });
     return;
   }
-  if (message.reconsumeTimes > 0) screen.say(`order ${id} came back, to ${member.name}`);
+  if (message.reconsumeTimes > 0) screen.say(`order ${id} was redelivered, to ${member.name}`);
   ledger.checkOff(id, member, message.reconsumeTimes > 0);
 }
 
-/** Connects; what goes wrong later is shown above the progress. */
+/** Connects; later warnings are shown above the progress. */
 async function join({ nameServer, screen }: Shop): Promise<Client> {
   // A new topic spreads over a cluster's brokers one by one: looking for its queues every second finds them soon.
   return await connect({ nameServers: nameServer, routeInterval: 1_000, logger: screen });
 }
 
-/** Tells what became of the orders, in words and in the last line. */
+/** Prints what became of the orders, in words and in the last line. */
 function summarize(ledger: Ledger, elapsed: number): boolean {
   const lost = ledger.produced.difference(ledger.consumed).size;
   const shares = ledger.members.map(({ name, orders }) => `${name} ${orders}`).join(", ");
@@ -156,7 +156,7 @@ function summarize(ledger: Ledger, elapsed: number): boolean {
   produced    ${ledger.produced.size} orders
   consumed    ${ledger.consumed.size} orders: ${shares}
   duplicates  ${ledger.duplicates}
-  came back   ${ledger.cameBack} after a failure
+  redelivered ${ledger.redelivered} after a failure
   elapsed     ${(elapsed / 1_000).toFixed(1)} s
 
 ${ledger.produced.size} produced, ${ledger.consumed.size} consumed, ${lost} lost`);
@@ -178,7 +178,7 @@ class Ledger {
   readonly consumed: Set<number> = new Set();
   readonly members: Member[] = [];
   duplicates = 0;
-  cameBack = 0;
+  redelivered = 0;
   #complete = new AbortController();
 
   /** Aborts when all orders are produced and consumed. */
@@ -197,9 +197,9 @@ class Ledger {
     this.#check();
   }
 
-  checkOff(id: number, member: Member, cameBack: boolean): void {
+  checkOff(id: number, member: Member, redelivered: boolean): void {
     if (this.consumed.has(id)) this.duplicates++;
-    if (cameBack) this.cameBack++;
+    if (redelivered) this.redelivered++;
     this.consumed.add(id);
     member.orders++;
     this.#check();
@@ -215,7 +215,7 @@ class Ledger {
   }
 }
 
-/** Says what happens; below it, progress is one line that is redrawn on a terminal, and a line now and then elsewhere. */
+/** Prints what happens; below it, progress is one line that is redrawn on a terminal, and a line now and then elsewhere. */
 class Screen {
   #isTerminal = Deno.stdout.isTerminal();
   #encoder = new TextEncoder();

@@ -10,13 +10,13 @@ import { assert, assertEquals } from "@std/assert";
 import { connect, type Consumer } from "@denorocket/rocketmq";
 import { EmbeddedBroker, type PublishedMessage } from "@denorocket/rocketmq/embedded";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Order {
   readonly customer: string;
   readonly total: number;
 }
 
-/** What is tested: the team's own subscription … */
+/** The code under test: the team's own subscription … */
 const subscription = { group: "billing", topics: { orders: "paid" }, consumeFrom: "first", maxReconsumeTimes: 2 };
 
 /** … and loop. An order of a customer without an account fails. */
@@ -46,8 +46,8 @@ Deno.test("bill() adds up what each customer has paid, and nothing else", async 
   assertEquals(accounts, new Map([["ada", 40], ["bob", 20]]));
 });
 
-Deno.test("bill() tries a failed order again, then leaves it to the dead letter queue", async () => {
-  // Level 1 is 10 ms here, to be tried again at once, and a second on a real broker.
+Deno.test("bill() retries a failed order, then moves it to the dead letter queue", async () => {
+  // Level 1 is 10 ms here, so that a retry is not waited for, and a second on a real broker.
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 2 } }, delayLevels: [10] });
   await broker.publish("orders", [order("paid", { customer: "nobody", total: 10 })]);
 
@@ -60,7 +60,7 @@ function order(tags: string, content: Order): PublishedMessage {
   return { tags, body: JSON.stringify(content) };
 }
 
-/** Lets `bill` work until the broker shows what is expected, for 10 seconds at most. */
+/** Runs `bill` until the broker shows the expected state, for 10 seconds at most. */
 async function billUntil(broker: EmbeddedBroker, accounts: Map<string, number>, done: () => boolean): Promise<void> {
   await using mq = await connect({ nameServers: broker.nameServer, logger: false });
   await using consumer = await mq.consumer<Order>({ ...subscription, persistInterval: 100 });

@@ -1,6 +1,6 @@
 /**
- * Follows three orders in order: a step that fails is tried again before those behind it. Sends the steps itself; while
- * it runs no other member of the group gets a queue that it has locked. Run it with
+ * Follows three orders in order: a step that fails is redelivered before those behind it. Sends the steps itself; while
+ * it runs no other member of the group is assigned a queue that it has locked. Run it with
  *
  *     deno run --allow-net examples/orderly.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
  *
@@ -9,7 +9,7 @@
 
 import { connect, json } from "@denorocket/rocketmq";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Step {
   readonly order: string;
   readonly step: string;
@@ -32,7 +32,7 @@ for (const step of STEPS) {
 await using consumer = await mq.consumer<Step>({
   group: "order-tracking",
   topics: "order-steps",
-  ordering: "orderly", // the next batch of a queue comes when the last one is settled
+  ordering: "orderly", // the next batch of a queue is delivered when the last one is settled
   consumeFrom: "first",
   missingTopic: "wait",
 });
@@ -43,13 +43,13 @@ for await (const batch of consumer) {
     const { order, step } = message.json();
     if (step === "paid" && !failed) {
       failed = true;
-      console.log(`${order}: ${step} fails, and is tried again in half a second`);
-      // It is put back with those behind it; those before it are acknowledged. So this batch is done.
+      console.log(`${order}: ${step} fails, and is redelivered in half a second`);
+      // It is requeued with those behind it; those before it are acknowledged. So this batch is settled.
       await batch.retry(message, { delay: 500 });
       break;
     }
     console.log(`${order}: ${step}`);
-    orders.get(order)?.push(step); // what an earlier run has left is in no order of this one
+    orders.get(order)?.push(step); // messages of an earlier run belong to other orders
   }
   if ([...orders.values()].some((steps) => steps.length < STEPS.length)) continue;
   await batch.ack();

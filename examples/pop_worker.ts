@@ -1,5 +1,5 @@
 /**
- * A worker without a state: each HTTP request pops some orders, handles them and acknowledges them, as functions and
+ * A stateless worker: each HTTP request pops some orders, handles them and acknowledges them, as functions and
  * cron jobs do that may not live for longer than a request. Brokers of 5.x only. Sends the orders itself, and calls the
  * handler as a scheduler would; `Deno.serve(work)` would serve it. Run it with
  *
@@ -10,7 +10,7 @@
 
 import { connect, json } from "@denorocket/rocketmq";
 
-/** What travels as JSON. */
+/** The JSON of a message. */
 interface Order {
   readonly order: string;
 }
@@ -27,7 +27,7 @@ await using consumer = await mq.popConsumer<Order>({
   topics: "pop-orders",
   consumeFrom: "first",
   missingTopic: "wait",
-  invisibleTime: 30_000, // so long nobody else gets what a request has popped; if it dies, the next one gets it then
+  invisibleTime: 30_000, // how long popped messages are invisible to others; if a request dies, they are redelivered then
 });
 
 const handled = new Set<string>();
@@ -43,7 +43,7 @@ async function work(request: Request): Promise<Response> {
       await batch.ack(message); // resolves when the broker has answered
       done++;
     } catch {
-      await batch.retry(message, { delay: 1_000 }); // comes again in a second or a few, perhaps to another worker
+      await batch.retry(message, { delay: 1_000 }); // redelivered in a second or a few, perhaps to another worker
       failed++;
     }
   }

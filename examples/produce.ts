@@ -13,7 +13,7 @@ const [nameServer = "127.0.0.1:9876"] = Deno.args;
 await using mq = await connect(nameServer);
 await using producer = await mq.producer();
 
-// Resolves when a broker has stored it. Without an answer it is sent again, under the same message id.
+// Resolves when a broker has stored it. Without an answer it is retried, under the same message id.
 const receipt = await producer.send({
   topic: "orders",
   tags: "paid",
@@ -22,7 +22,7 @@ const receipt = await producer.send({
 });
 console.log(`${receipt.messageId} is stored at offset ${receipt.queueOffset} of queue ${receipt.queue.queueId}`);
 
-// One request. If it fails, a SendBatchError tells which messages are stored.
+// One request. If it fails, a SendBatchError says which messages are stored.
 const batch = [2, 3, 4, 5, 6, 7, 8].map((order) => ({
   topic: "orders",
   tags: order % 2 === 0 ? "paid" : "refunded",

@@ -1,6 +1,6 @@
 /**
- * Consumes only the orders whose properties satisfy an SQL92 expression: the broker evaluates it, the others do not
- * even travel. A real broker has to run with `enablePropertyFilter=true`. Sends the orders itself. Run it with
+ * Consumes only the orders whose properties satisfy an SQL92 expression: the broker evaluates it, the others are
+ * not even sent. A real broker has to run with `enablePropertyFilter=true`. Sends the orders itself. Run it with
  *
  *     deno run --allow-net examples/sql_filter.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
  *
@@ -34,14 +34,14 @@ try {
   console.log(`refused before anything starts: ${error.selector}`);
 }
 
-// 10.0 and not 10: properties are texts, which are read as the kind of number that they are compared with.
+// 10.0 and not 10: properties are texts, read as the kind of number that they are compared with.
 const wanted = sql("price > 10.0 AND region = 'eu' AND blocked IS NULL");
 await using consumer = await mq.consumer({ ...options, topics: { "priced-orders": wanted } });
 const seen: string[] = [];
 for await (const batch of consumer) {
   for (const message of batch) {
     console.log(`${message.text()} costs ${message.property("price")}`);
-    if (message.keys[0]?.startsWith(`${run}-`)) seen.push(message.text()); // others are left from an earlier run
+    if (message.keys[0]?.startsWith(`${run}-`)) seen.push(message.text()); // others are of an earlier run
   }
   if (seen.length < 2) continue;
   await batch.ack();

@@ -96,15 +96,15 @@ class RocketMQClient implements Client {
   }
 
   async consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>> {
-    return await joinGroup<T>(this.#cluster, options);
+    return await joinGroup<T>(this.#cluster, options, this.#observers);
   }
 
   async popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>> {
-    return await joinPopGroup<T>(this.#cluster, options);
+    return await joinPopGroup<T>(this.#cluster, options, this.#observers);
   }
 
   async reader<T = unknown>(options: ReaderOptions): Promise<Reader<T>> {
-    return await openReader<T>(this.#cluster, options);
+    return await openReader<T>(this.#cluster, options, this.#observers);
   }
 
   async producer(options: ProducerOptions = {}): Promise<Producer> {

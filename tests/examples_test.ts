@@ -42,11 +42,11 @@ Deno.test("examples/demo.ts loses nothing on its own broker, and prints plain li
 
   assertMatch(lastLine, NOTHING_LOST, output);
   assertEquals(code, 0);
-  for (const event of ["alice joined", "bob joined", "order 1000 fails", "order 1000 came back", "bob leaves"]) {
+  for (const event of ["alice joined", "bob joined", "order 1000 fails", "order 1000 was redelivered", "bob leaves"]) {
     assertStringIncludes(output, event);
   }
   assertMatch(output, /^\d+ produced, \d+ consumed \| /m);
-  assertMatch(output, /^ {2}came back +1 after a failure$/m);
+  assertMatch(output, /^ {2}redelivered +1 after a failure$/m);
   // deno-lint-ignore no-control-regex
   assertMatch(output, /^[^\x00-\x09\x0b-\x1f\x7f]*$/, "neither escape sequences nor carriage returns");
 });

@@ -137,7 +137,7 @@ export function markdown(report: Report): string {
   const problems = report.problems.map((problem) => `- Not counted: ${problem}\n`);
   return `# What was measured
 
-${settingText(report.setting)}. README.md tells of the settings.
+${settingText(report.setting)}. docs/operations.md has the settings.
 
 ${head}${rows.join("")}
 Processor time and peak memory of whole processes, from their start on:

@@ -25,6 +25,7 @@ import { lagOf, resolvePosition } from "./positions.ts";
 import { statsOf } from "./stats.ts";
 import type { SubscriptionManager } from "./subscriptions/subscription_manager.ts";
 import { inAnyCase, inBackground } from "../owned_work.ts";
+import type { ConsumerObserver } from "../telemetry/consumer_observer.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
 const RETRY_TOPIC_DELAY = 1_000;
@@ -34,11 +35,15 @@ const SEEK_TIMEOUT = 10_000;
 const LEAVE_TIME = 800;
 
 /** Joins a group; resolves when the brokers know this member and its first queues are known. */
-export async function joinGroup<T>(cluster: Cluster, options: ConsumerOptions): Promise<GroupConsumer<T>> {
+export async function joinGroup<T>(
+  cluster: Cluster,
+  options: ConsumerOptions,
+  observers: readonly ConsumerObserver[] = [],
+): Promise<GroupConsumer<T>> {
   const checked = checkConsumerOptions(options);
   const offsets = checked.offsetStore ??
     (checked.model === "broadcasting" ? await localOffsets(cluster, checked) : undefined);
-  const consumer = new GroupConsumer<T>(cluster, checked, offsets);
+  const consumer = new GroupConsumer<T>(cluster, checked, offsets, observers);
   await consumer.start();
   return consumer;
 }
@@ -65,12 +70,18 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   #persisting = false;
   #membership: GroupMembership | undefined;
 
-  constructor(cluster: Cluster, options: CheckedConsumerOptions, offsets: OffsetStore | undefined) {
+  constructor(
+    cluster: Cluster,
+    options: CheckedConsumerOptions,
+    offsets: OffsetStore | undefined,
+    observers: readonly ConsumerObserver[],
+  ) {
     super({ ...options, what: `consumer of group "${options.group}"` });
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
     this.#parts = new ConsumerParts<T>(cluster, options, {
+      observers,
       onSubscriptionsChanged: (topics) => this.#subscriptionsChanged(topics),
     }, offsets);
   }
@@ -214,9 +225,9 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
 
   /** All at once, and whatever becomes of the others. */
   async #leave(failed: (error: unknown) => void): Promise<void> {
-    const { observer, offsets } = this.#parts;
+    const { tracer, offsets } = this.#parts;
     await Promise.all([
-      inAnyCase([() => observer.close()], failed),
+      inAnyCase([() => tracer?.close()], failed),
       inAnyCase([() => offsets.close()], (error) => this.#lastCommitFailed(error)),
       inAnyCase([() => this.#membership?.leave()], failed),
     ]);

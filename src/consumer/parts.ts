@@ -10,6 +10,7 @@ import type { MessageQueue } from "../message.ts";
 import { BrokerOffsetStore } from "../offsets/broker.ts";
 import { OffsetTable } from "../offsets/offset_table.ts";
 import type { OffsetStore } from "../offsets/store.ts";
+import type { ConsumerObserver } from "../telemetry/consumer_observer.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
 import { retryTopic } from "../wire/codes.ts";
@@ -23,7 +24,7 @@ import { GroupStart } from "./assignment/group_start.ts";
 import { GroupSubscriptions } from "./group/subscriptions.ts";
 import { GroupWatch } from "./group/watch.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
-import { Observer } from "./delivery/observer.ts";
+import { AllObservers, StatisticsObserver, TraceObserver, userObservers } from "./delivery/observers.ts";
 import { OrderedSettlement } from "./delivery/ordered_settlement.ts";
 import type { OwnedQueue } from "./queue/owned_queue.ts";
 import { orderingKeyOf } from "./ordering_key.ts";
@@ -40,6 +41,8 @@ import { Watchdog } from "./queue/watchdog.ts";
 
 /** What the parts report to the consumer that they belong to. */
 export interface PartsOwner {
+  /** The observers of users. */
+  readonly observers: readonly ConsumerObserver[];
   /** The topics whose subscription has changed; what it returns is waited for. */
   readonly onSubscriptionsChanged: (topics: readonly string[]) => unknown;
 }
@@ -50,7 +53,8 @@ export class ConsumerParts<T = unknown> {
   readonly subscriptions: GroupSubscriptions;
   readonly offsets: OffsetTable;
   readonly groupStart: GroupStart;
-  readonly observer: Observer<T>;
+  readonly statistics: ConsumerStatistics = new ConsumerStatistics();
+  readonly tracer: Tracer | undefined;
   readonly settlement: Settlement<T>;
   readonly dispatcher: Dispatcher<OwnedQueue<T>, QueueBatch<T>>;
   readonly locks: QueueLocks | undefined;
@@ -72,9 +76,9 @@ export class ConsumerParts<T = unknown> {
     this.subscriptions = this.#makeSubscriptions(signals, owner);
     this.offsets = offsets === undefined ? this.#brokerOffsets() : OffsetTable.of(offsets);
     this.groupStart = this.#makeGroupStart();
-    this.observer = new Observer<T>(new ConsumerStatistics(), this.#makeTracer());
+    this.tracer = this.#makeTracer();
     const redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
-    this.settlement = this.#makeSettlement(redelivery, signals);
+    this.settlement = this.#makeSettlement(redelivery, signals, owner.observers);
     this.dispatcher = new Dispatcher<OwnedQueue<T>, QueueBatch<T>>(
       options.batchSize,
       (owned, max, topic) => this.settlement.deliver(owned, max, topic),
@@ -152,14 +156,23 @@ export class ConsumerParts<T = unknown> {
     });
   }
 
-  #makeSettlement(redelivery: Redelivery<T>, sink: QueueSink<T>): Settlement<T> {
+  #makeSettlement(
+    redelivery: Redelivery<T>,
+    sink: QueueSink<T>,
+    observers: readonly ConsumerObserver[],
+  ): Settlement<T> {
+    const { group } = this.#options;
     const Rules = this.#options.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
     return new Rules<T>({
       options: this.#options,
       events: this.#events,
       redelivery,
       sink,
-      observer: this.observer,
+      observer: new AllObservers<T>([
+        new StatisticsObserver<T>(this.statistics),
+        this.tracer && new TraceObserver<T>(this.tracer),
+        userObservers<T>(observers, { consumer: "consumer", group, events: this.#events }),
+      ]),
     });
   }
 
@@ -191,7 +204,7 @@ export class ConsumerParts<T = unknown> {
       options: this.#options,
       events: this.#events,
       brokers: this.brokers,
-      puller: new Puller<T>(this.brokers, this.#options, this.observer.statistics, reader),
+      puller: new Puller<T>(this.brokers, this.#options, this.statistics, reader),
       offsets: this.offsets,
       autoCommit: true,
       startOffset: (queue, isRetry) => this.groupStart.offsetOf(queue, isRetry),

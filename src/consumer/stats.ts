@@ -9,7 +9,7 @@ import type { ConsumerStats, TopicStats } from "./consumer.ts";
 import type { ConsumerParts } from "./parts.ts";
 
 /** What a consumer holds and has done, from its parts. */
-export function statsOf<T>({ assignment, settlement, subscriptions, observer }: ConsumerParts<T>): ConsumerStats {
+export function statsOf<T>({ assignment, settlement, subscriptions, statistics }: ConsumerParts<T>): ConsumerStats {
   const totals = { buffered: 0, bufferedBytes: 0, inFlight: 0 };
   let oldest = Infinity;
   for (const owned of assignment.owned) {
@@ -22,7 +22,7 @@ export function statsOf<T>({ assignment, settlement, subscriptions, observer }: 
   }
   const { settledTotal: settled, retriedTotal: retried } = settlement;
   const oldestAge = oldest === Infinity ? undefined : Math.max(0, Date.now() - oldest);
-  const topics = new Map(subscriptions.topics().map((topic) => [topic, topicStats(observer.statistics, topic)]));
+  const topics = new Map(subscriptions.topics().map((topic) => [topic, topicStats(statistics, topic)]));
   return { queues: assignment.owned.length, ...totals, settled, retried, oldestAge, topics };
 }
 

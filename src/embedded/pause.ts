@@ -11,8 +11,10 @@ import type { Command } from "../wire/frame.ts";
 /** How many bytes of all connections are read during a pause; further ones stay in the sockets. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
 
-/** After how many milliseconds without bytes all that the system has buffered counts as read. */
+/** After how many milliseconds without an arrival all that the system has buffered counts as read. */
 const IDLE = 10;
+/** And after how many turns of the event loop: where the process has to wait for the processor, time alone says nothing. */
+const IDLE_TURNS = 20;
 
 /** One pause of a server. */
 export class Pause {
@@ -73,7 +75,13 @@ export class Pause {
     this.#reading = true;
     this.#startReading();
     this.arrived();
-    while (performance.now() - this.#lastArrival < IDLE) await turn();
+    let last = this.#lastArrival;
+    for (let idle = 0; idle < IDLE_TURNS || performance.now() - last < IDLE; idle++) {
+      await turn();
+      if (this.#lastArrival === last) continue;
+      last = this.#lastArrival;
+      idle = 0;
+    }
   }
 
   /** Ends the pause: what waits is handled and written, or dropped if the server does not resume. */

@@ -4,10 +4,11 @@
  * @module
  */
 
+import type { ConsumerObserver } from "./consumer_observer.ts";
 import type { ProducerObserver } from "./producer_observer.ts";
 
-/** Observes a client: the sends of its producers. All functions are optional. */
-export type Observer = ProducerObserver;
+/** Observes a client: the sends of its producers, the deliveries of its consumers. All functions are optional. */
+export interface Observer extends ProducerObserver, ConsumerObserver {}
 
 /** The functions of an {@linkcode Observer}. */
-export const OBSERVER_FUNCTIONS: readonly (keyof Observer)[] = ["onSend"];
+export const OBSERVER_FUNCTIONS: readonly (keyof Observer)[] = ["onSend", "onDeliver"];

@@ -10,7 +10,7 @@ import { ConcurrentSettlement } from "../../src/consumer/delivery/concurrent_set
 import { Dispatcher } from "../../src/consumer/delivery/dispatcher.ts";
 import { GroupSubscriptions } from "../../src/consumer/group/subscriptions.ts";
 import { GroupWatch } from "../../src/consumer/group/watch.ts";
-import { Observer } from "../../src/consumer/delivery/observer.ts";
+import { Tracer } from "../../src/telemetry/tracer.ts";
 import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
 import { PopPlaces } from "../../src/consumer/pop/places.ts";
 import { PopReturns } from "../../src/consumer/pop/returns.ts";
@@ -37,7 +37,7 @@ const table: Record<string, {
   readonly steps: readonly (readonly [{ readonly name: string; readonly prototype: object }, string])[];
 }> = {
   "a consumer": {
-    open: (mq) => mq.consumer({ group: "billing", topics: "orders", closeTimeout: 10_000 }),
+    open: (mq) => mq.consumer({ group: "billing", topics: "orders", trace: true, closeTimeout: 10_000 }),
     steps: [
       [Rebalancer, "stop"],
       [Assignment, "stop"],
@@ -48,7 +48,7 @@ const table: Record<string, {
       [GroupWatch, "stop"],
       [GroupSubscriptions, "stop"],
       [ConcurrentSettlement, "close"],
-      [Observer, "close"],
+      [Tracer, "close"],
       [BrokerOffsetStore, "close"],
       [Membership, "removeConsumer"],
     ],
@@ -58,7 +58,7 @@ const table: Record<string, {
     steps: [[QueueLocks, "close"], [OrderedSettlement, "close"]],
   },
   "a POP consumer": {
-    open: (mq) => mq.popConsumer({ group: "billing", topics: "orders", closeTimeout: 10_000 }),
+    open: (mq) => mq.popConsumer({ group: "billing", topics: "orders", trace: true, closeTimeout: 10_000 }),
     steps: [
       [Dispatcher, "close"],
       [PopSources, "stop"],
@@ -67,7 +67,7 @@ const table: Record<string, {
       [PopSettlement, "whenIdle"],
       [PopReturns, "giveUp"],
       [PopSettlement, "close"],
-      [Observer, "close"],
+      [Tracer, "close"],
       [Membership, "removeConsumer"],
     ],
   },

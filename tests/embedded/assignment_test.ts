@@ -6,7 +6,7 @@ import { jsonOf, outcome, Peer, subscription } from "./peer.ts";
 
 interface Group extends AsyncDisposable {
   readonly broker: EmbeddedBroker;
-  /** The queues that a member is told, with the way of getting them; undefined if the broker cannot tell. */
+  /** The queues in the answer for a member, with the request mode; undefined if the broker has no answer. */
   assigned(body?: object): Promise<string | undefined>;
   set(body?: object): Promise<[number, string | undefined]>;
 }

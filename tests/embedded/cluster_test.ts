@@ -29,7 +29,7 @@ function peerOf(server: EmbeddedBroker | EmbeddedNameServer): Promise<Peer> {
   return Peer.connect({ nameServer: server.address, brokerName });
 }
 
-/** A member that has sent its heartbeat to a paused broker, and is gone before the broker reads it. */
+/** A member that sends its heartbeat to a paused broker, and closes its connection before the broker reads it. */
 async function leaveGhost(broker: EmbeddedBroker, clientId: string): Promise<void> {
   const ghost = await peerOf(broker);
   const joined = ghost.join("billing", [subscription("orders")], { clientId }).catch(() => {});
@@ -38,7 +38,7 @@ async function leaveGhost(broker: EmbeddedBroker, clientId: string): Promise<voi
   await joined;
 }
 
-/** The addresses in a topic's route, as a name server says; undefined if it does not know the topic. */
+/** The addresses in a topic's route, from a name server; undefined for an unknown topic. */
 async function routed(names: EmbeddedNameServer, topic = "orders"): Promise<string[] | undefined> {
   await using peer = await peerOf(names);
   const answer = await peer.ask(getRoute, { topic });
@@ -62,7 +62,7 @@ Deno.test("EmbeddedCluster.start() names every option that is not allowed", asyn
   }
 });
 
-Deno.test("every name server of a cluster knows every broker", async () => {
+Deno.test("every broker of a cluster is registered with every name server", async () => {
   await using cluster = await EmbeddedCluster.start({ brokers: 3, nameServers: 2, topics });
   const addresses = cluster.brokers.map(({ address }) => address);
 
@@ -140,7 +140,7 @@ Deno.test("a name server is killed, revived and moved", async () => {
   assertEquals(cluster.nameServers[0], names.address);
 });
 
-Deno.test("forget() takes a broker, a topic or everything out of one name server until remember()", async () => {
+Deno.test("forget() removes a broker, a topic or everything from one name server until remember()", async () => {
   await using cluster = await EmbeddedCluster.start({ topics });
   const [a = "", b = ""] = cluster.brokers.map(({ address }) => address);
   const [first, second] = cluster.names;
@@ -200,7 +200,7 @@ Deno.test("QueryAssignment shares the queues of all brokers", async () => {
 for (const reading of [true, false]) {
   const mode = reading ? "reads" : "does not read";
 
-  Deno.test(`a paused server that ${mode} answers nothing, and serves what it was sent when it goes on`, async () => {
+  Deno.test(`a paused server that ${mode} answers nothing, and handles what has arrived when it resumes`, async () => {
     await using cluster = await EmbeddedCluster.start({ topics });
     const broker = cluster.brokers[0]!;
     await using early = await peerOf(broker);
@@ -223,7 +223,7 @@ for (const reading of [true, false]) {
     assertEquals([broker.maxOffset("orders", 0), broker.maxOffset("orders", 1)], [2, 1]);
   });
 
-  Deno.test(`a broker that goes on handles heartbeats of closed connections, whose members stay; it ${mode}`, async () => {
+  Deno.test(`a broker that resumes handles heartbeats of closed connections, whose members stay; it ${mode}`, async () => {
     await using cluster = await EmbeddedCluster.start({ topics });
     const broker = cluster.brokers[0]!;
     const alive = await peerOf(broker);
@@ -243,7 +243,7 @@ for (const reading of [true, false]) {
     assertEquals(consumerIdList, ["one", "one", "one"]);
   });
 
-  Deno.test(`a paused broker that ${mode} can be killed, and forgets what it was sent`, async () => {
+  Deno.test(`a paused broker that ${mode} can be killed, and loses what has arrived`, async () => {
     await using cluster = await EmbeddedCluster.start({ topics });
     const broker = cluster.brokers[0]!;
     await using peer = await peerOf(broker);
@@ -261,7 +261,7 @@ for (const reading of [true, false]) {
   });
 }
 
-Deno.test("a server that does not read lets writes stand once the buffers of the system are full", async () => {
+Deno.test("writes to a server that does not read block once the buffers of the system are full", async () => {
   await using names = await EmbeddedNameServer.start();
   const [host, port] = names.address.split(":");
   const socket = await (await defaultTransport()).connect(host!, Number(port), {
@@ -310,7 +310,7 @@ Deno.test("members of closed connections expire after 120 seconds, and a paused 
   assertEquals(await routed(cluster.names[0]!), [a!.address, b!.address]);
 });
 
-Deno.test("a paused broker's delays and held pulls wait until it goes on", async () => {
+Deno.test("a paused broker's delays and held pulls wait until it resumes", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using peer = await peerOf(broker);
   await peer.join("billing", [subscription("orders")]);

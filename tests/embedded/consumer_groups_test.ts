@@ -53,7 +53,7 @@ Deno.test("GetConsumerList lists the members, and answers 1 when there is none",
   assertEquals(jsonOf(await list()), { consumerIdList: ["one"] });
 });
 
-Deno.test("NotifyConsumerIdsChanged goes to every member on join, leave and loss", async () => {
+Deno.test("NotifyConsumerIdsChanged is sent to every member on join, leave and loss", async () => {
   await using broker = await EmbeddedBroker.start();
   await using one = await Peer.connect(broker);
   await using two = await Peer.connect(broker);

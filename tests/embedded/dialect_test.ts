@@ -51,7 +51,7 @@ Deno.test("resetOffset() of a 4.9 broker notifies the members, in the form of Ja
   assertEquals(new TextDecoder().decode(body), `{"offsetTable":{${queue}:7}}`);
 });
 
-Deno.test("a 4.9 broker does not know timers", async () => {
+Deno.test("a 4.9 broker has no timers", async () => {
   await using broker = await EmbeddedBroker.start(options);
   await using peer = await Peer.connect(broker);
 

@@ -28,7 +28,7 @@ Deno.test("answer() answers the next requests of one kind, then they are handled
   assertEquals([broker.faults.received("SendMessage"), broker.faults.received(11)], [3, 0]);
 });
 
-Deno.test("answer() picks requests by match, and faults come in the order in which they were ordered", async () => {
+Deno.test("answer() selects requests by match, and faults apply in the order in which they were injected", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   broker.faults.answer(11, { code: 1 }, { times: Infinity, match: (request) => request.fields.queueOffset === "1" });

@@ -35,7 +35,7 @@ Deno.test("a held pull gets all messages of one batch", async () => {
   assertEquals((await held).fields.nextBeginOffset, "3");
 });
 
-Deno.test("a held pull waits for messages of its tags, and then steps over the others", async () => {
+Deno.test("a held pull waits for messages of its tags, and skips the others then", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await peer.join("billing", [subscription("orders", "a")]);
@@ -50,7 +50,7 @@ Deno.test("a held pull waits for messages of its tags, and then steps over the o
   assertEquals([...outcome(answer), answer.fields.nextBeginOffset], [0, "FOUND", "2"]);
 });
 
-Deno.test("a held pull ends with 19 at its time, or with 20 within 5 seconds of messages that it does not want", async () => {
+Deno.test("a held pull ends with 19 at its time, or with 20 within 5 seconds of messages that do not match", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);

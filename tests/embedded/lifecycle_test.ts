@@ -63,7 +63,7 @@ Deno.test("close() leaves nothing open, and may be called twice", async () => {
   await assertRejects(() => Peer.connect(broker));
 });
 
-Deno.test("kill() cuts all connections, keeps messages and forgets members and locks; revive() has the same port", async () => {
+Deno.test("kill() closes all connections, keeps messages, loses members and locks; revive() opens the same port", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   const { nameServer } = broker;
   const mqSet = [{ topic: "orders", brokerName: "broker-a", queueId: 0 }];
@@ -87,7 +87,7 @@ Deno.test("kill() cuts all connections, keeps messages and forgets members and l
   assertEquals(await lock(second, "two"), { lockOKMQSet: mqSet });
 });
 
-Deno.test("kill() forgets the offsets since the last persist, stop() does not", async () => {
+Deno.test("kill() loses the offsets since the last persist, stop() does not", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics, offsetPersistInterval: 5_000 });
   const commit = async (offset: number) => {
@@ -153,7 +153,7 @@ Deno.test("a malformed frame harms its own connection only", async () => {
   assertEquals(broker.connections, 1);
 });
 
-Deno.test("requests with binary headers are understood, and oneway requests get no answer", async () => {
+Deno.test("requests with binary headers are handled, and oneway requests get no answer", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   const socket = await openSocket(broker);
   const frames: Uint8Array[] = [];

@@ -17,7 +17,7 @@ Deno.test("GetRoute answers where a topic lives, in strict JSON", async () => {
   });
 });
 
-Deno.test("GetRoute leaves the broker ids unquoted for clients before 4.9.4, unless they want strict JSON", async () => {
+Deno.test("GetRoute leaves the broker ids unquoted for clients before 4.9.4, unless they request strict JSON", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: {} } });
   await using peer = await Peer.connect(broker);
   const loose = `"brokerAddrs":{0:"${broker.nameServer}"}`;
@@ -30,7 +30,7 @@ Deno.test("GetRoute leaves the broker ids unquoted for clients before 4.9.4, unl
   assertEquals((await route(400, true)).includes(strict), true);
 });
 
-Deno.test("GetRoute answers 17 for an unknown topic, and knows the topic that others are copied from", async () => {
+Deno.test("GetRoute answers 17 for an unknown topic, and has the topic that others are copied from", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
 
@@ -39,7 +39,7 @@ Deno.test("GetRoute answers 17 for an unknown topic, and knows the topic that ot
   assertEquals((await peer.ask(getRoute, { topic: "TBW102" })).code, 0);
 });
 
-Deno.test("GetRoute does not know TBW102 when topics are not made by themselves", async () => {
+Deno.test("GetRoute does not have TBW102 without autoCreateTopics", async () => {
   await using broker = await EmbeddedBroker.start({ autoCreateTopics: false });
   await using peer = await Peer.connect(broker);
 
@@ -57,7 +57,7 @@ Deno.test("GetClusterInfo never quotes broker ids", async () => {
   );
 });
 
-Deno.test("GetTopicList lists all topics, GetKvConfig knows no value", async () => {
+Deno.test("GetTopicList lists all topics, GetKvConfig has no value", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: {} } });
   await using peer = await Peer.connect(broker);
 
@@ -84,7 +84,7 @@ Deno.test("CreateTopic makes and changes topics, and refuses bad names with 29",
   assertEquals(await create("TBW102", 1), 29);
 });
 
-Deno.test("a request that nobody knows is answered with 3, a header that lacks a field with 1", async () => {
+Deno.test("a request without a handler is answered with 3, a header that lacks a field with 1", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
 

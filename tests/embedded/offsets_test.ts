@@ -54,7 +54,7 @@ Deno.test("a group is made by a heartbeat, a pull or a send-back, not by a commi
   assertEquals((await peer.commit("nobody", "orders", 1)).code, 26);
 });
 
-Deno.test("GetMaxOffset and GetMinOffset tell where a queue ends and begins; unknown queues are at 0", async () => {
+Deno.test("GetMaxOffset and GetMinOffset return the offset range of a queue; of an unknown one 0", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   const ends = async (topic: string) => [

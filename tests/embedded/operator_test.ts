@@ -125,7 +125,7 @@ Deno.test("a member that leaves while an operator waits is answered for", async 
   assertEquals((await asked).code, 207);
 });
 
-Deno.test("QueryConsumerStatus gathers what the members tell", async () => {
+Deno.test("QueryConsumerStatus collects the answers of the members", async () => {
   await using server = await start();
   const { operator, member } = server;
   await operator.join("billing", [subscription("orders")], { clientId: "two" });
@@ -201,7 +201,7 @@ Deno.test("ResetGroupOffset of 4.9 notifies the members of groups that have offs
   assertEquals(unknown.code, 1);
 });
 
-Deno.test("an operator may be a member, and ask for itself", async () => {
+Deno.test("an operator may be a member, and request its own status", async () => {
   await using server = await start();
   const { member } = server;
 

@@ -37,7 +37,7 @@ Deno.test("an answer to a pop carries start offsets, message offsets and the num
   assertEquals(next.fields.invisibleTime, "60000");
 });
 
-Deno.test("a pop steps over what its filter does not want", async () => {
+Deno.test("a pop skips what its filter does not match", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", [{ body: "a", properties: { n: "1" } }, { body: "b", properties: { n: "2" } }]);
@@ -50,7 +50,7 @@ Deno.test("a pop steps over what its filter does not want", async () => {
   assertEquals((await peer.pop({ ...sql, expType: "OTHER", exp: "n" })).code, 23);
 });
 
-Deno.test("an acked message is forgotten, the others come again with a receipt of the broker", async () => {
+Deno.test("an acked message is removed, the others are redelivered with a receipt of the broker", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
@@ -82,7 +82,7 @@ Deno.test("an acked message is forgotten, the others come again with a receipt o
   assertEquals((await peer.pop({ topic: "orders" })).code, 210);
 });
 
-Deno.test("an ack under a wrong topic, group, broker or time does nothing, and says nothing", async () => {
+Deno.test("an ack under a wrong topic, group, broker or time has no effect, and is no error", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a"]);
@@ -98,7 +98,7 @@ Deno.test("an ack under a wrong topic, group, broker or time does nothing, and s
   assertEquals([...answers.map(({ code }) => code), broker.poppedMessages], [0, 0, 0, 0, 0, 1]);
 });
 
-Deno.test("acks and changes that make no sense are refused", async () => {
+Deno.test("invalid acks and changes are refused", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a"]);
@@ -122,7 +122,7 @@ Deno.test("acks and changes that make no sense are refused", async () => {
   assertEquals(broker.poppedMessages, 1);
 });
 
-Deno.test("a changed invisible time makes a new receipt, and the old one worthless", async () => {
+Deno.test("a changed invisible time makes a new receipt, and the old one has no effect", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
@@ -150,7 +150,7 @@ Deno.test("a changed invisible time makes a new receipt, and the old one worthle
   assertEquals(broker.poppedMessages, 0);
 });
 
-Deno.test("a batch of acks takes what makes sense and skips the rest", async () => {
+Deno.test("a batch of acks applies the valid ones and skips the rest", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a", "b", "c"]);
@@ -177,7 +177,7 @@ Deno.test("a batch of acks takes what makes sense and skips the rest", async () 
   assertEquals(broker.poppedMessages, 0);
 });
 
-Deno.test("pops that make no sense are refused", async () => {
+Deno.test("invalid pops are refused", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { ...topics, secret: { permission: 2 } } });
   await using peer = await Peer.connect(broker);
   const code = async (header: Parameters<Peer["pop"]>[0]) => (await peer.pop(header)).code;
@@ -192,7 +192,7 @@ Deno.test("pops that make no sense are refused", async () => {
   assertEquals(late.fields, { popTime: "0", invisibleTime: "0", reviveQid: "0", restNum: "0" });
 });
 
-Deno.test("a group without an offset begins at the first message, or at the last if the first ones are gone", async () => {
+Deno.test("a group without an offset begins at the first message, or at the last if the first ones are deleted", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a", "b", "c", "d"]);
@@ -203,7 +203,7 @@ Deno.test("a group without an offset begins at the first message, or at the last
   assertEquals(poppedTexts(await peer.popped({ topic: "single", consumerGroup: "first" })), ["c", "d"]);
 });
 
-Deno.test("an operator's offset is where the next pop begins", async () => {
+Deno.test("the next pop begins at a reset offset", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("single", ["a", "b", "c"]);
@@ -231,7 +231,7 @@ Deno.test("popped messages survive a broker that was killed, offsets only if the
   assertEquals(poppedTexts(await peer.popped({ topic: "single" })), ["a", "a", "b"]);
 });
 
-Deno.test("a message that the store has dropped does not come again", async () => {
+Deno.test("a message that the store has deleted is not redelivered", async () => {
   using time = new FakeTime();
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
@@ -257,7 +257,7 @@ Deno.test("a message that was sent with a delay is delayed again before it is re
   assertEquals((await peer.popped({ topic: "single" })).map(({ reconsumeTimes }) => reconsumeTimes), [1]);
 });
 
-Deno.test("deliveries that are acked leave nothing behind", async () => {
+Deno.test("deliveries that are acked leave no memory in use", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   for (let round = 0; round < 15; round++) {
@@ -271,7 +271,7 @@ Deno.test("deliveries that are acked leave nothing behind", async () => {
   assertEquals(broker.poppedMessages, 0);
 });
 
-Deno.test("a 4.9 broker does not know POP", async () => {
+Deno.test("a 4.9 broker has no POP", async () => {
   await using broker = await EmbeddedBroker.start({ topics, dialect: "4.9" });
   await using peer = await Peer.connect(broker);
 

@@ -61,7 +61,7 @@ Deno.test("PullMessage applies the broker's limits and its own, but always retur
   assertEquals(await count(6), 1);
 });
 
-Deno.test("PullMessage filters by the hash codes of tags, and steps over what does not match", async () => {
+Deno.test("PullMessage filters by the hash codes of tags, and skips what does not match", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   assertEquals(javaHashCode("Aa"), javaHashCode("BB"));

@@ -41,7 +41,7 @@ Deno.test("SendBack puts a message into the retry topic later, as the same messa
   assertEquals(second!.topic, "orders");
 });
 
-Deno.test("SendBack goes to the dead letters at once after the most times, or for a negative level, if it has its topic", async () => {
+Deno.test("SendBack stores a dead letter at once after maxReconsumeTimes, or for a negative level, with its topic", async () => {
   await using broker = await EmbeddedBroker.start(options);
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", ["a"]);

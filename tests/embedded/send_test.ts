@@ -161,7 +161,7 @@ Deno.test("SendBatch is split, and the header's properties come after each messa
   assertEquals((await peer.ask(sendBatch, header, { body: body.subarray(1) })).code, 1);
 });
 
-Deno.test("a send to a retry topic goes to the dead letters after more than the most times", async () => {
+Deno.test("a send to a retry topic is a dead letter after more than maxReconsumeTimes", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
   const topic = "%RETRY%billing";
@@ -180,7 +180,7 @@ Deno.test("a send to a retry topic goes to the dead letters after more than the 
   assertEquals((await peer.send({ topic: "%RETRY%" })).code, 26);
 });
 
-Deno.test("a send to the retry topic of a group that locks queues goes to the dead letters at once", async () => {
+Deno.test("a send to the retry topic of a group that locks queues is a dead letter at once", async () => {
   await using broker = await EmbeddedBroker.start();
   await using peer = await Peer.connect(broker);
   const mqSet = [{ topic: "orders", brokerName: "broker-a", queueId: 0 }];

@@ -19,7 +19,7 @@ function sql(topic: string, expression: string, subVersion: number) {
   return { ...subscription(topic, "*", subVersion), subString: expression, ...SQL92 };
 }
 
-Deno.test("CheckClientConfig checks SQL, and refuses with the complaint what it cannot read", async () => {
+Deno.test("CheckClientConfig checks SQL, and refuses invalid SQL with the message", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   const check = async (subscriptionData?: object) =>
@@ -50,7 +50,7 @@ Deno.test("CheckClientConfig refuses all SQL where the property filter is off, a
   assertEquals(await check({ dialect: "4.9" }, "NOT (a CONTAINS 'x')"), 23);
 });
 
-Deno.test("PullMessage filters by its own SQL, and steps over what does not match", async () => {
+Deno.test("PullMessage filters by its own SQL, and skips what does not match", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", [...priced("5", "15", "many", "25"), "without"]);
@@ -66,7 +66,7 @@ Deno.test("PullMessage filters by its own SQL, and steps over what does not matc
   assertEquals((await peer.pull({ ...pull, subscription: "" })).code, 23);
 });
 
-Deno.test("PullMessage lets everything through if its SQL cannot be read", async () => {
+Deno.test("PullMessage matches all messages if its SQL is invalid", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using peer = await Peer.connect(broker);
   await broker.publish("orders", priced("5", "15"));

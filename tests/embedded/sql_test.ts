@@ -44,7 +44,7 @@ Deno.test("an expression binds OR, AND, equality, order, signs: from the loosest
   assert(matches("a = 1 <> FALSE IS NOT NULL", { a: "1" }));
 });
 
-Deno.test("an expression knows true, false and null, and only true matches", () => {
+Deno.test("an expression is true, false or null, and only true matches", () => {
   const table: [string, boolean][] = [
     ["no = 1 AND TRUE", false],
     ["(no = 1 AND TRUE) IS NULL", true],
@@ -100,7 +100,7 @@ Deno.test("numbers are compared as Java compares them", () => {
   assert(matches("-2147483648 = a AND - -5 = 5 AND -1.5 < 0", { a: "-2147483648" }));
 });
 
-Deno.test("an expression is refused with its kind, the complaint and the place", () => {
+Deno.test("an expression is refused with its kind, the message and the position", () => {
   const table: [string, SqlErrorCode, string][] = [
     ["a >", "SQL_GRAMMAR", 'ParseException: Encountered "<EOF>" at line 1, column 3.'],
     ["a =\n\t= 5", "SQL_GRAMMAR", 'Encountered "=" at line 2, column 9.'],
@@ -181,7 +181,7 @@ Deno.test("hostile texts take time in proportion to their length", () => {
   assert(performance.now() - begun < 10_000); // it takes a fiftieth of that
 });
 
-Deno.test("Expressions keeps what was asked for last, the broken ones too", () => {
+Deno.test("Expressions caches the last expressions, invalid ones included", () => {
   const expressions = new Expressions(true);
   const kept = expressions.read("kept = 1");
   const broken = expressions.read("kept =");

@@ -59,6 +59,13 @@ export function programOf(block: Block, nameServer: string): string {
   return "\n".repeat(block.line - 1) + code + "\n";
 }
 
+/** The topics and groups that a program uses on the reader's broker; none if it has a broker of its own. */
+export function namesOf(code: string): string[] {
+  if (/\bEmbedded(?:Broker|Cluster)\.start\(/.test(code)) return [];
+  const names = [...code.matchAll(/\b(topics?|group):\s*(?:\{\s*)?"?([\w%-]+)"?/g)];
+  return [...new Set(names.map(([_, kind = "", name]) => `${kind.replace(/s$/, "")} ${name}`))];
+}
+
 function printsOf(lines: readonly string[]): string[] {
   const code = lines.filter((line) => line.trim() !== "");
   const first = code.findLastIndex((line) => !PRINTS.test(line)) + 1;

@@ -1,5 +1,5 @@
 /**
- * Running a program of a page as a reader would: in a folder of its own, with the permissions that the page tells.
+ * Running a program of a page as a reader would: in a folder of its own, with the permissions that the page names.
  *
  * @module
  */
@@ -9,18 +9,41 @@ import { basename, join, toFileUrl } from "@std/path";
 import { root } from "../testing/files.ts";
 import { type Block, programOf } from "./blocks.ts";
 
+/** Type-checks blocks, all in one go. Resolves with what is wrong, or undefined. */
+export async function typeProblem(blocks: readonly Block[]): Promise<string | undefined> {
+  return await inFolder(blocks, "localhost:9876", async (programs) => {
+    const { success, stderr } = await deno(["check", "--quiet", ...programs]);
+    return success ? undefined : `It does not compile:\n${plain(stderr)}`;
+  });
+}
+
 /**
- * Type-checks and runs a block with `--allow-net` alone. Resolves with what is wrong, or undefined.
+ * Runs a block with `--allow-net` alone, and runs it again on the same broker, as a reader may. Resolves with what is
+ * wrong, or undefined.
  *
  * @param timeout In milliseconds: the default is far more than any program takes, one that never ends is broken.
  */
 export async function problemOf(block: Block, nameServer: string, timeout = 60_000): Promise<string | undefined> {
+  return await inFolder([block], nameServer, async ([program = ""]) => {
+    const problem = await run(program, block.prints, timeout);
+    if (problem !== undefined) return problem;
+    const again = await run(program, block.prints, timeout);
+    return again && `The second time: ${again}`;
+  });
+}
+
+/** Writes blocks as programs into a folder that is there during the call. */
+async function inFolder<T>(
+  blocks: readonly Block[],
+  nameServer: string,
+  work: (programs: readonly string[]) => Promise<T>,
+): Promise<T> {
   const folder = await Deno.makeTempDir({ prefix: "page-" });
   try {
-    const program = join(folder, basename(block.file).replace(/\.md$/, ".ts"));
     await Deno.writeTextFile(join(folder, "deno.json"), JSON.stringify(await readersConfig()));
-    await Deno.writeTextFile(program, programOf(block, nameServer));
-    return await run(program, block.prints, timeout);
+    const programs = blocks.map(({ file, line }) => join(folder, `${basename(file, ".md")}_${line}.ts`));
+    await Promise.all(blocks.map((block, at) => Deno.writeTextFile(programs[at]!, programOf(block, nameServer))));
+    return await work(programs);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -30,11 +53,8 @@ async function run(program: string, prints: readonly string[], timeout: number):
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--check", "--quiet", "--no-prompt", "--allow-net", program],
-      stdin: "null",
-      signal: stop.signal,
-    }).output();
+    const args = ["run", "--no-check", "--quiet", "--no-prompt", "--allow-net", program];
+    const { success, stdout, stderr } = await deno(args, stop.signal);
     const [printed, complaint] = [plain(stdout), plain(stderr)];
     if (stop.signal.aborted) return `It did not end within ${timeout} ms:\n${printed}\n${complaint}`;
     if (!success) return `It failed:\n${printed}\n${complaint}`;
@@ -43,6 +63,10 @@ async function run(program: string, prints: readonly string[], timeout: number):
   } finally {
     clearTimeout(timer);
   }
+}
+
+function deno(args: readonly string[], signal?: AbortSignal): Promise<Deno.CommandOutput> {
+  return new Deno.Command(Deno.execPath(), { args: [...args], stdin: "null", ...(signal && { signal }) }).output();
 }
 
 /** What was written, without the colours that an environment may force. */

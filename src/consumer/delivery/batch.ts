@@ -108,6 +108,12 @@ export class Batch<T = unknown> extends DeliveredBatch<T, HeldMessage<T>> implem
     return this.owner.process.keyAt(this.numberAt(at));
   }
 
+  /** Aborts its signal, because settlements no longer count. */
+  override abort(reason?: string): void {
+    super.abort(reason);
+    this.rules.voided?.(this);
+  }
+
   /** If nobody has settled any of it, and its numbers follow each other: settles all, and tells that it did. */
   settleWhole(): boolean {
     if (!this.isUntouched || this.#numbers !== undefined) return false;

@@ -28,8 +28,8 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
   /** What is delivered and not settled. */
   protected readonly inFlight: InFlightBatches<B> = new InFlightBatches<B>((batch) => this.timeIsOver(batch));
   #context: BatchSettlementContext<T>;
-  /** Batches whose handler has thrown. */
-  #threw = new WeakSet<B>();
+  /** What the handlers of batches have thrown. */
+  #thrown = new WeakMap<B, { readonly error: unknown }>();
   #settledTotal = 0;
   #retriedTotal = 0;
 
@@ -59,7 +59,7 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
     const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
     const text = `a handler of topic "${topic}" failed, what it has not settled is redelivered later`;
     events.emit("warning", "handlerFailed", text, { group, topic, ...this.placeOf(batch), error });
-    this.#threw.add(batch);
+    this.#thrown.set(batch, { error: cause });
     await this.retry(batch, undefined, {});
   }
 
@@ -77,12 +77,12 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
 
   /** Reports how messages of a batch have ended. */
   protected ended(batch: B, outcome: Outcome, messages: readonly Message<T>[]): void {
-    if (messages.length > 0) this.#context.observer?.ended(batch, outcome, messages);
+    if (messages.length > 0) this.#context.observer?.ended(batch, outcome, messages, this.#thrown.get(batch)?.error);
   }
 
   /** How messages of a batch have failed: by their handler, or because somebody said so. */
   protected failureOf(batch: B): Outcome {
-    return this.#threw.has(batch) ? "threw" : "failed";
+    return this.#thrown.has(batch) ? "failed" : "retried";
   }
 
   /** Counts messages that are settled. */

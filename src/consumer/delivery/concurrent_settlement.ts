@@ -30,10 +30,11 @@ export class ConcurrentSettlement<T = unknown> extends Settlement<T> {
   protected expired(batch: Batch<T>): void {
     const { redelivery, options: { consumeTimeout } } = this.context;
     if (!redelivery.sendsBack) return;
+    const claimed = batch.claim();
     batch.abort(`it was in flight for more than ${consumeTimeout} ms`);
     const { events, options: { group } } = this.context;
     inBackground(
-      this.redeliver(batch, batch.claim(), TIMEOUT_LEVEL, "late"),
+      this.redeliver(batch, claimed, TIMEOUT_LEVEL, "timedOut"),
       events.failureOf("sendBackFailed", "retrying a batch in flight for too long", { group, queue: batch.queue }),
     );
   }

@@ -7,6 +7,7 @@
 import { ConsumerStateError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Placed } from "../../placed_list.ts";
+import type { DeliveryOutcome } from "../../telemetry/consumer_observer.ts";
 
 /** When failed messages are redelivered. */
 export interface RetryOptions {
@@ -38,10 +39,12 @@ export interface SettlementRules<T, B> {
   release(batch: B): void;
   /** A handler has failed: an event reports it, and what nobody has settled is redelivered. */
   fail(batch: B, error: unknown): Promise<void>;
+  /** Settlements of a batch no longer count. */
+  voided?(batch: B): void;
 }
 
 /** How messages ended. */
-export type Outcome = "consumed" | "failed" | "threw" | "late";
+export type Outcome = DeliveryOutcome;
 
 /** A batch as far as it is looked at. */
 export interface ObservedBatch<T = unknown> {
@@ -51,6 +54,8 @@ export interface ObservedBatch<T = unknown> {
   readonly length: number;
   /** When it was delivered, by the monotonic clock. */
   readonly deliveredAt: number;
+  /** Their topic. */
+  readonly topic: string;
   /** Where its figures are counted: what comes back counts for the retry topic. */
   readonly sourceTopic: string;
 }
@@ -60,7 +65,7 @@ export interface SettlementObserver<T = unknown> {
   /** A batch is delivered. */
   delivered(batch: ObservedBatch<T>): void;
   /** Some messages of it, or all, have ended so. */
-  ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[]): void;
+  ended(batch: ObservedBatch<T>, outcome: Outcome, messages: readonly Message<T>[], error?: unknown): void;
 }
 
 /** What `ack()` of a pulled batch returns: it is recorded at once, and nobody has to wait. */

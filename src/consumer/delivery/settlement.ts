@@ -57,7 +57,7 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
       this.inFlight.delete(batch);
     } else if (message === undefined && batch.settleWhole()) {
       this.countSettled(batch.length);
-      this.ended(batch, "consumed", batch.messages);
+      this.ended(batch, "acknowledged", batch.messages);
       this.settled(batch);
     } else {
       this.acknowledge(batch, message === undefined ? batch.claim() : this.claimAcked(batch, message));
@@ -67,12 +67,15 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
 
   /** Moves messages to the dead letter queue; resolves when they are safe there or here, or no longer ours. */
   async deadLetter(batch: Batch<T>, message: Message<T> | undefined): Promise<void> {
-    if (batch.counts) await this.redeliver(batch, batch.claim(message), DEAD_LETTER_LEVEL);
+    if (batch.counts) await this.redeliver(batch, batch.claim(message), DEAD_LETTER_LEVEL, "deadLettered");
   }
 
   /** Requeues what nobody has settled; it is redelivered after the queue's rest. */
   release(batch: Batch<T>): void {
-    if (batch.counts) this.requeue(batch, batch.claim(), this.context.options.suspendQueue);
+    if (!batch.counts) return;
+    const claimed = batch.claim();
+    this.#report(batch, "released", claimed);
+    this.requeue(batch, claimed, this.context.options.suspendQueue);
   }
 
   /** Ends the watch over batches in flight. */
@@ -88,7 +91,7 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
 
   /** Settles claimed messages of a batch that are consumed. */
   protected acknowledge(batch: Batch<T>, claimed: readonly number[]): void {
-    this.#report(batch, "consumed", claimed);
+    this.#report(batch, "acknowledged", claimed);
     this.settle(batch, claimed);
   }
 
@@ -163,6 +166,11 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
       batch.owner.settled(batch);
     }
     batch.owner.progressed();
+  }
+
+  /** A batch no longer counts: its queue is revoked, or at another position. */
+  voided(batch: Batch<T>): void {
+    this.#report(batch, "revoked", batch.unclaimed());
   }
 
   protected placeOf({ queue, messages }: Batch<T>): BatchPlace {

@@ -11,7 +11,7 @@ import type { DeliveredBatch, SettlementRules } from "../delivery/delivered_batc
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
-import type { Observer } from "../delivery/observer.ts";
+import type { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Rebalancer } from "../assignment/rebalancer.ts";
 import type { GroupSubscriptions } from "./subscriptions.ts";
@@ -24,7 +24,7 @@ export interface CommandedParts<T> {
   readonly rebalancer: Rebalancer;
   readonly assignment: Assignment<T>;
   readonly subscriptions: GroupSubscriptions;
-  readonly observer: Observer<T>;
+  readonly statistics: ConsumerStatistics;
   readonly dispatcher: Dispatcher<OwnedQueue<T>, QueueBatch<T>>;
 }
 
@@ -51,7 +51,7 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
     },
     positions: (topic) => parts.assignment.positions(topic),
     runningInfo: (): RunningInfo => {
-      const { subscriptions, observer: { statistics }, assignment } = parts;
+      const { subscriptions, statistics, assignment } = parts;
       const owned = assignment.owned.map((each) => each);
       return runningInfo({ options, nameServers, startedAt, subscriptions, statistics, owned });
     },

@@ -8,6 +8,7 @@ import type { PopPlace } from "../../brokers/pop_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { TimeoutError, UnsupportedError } from "../../errors.ts";
 import { inAnyCase } from "../../owned_work.ts";
+import type { ConsumerObserver } from "../../telemetry/consumer_observer.ts";
 import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
 import type { BatchSource } from "../delivery/iteration.ts";
@@ -26,8 +27,12 @@ import { checkPopCall, popOnce } from "./pop_call.ts";
 const LAST_WORDS = 800;
 
 /** Joins a group that pops; resolves when the brokers know this member. */
-export async function joinPopGroup<T>(cluster: Cluster, options: PopConsumerOptions): Promise<GroupPopConsumer<T>> {
-  const consumer = new GroupPopConsumer<T>(cluster, checkPopOptions(options));
+export async function joinPopGroup<T>(
+  cluster: Cluster,
+  options: PopConsumerOptions,
+  observers: readonly ConsumerObserver[] = [],
+): Promise<GroupPopConsumer<T>> {
+  const consumer = new GroupPopConsumer<T>(cluster, checkPopOptions(options), observers);
   await consumer.start();
   return consumer;
 }
@@ -42,12 +47,13 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
   #isPaused = false;
   #membership: GroupMembership | undefined;
 
-  constructor(cluster: Cluster, options: CheckedPopOptions) {
+  constructor(cluster: Cluster, options: CheckedPopOptions, observers: readonly ConsumerObserver[]) {
     super({ ...options, what: `POP consumer of group "${options.group}"` });
     this.group = options.group;
     this.#cluster = cluster;
     this.#options = options;
     this.#parts = new PopParts<T>(cluster, options, {
+      observers,
       mayPop: () => this.#isLooping && !this.#isPaused,
       isPaused: () => this.#isPaused,
       onSubscriptionsChanged: () => this.#subscriptionsChanged(),
@@ -133,7 +139,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
     const last = () =>
       Promise.all([
         stopped,
-        inAnyCase([() => this.#parts.observer.close()], failed),
+        inAnyCase([() => this.#parts.tracer?.close()], failed),
         inAnyCase([() => this.#membership?.leave()], failed),
       ]);
     await inAnyCase([
@@ -156,7 +162,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
         options: this.#options,
         nameServers: this.#cluster.options.nameServers,
         subscriptions: this.#parts.subscriptions,
-        statistics: this.#parts.observer.statistics,
+        statistics: this.#parts.statistics,
         sources: () => [...this.#parts.sources],
         dispatcher: this.#parts.dispatcher,
         onMembersChanged: () => this.#parts.places.notice(),

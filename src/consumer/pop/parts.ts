@@ -7,10 +7,11 @@
 import { BrokerClient, type SendBackOptions, type SendBackSource } from "../../brokers/broker_client.ts";
 import { PopClient } from "../../brokers/pop_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
+import type { ConsumerObserver } from "../../telemetry/consumer_observer.ts";
 import { ConsumerStatistics } from "../../telemetry/consumer_statistics.ts";
 import { Tracer } from "../../telemetry/tracer.ts";
 import { Dispatcher } from "../delivery/dispatcher.ts";
-import { Observer } from "../delivery/observer.ts";
+import { AllObservers, StatisticsObserver, TraceObserver, userObservers } from "../delivery/observers.ts";
 import { GroupSubscriptions } from "../group/subscriptions.ts";
 import { BufferBudget } from "../queue/buffer_budget.ts";
 import type { PoppedBatch } from "./batch.ts";
@@ -26,6 +27,8 @@ import { PopSources } from "./sources.ts";
 
 /** What the parts ask of, and report to, the consumer that they belong to. */
 export interface PopPartsOwner {
+  /** The observers of users. */
+  readonly observers: readonly ConsumerObserver[];
   /** Whether loops take batches, and nothing is paused. */
   readonly mayPop: () => boolean;
   /** Whether nothing may be delivered for now. */
@@ -37,7 +40,8 @@ export interface PopPartsOwner {
 /** The parts of one POP consumer, each built of those before it. */
 export class PopParts<T = unknown> {
   readonly subscriptions: GroupSubscriptions;
-  readonly observer: Observer<T>;
+  readonly statistics: ConsumerStatistics = new ConsumerStatistics();
+  readonly tracer: Tracer | undefined;
   readonly settlement: PopSettlement<T>;
   readonly returns: PopReturns;
   readonly rescue: PopRescue;
@@ -66,16 +70,20 @@ export class PopParts<T = unknown> {
       },
       onChanged: owner.onSubscriptionsChanged,
     });
-    const tracer = topic === undefined ? undefined : new Tracer({ cluster, group, topic, events });
-    this.observer = new Observer<T>(new ConsumerStatistics(), tracer);
-    this.settlement = new PopSettlement<T>({ options, events, client, sendBack, observer: this.observer });
+    this.tracer = topic === undefined ? undefined : new Tracer({ cluster, group, topic, events });
+    const observer = new AllObservers<T>([
+      new StatisticsObserver<T>(this.statistics),
+      this.tracer && new TraceObserver<T>(this.tracer),
+      userObservers<T>(owner.observers, { consumer: "popConsumer", group, events }),
+    ]);
+    this.settlement = new PopSettlement<T>({ options, events, client, sendBack, observer });
     this.returns = new PopReturns({ group, events, client });
     this.rescue = new PopRescue({ group, events, client, sendBack });
     this.receiver = new PopReceiver<T>({
       options,
       client,
       onBroken: (place, broken) => this.rescue.add(place, broken),
-      statistics: this.observer.statistics,
+      statistics: this.statistics,
       selector: (topic) => this.subscriptions.selector(topic),
     });
     const messages = Math.max(options.maxBufferedMessages, batchSize);

@@ -76,7 +76,7 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
   }
 
   ack(batch: PoppedBatch<T>, message?: Message<T>): Promise<void> {
-    return this.#work(this.#acknowledge(batch, this.#claim(batch, message, "consumed")));
+    return this.#work(this.#acknowledge(batch, this.#claim(batch, message, "acknowledged")));
   }
 
   retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
@@ -84,14 +84,16 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
   }
 
   deadLetter(batch: PoppedBatch<T>, message: Message<T> | undefined): Promise<void> {
-    const claimed = this.#claim(batch, message, this.failureOf(batch));
+    const claimed = this.#claim(batch, message, "deadLettered");
     this.countRetried(claimed.length);
     return this.#work(Promise.all(claimed.map((delivery) => this.#bury(batch, delivery))));
   }
 
   /** Nothing is sent: the messages are redelivered when their invisible time ends. */
   release(batch: PoppedBatch<T>): void {
-    this.#settled(batch, batch.claim().length);
+    const claimed = batch.claim();
+    this.ended(batch, "released", claimed.map((at) => batch.messages[at]!));
+    this.#settled(batch, claimed.length);
   }
 
   async extend(batch: PoppedBatch<T>, ms: number): Promise<void> {
@@ -125,7 +127,10 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
 
   /** Ends the watch; what is in flight is redelivered by itself. */
   close(reason: string): void {
-    this.inFlight.close((batch) => this.#end(batch, reason));
+    this.inFlight.close((batch) => {
+      this.ended(batch, "revoked", batch.unclaimed().map((at) => batch.messages[at]!));
+      this.#end(batch, reason);
+    });
   }
 
   async #retry(batch: PoppedBatch<T>, message: Message<T> | undefined, options: RetryOptions): Promise<void> {
@@ -243,7 +248,7 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
     const text = `a batch of ${late.length} messages was in flight for longer than its invisible time: ` +
       `they are redelivered`;
     events.emit("warning", "stalled", text, { group, topic: batch.topic });
-    this.ended(batch, "late", late);
+    this.ended(batch, "timedOut", late);
     this.#end(batch, "its invisible time is over");
   }
 

@@ -28,10 +28,16 @@ import { Watchdog } from "../queue/watchdog.ts";
 import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
 import type { Reader } from "./reader.ts";
 import { inAnyCase, inBackground } from "../../owned_work.ts";
+import type { ConsumerObserver } from "../../telemetry/consumer_observer.ts";
+import { userObservers } from "../delivery/observers.ts";
 
 /** Opens a reader; resolves when its queues are known. */
-export async function openReader<T>(cluster: Cluster, options: ReaderOptions): Promise<TopicReader<T>> {
-  const reader = new TopicReader<T>(cluster, checkReaderOptions(options));
+export async function openReader<T>(
+  cluster: Cluster,
+  options: ReaderOptions,
+  observers: readonly ConsumerObserver[] = [],
+): Promise<TopicReader<T>> {
+  const reader = new TopicReader<T>(cluster, checkReaderOptions(options), observers);
   await reader.start();
   return reader;
 }
@@ -55,7 +61,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
   #unwatch: () => void = () => {};
   #revoke: () => void;
 
-  constructor(cluster: Cluster, options: CheckedReaderOptions) {
+  constructor(cluster: Cluster, options: CheckedReaderOptions, observers: readonly ConsumerObserver[]) {
     super({ what: `reader of topic "${options.topic}"`, autoAck: options.consumer.autoAck, closeTimeout: 0 });
     const { topic, consumer } = options;
     const { events } = cluster.options;
@@ -67,7 +73,9 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     // The pulls make the group known: it need not be registered.
     const store = { brokers: this.#brokers, group: consumer.group, register: () => Promise.resolve() };
     this.#committed = new BrokerOffsetStore(store);
+    const observer = userObservers<T>(observers, { consumer: "reader", group: consumer.group, events });
     this.#settlement = new ConcurrentSettlement<T>({
+      ...(observer && { observer }),
       options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
       events,
       redelivery: new Skip<T>(consumer.group, events),

@@ -114,7 +114,7 @@ Deno.test("PopSettlement: ack() tells the broker of all that is not settled, and
   resolve();
   await acked;
   assertEquals([bench.counts, bench.progressed, bench.events.types], [{ inFlight: 0, settled: 3, retried: 0 }, 1, []]);
-  assertEquals(bench.outcomes, ["delivered 3", "consumed 0,1,2"]);
+  assertEquals(bench.outcomes, ["delivered 3", "acknowledged 0,1,2"]);
 });
 
 Deno.test("PopSettlement: ack(message) acks that one; the first settlement of a message wins", async () => {
@@ -129,7 +129,7 @@ Deno.test("PopSettlement: ack(message) acks that one; the first settlement of a 
   await batch.ack();
   assertEquals(bench.log, ["ack 1@b", "change 0 1000"]);
   assertEquals(bench.counts, { inFlight: 0, settled: 2, retried: 1 });
-  assertEquals(bench.outcomes, ["delivered 3", "consumed 1", "failed 0"]);
+  assertEquals(bench.outcomes, ["delivered 3", "acknowledged 1", "retried 0", "released 2"]);
 });
 
 Deno.test("PopSettlement: a message of another batch cannot be settled by this one", async () => {
@@ -291,7 +291,7 @@ Deno.test("PopSettlement: a handler that fails is told of, and what it has not s
   const { error } = bench.events.kept[0]!;
   assertInstanceOf(error, MessageConsumeError);
   assertEquals([error.cause, error.messageIds, error.topic], [thrown, ["id0", "id1"], "orders"]);
-  assertEquals(bench.outcomes.slice(1), ["consumed 0", "threw 1"]);
+  assertEquals(bench.outcomes.slice(1), ["acknowledged 0", "failed 1"]);
 });
 
 Deno.test("PopSettlement: when the invisible time is over the signal tells, and settlements do not count", async () => {
@@ -310,7 +310,7 @@ Deno.test("PopSettlement: when the invisible time is over the signal tells, and 
   await Promise.all([batch.ack(), batch.retry(), batch.deadLetter(), batch.fail(new RangeError("late"))]);
   await assertRejects(() => batch.extend(5_000), ConsumerStateError, "invisible time is over");
   assertEquals([bench.log.length, bench.counts.settled], [before, 2]);
-  assertEquals(bench.outcomes.at(-1), "late 1");
+  assertEquals(bench.outcomes.at(-1), "timedOut 1");
 });
 
 Deno.test("PopSettlement: a settlement that comes before the timer, but too late, does not count", async () => {

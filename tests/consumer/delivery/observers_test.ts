@@ -5,7 +5,7 @@ import { FakeTime } from "@std/testing/time";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
 import { ConcurrentSettlement } from "../../../src/consumer/delivery/concurrent_settlement.ts";
 import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
-import { Observer } from "../../../src/consumer/delivery/observer.ts";
+import { AllObservers, StatisticsObserver, TraceObserver } from "../../../src/consumer/delivery/observers.ts";
 import type { ConsumerOptions } from "../../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../../src/consumer/delivery/ordered_settlement.ts";
 import { OwnedQueue } from "../../../src/consumer/queue/owned_queue.ts";
@@ -13,9 +13,8 @@ import { ProcessQueue } from "../../../src/consumer/queue/process_queue.ts";
 import { EventHub } from "../../../src/events.ts";
 import { ConsumerStatistics } from "../../../src/telemetry/consumer_statistics.ts";
 import { TraceContextCode } from "../../../src/telemetry/trace_records.ts";
-import type { TraceableMessage, TracedBatch, Tracer } from "../../../src/telemetry/tracer.ts";
+import type { TraceableMessage, TracedBatch } from "../../../src/telemetry/tracer.ts";
 import { fakeMessage, options, queue, settleMicrotasks, stillLoop } from "../fakes.ts";
-import { standIn } from "../../untyped.ts";
 
 const { SUCCESS, TIME_OUT, EXCEPTION, FAILED } = TraceContextCode;
 
@@ -30,16 +29,15 @@ class Bench {
   constructor(some: Partial<ConsumerOptions> = {}) {
     const checked = options(some);
     const events = new EventHub(false);
-    const tracer = standIn<Tracer>({
+    const tracer = {
       before: (messages: readonly TraceableMessage[]) => {
         this.traced.push(`before ${messages.length}`);
         return {} as TracedBatch;
       },
       after: (_batch: TracedBatch | undefined, code: TraceContextCode, messages?: readonly TraceableMessage[]) => {
-        this.traced.push(`after ${code} ${messages?.map(({ messageId }) => messageId.replace("id-", "")) ?? "all"}`);
+        this.traced.push(`after ${code} ${messages?.map(({ messageId }) => messageId.slice("id-".length)) ?? "all"}`);
       },
-      close: () => Promise.resolve(),
-    });
+    };
     const Rules = checked.ordering === "concurrent" ? ConcurrentSettlement : OrderedSettlement;
     const safe = { ...new Skip("billing", events), sendsBack: true as const };
     this.settlement = new Rules({
@@ -47,7 +45,7 @@ class Bench {
       events,
       redelivery: { ...safe, redeliver: () => Promise.resolve(), deadLetterBroken: () => Promise.resolve() },
       sink: { offer: () => {} },
-      observer: new Observer(this.#statistics, tracer),
+      observer: new AllObservers([new StatisticsObserver(this.#statistics), new TraceObserver(tracer)]),
     });
   }
 
