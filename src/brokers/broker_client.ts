@@ -28,8 +28,10 @@ import {
   unlockQueues,
   updateConsumerOffset,
 } from "../wire/requests.ts";
+import type { Brokers } from "../cluster/brokers.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Answer } from "../cluster/endpoint.ts";
+import type { Membership } from "../cluster/membership.ts";
 import { firstSince, type StoredAt } from "./store_times.ts";
 
 const encoder = new TextEncoder();
@@ -60,12 +62,16 @@ export interface SendBackOptions {
 
 /** Typed requests to brokers by name. All reject with the errors of {@linkcode Endpoint.call}. */
 export class BrokerClient {
-  #cluster: Cluster;
+  #brokers: Brokers;
+  #membership: Pick<Membership, "version">;
+  #clientId: string;
   #group: string;
 
   /** Makes a client over a cluster's shared connections, which reads messages in the name of a group. */
-  constructor(cluster: Cluster, group: string) {
-    this.#cluster = cluster;
+  constructor({ brokers, membership, clientId }: Pick<Cluster, "brokers" | "membership" | "clientId">, group: string) {
+    this.#brokers = brokers;
+    this.#membership = membership;
+    this.#clientId = clientId;
     this.#group = group;
   }
 
@@ -78,7 +84,7 @@ export class BrokerClient {
     now: number = performance.now(),
   ): Promise<Answer<typeof pullMessage>> {
     const options = { timeout, deadline: now + timeout, accept: PULL_ANSWERS };
-    return this.#cluster.broker(queue.broker, brokerId).callWith(pullMessage, fields, options);
+    return this.#brokers.get(queue.broker, brokerId).callWith(pullMessage, fields, options);
   }
 
   /** A group's stored offset of a queue; undefined if the broker has none. */
@@ -87,7 +93,7 @@ export class BrokerClient {
     // there; 4.9 does so in any case. Source: ConsumerManageProcessor.
     const header = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId, setZeroIfNotFound: false };
     try {
-      const { offset } = (await this.#cluster.call(queue.broker, queryConsumerOffset, header)).header;
+      const { offset } = (await this.#brokers.call(queue.broker, queryConsumerOffset, header)).header;
       return offset < 0 ? undefined : offset;
     } catch (error) {
       if (error instanceof ResponseError && error.responseCode === ResponseCode.QUERY_NOT_FOUND) return undefined;
@@ -98,23 +104,23 @@ export class BrokerClient {
   /** Stores a group's offset: brokers take any value, also a smaller one. */
   async storeOffset(group: string, queue: MessageQueue, commitOffset: number): Promise<void> {
     const header = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId, commitOffset };
-    await this.#cluster.call(queue.broker, updateConsumerOffset, header);
+    await this.#brokers.call(queue.broker, updateConsumerOffset, header);
   }
 
   /** The offset that the queue's next message will get. */
   async maxOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
-    return position(getMaxOffset, (await this.#cluster.call(broker, getMaxOffset, { topic, queueId })).header.offset);
+    return position(getMaxOffset, (await this.#brokers.call(broker, getMaxOffset, { topic, queueId })).header.offset);
   }
 
   /** The smallest offset that the queue still holds. */
   async minOffset({ topic, broker, queueId }: MessageQueue): Promise<number> {
-    return position(getMinOffset, (await this.#cluster.call(broker, getMinOffset, { topic, queueId })).header.offset);
+    return position(getMinOffset, (await this.#brokers.call(broker, getMinOffset, { topic, queueId })).header.offset);
   }
 
   /** Whether a broker is older than 5.0, as far as its answers have told. */
   isOld(broker: string): boolean {
-    const { address } = this.#cluster.broker(broker);
-    return (this.#cluster.membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
+    const { address } = this.#brokers.get(broker);
+    return (this.#membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
   }
 
   /**
@@ -126,7 +132,7 @@ export class BrokerClient {
   async offsetAt(queue: MessageQueue, time: number): Promise<number> {
     const { topic, broker, queueId } = queue;
     const header = { topic, queueId, timestamp: time };
-    const { version, header: { offset } } = await this.#cluster.call(broker, searchOffsetByTimestamp, header);
+    const { version, header: { offset } } = await this.#brokers.call(broker, searchOffsetByTimestamp, header);
     const near = position(searchOffsetByTimestamp, offset);
     if (version >= VERSION_5_0_0) return near;
     return await firstSince(time, near, (from, count) => this.#storeTimes(queue, from, count));
@@ -148,8 +154,8 @@ export class BrokerClient {
       subVersion: 0,
       expressionType: "TAG",
     };
-    const options = { timeout: this.#cluster.options.requestTimeout, accept: PULL_ANSWERS };
-    const answer = await this.#cluster.broker(queue.broker).call(pullMessage, header, options);
+    const options = { timeout: this.#brokers.requestTimeout, accept: PULL_ANSWERS };
+    const answer = await this.#brokers.get(queue.broker).call(pullMessage, header, options);
     const { nextBeginOffset, minOffset } = answer.header;
     if (answer.code !== ResponseCode.SUCCESS) return { messages: [], minOffset, next: nextBeginOffset };
     const { messages } = decodeRecords(answer.body, queue);
@@ -161,7 +167,7 @@ export class BrokerClient {
   async clockSkew({ topic, broker }: MessageQueue): Promise<number> {
     let body: Uint8Array;
     try {
-      ({ body } = await this.#cluster.call(broker, queryTimeSpan, { topic, group: CLOCK_GROUP }));
+      ({ body } = await this.#brokers.call(broker, queryTimeSpan, { topic, group: CLOCK_GROUP }));
     } catch (error) {
       if (error instanceof ResponseError) return -UNKNOWN_SKEW;
       throw error;
@@ -174,15 +180,15 @@ export class BrokerClient {
 
   /** The client ids in a group, as one broker knows them. */
   async members(group: string, broker: string): Promise<readonly string[]> {
-    const answer = await this.#cluster.call(broker, getConsumerList, { consumerGroup: group });
+    const answer = await this.#brokers.call(broker, getConsumerList, { consumerGroup: group });
     return readConsumerList(answer.body).consumerIdList ?? [];
   }
 
   /** Who is in a group, and with which subscriptions, as one broker knows it. */
   async connections(group: string, broker: string, longest = Infinity): Promise<ConsumerConnection> {
-    const timeout = Math.min(longest, this.#cluster.options.requestTimeout);
+    const timeout = Math.min(longest, this.#brokers.requestTimeout);
     const header = { consumerGroup: group };
-    const answer = await this.#cluster.broker(broker).call(getConsumerConnections, header, { timeout });
+    const answer = await this.#brokers.get(broker).call(getConsumerConnections, header, { timeout });
     return readConnections(answer.body);
   }
 
@@ -193,30 +199,30 @@ export class BrokerClient {
    */
   async checkSubscription(broker: string, group: string, subscription: SubscriptionData): Promise<void> {
     const body = encoder.encode(JSON.stringify({
-      clientId: this.#cluster.clientId,
+      clientId: this.#clientId,
       group,
       subscriptionData: subscription,
     }));
-    const timeout = this.#cluster.options.requestTimeout;
-    await this.#cluster.broker(broker).call(checkClientConfig, {}, { body, timeout });
+    const timeout = this.#brokers.requestTimeout;
+    await this.#brokers.get(broker).call(checkClientConfig, {}, { body, timeout });
   }
 
   /** Locks queues of one broker for this client, or renews their locks: gives those that are ours now. */
   async lock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<readonly MessageQueue[]> {
-    const answer = await this.#cluster.broker(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
+    const answer = await this.#brokers.get(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
     const { lockOKMQSet = [] } = readLocked(answer.body);
     return lockOKMQSet.map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
 
   /** Gives the locks of queues of one broker up. */
   async unlock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<void> {
-    await this.#cluster.broker(broker, 0, true).call(unlockQueues, {}, this.#lockRequest(group, queues));
+    await this.#brokers.get(broker, 0, true).call(unlockQueues, {}, this.#lockRequest(group, queues));
   }
 
   #lockRequest(group: string, queues: readonly MessageQueue[]): { body: Uint8Array; timeout: number } {
     const mqSet: QueueName[] = queues.map(({ topic, broker, queueId }) => ({ brokerName: broker, queueId, topic }));
-    const body = { consumerGroup: group, clientId: this.#cluster.clientId, mqSet };
-    return { body: encoder.encode(JSON.stringify(body)), timeout: this.#cluster.options.requestTimeout };
+    const body = { consumerGroup: group, clientId: this.#clientId, mqSet };
+    return { body: encoder.encode(JSON.stringify(body)), timeout: this.#brokers.requestTimeout };
   }
 
   /** Sends a message back for later; resolves when the broker has stored it. */
@@ -230,8 +236,8 @@ export class BrokerClient {
       unitMode: false,
       maxReconsumeTimes: options.maxReconsumeTimes,
     };
-    const master = this.#cluster.broker(message.queue.broker, 0, true);
-    await master.call(sendBack, header, { timeout: this.#cluster.options.requestTimeout });
+    const master = this.#brokers.get(message.queue.broker, 0, true);
+    await master.call(sendBack, header, { timeout: this.#brokers.requestTimeout });
   }
 }
 

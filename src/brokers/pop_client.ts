@@ -12,6 +12,7 @@ import { batchAcks, type PopAck } from "../wire/pop_acks.ts";
 import { type PoppedMessage, receiveBroken, receivePopped } from "../wire/pop_receive.ts";
 import { type BrokenRecord, decodeRecords, MAX_BODY_SIZE, type StoredMessage, unpackBatches } from "../wire/record.ts";
 import { ackMessage, batchAckMessage, changeInvisibleTime, popMessage, queryAssignment } from "../wire/requests.ts";
+import type { Brokers } from "../cluster/brokers.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 
 const encoder = new TextEncoder();
@@ -74,14 +75,16 @@ export interface PopAnswer {
 
 /** Pops, acknowledges and extends for one group. */
 export class PopClient {
-  #cluster: Cluster;
+  #brokers: Brokers;
+  #clientId: string;
   #group: string;
   /** Brokers that do not know the request for many acks. */
   #withoutBatches = new Set<string>();
 
   /** Makes a client over a cluster's shared connections. */
-  constructor(cluster: Cluster, group: string) {
-    this.#cluster = cluster;
+  constructor({ brokers, clientId }: Pick<Cluster, "brokers" | "clientId">, group: string) {
+    this.#brokers = brokers;
+    this.#clientId = clientId;
     this.#group = group;
   }
 
@@ -141,7 +144,7 @@ export class PopClient {
     const body: QueryAssignmentBody = {
       topic,
       consumerGroup: this.#group,
-      clientId: this.#cluster.clientId,
+      clientId: this.#clientId,
       strategyName: "AVG",
       messageModel: "CLUSTERING",
     };
@@ -172,11 +175,11 @@ export class PopClient {
   }
 
   #broker(name: string) {
-    return this.#cluster.broker(name, 0, true);
+    return this.#brokers.get(name, 0, true);
   }
 
   get #wait(): { readonly timeout: number } {
-    return { timeout: this.#cluster.options.requestTimeout };
+    return { timeout: this.#brokers.requestTimeout };
   }
 }
 

@@ -94,7 +94,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   async start(): Promise<void> {
     const { startTimeout, requestTimeout } = this.#cluster.options;
     const { offsets, subscriptions, rebalancer } = this.#parts;
-    this.#cluster.attach(this);
+    this.#cluster.users.attach(this);
     try {
       await offsets.open();
       const time = startTimeout > 0 ? startTimeout : requestTimeout;
@@ -212,7 +212,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       () => locks?.close(),
       () => atMost(this.#leave(failed), left()),
     ], failed);
-    this.#cluster.detach(this);
+    this.#cluster.users.detach(this);
   }
 
   async #endAssignment(): Promise<void> {

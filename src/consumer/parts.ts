@@ -100,7 +100,7 @@ export class ConsumerParts<T = unknown> {
       subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
       brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
       connections: (broker, timeout) => this.brokers.connections(options.group, broker, timeout),
-      isOwnAddress: (address) => cluster.isOwnAddress(address),
+      isOwnAddress: (address) => cluster.brokers.isOwnAddress(address),
     });
   }
 

@@ -128,7 +128,7 @@ class ClusterProducer implements Producer {
     if (sendObservers.length > 0) {
       this.#observers = new SendObservers(sendObservers, options.group, cluster.options.events);
     }
-    cluster.attach(this);
+    cluster.users.attach(this);
     cluster.membership.addProducer(options.group);
   }
 
@@ -257,7 +257,7 @@ class ClusterProducer implements Producer {
       () => this.#sender.stop(),
       () => atMost(this.#cluster.membership.removeProducer(group), LEAVE_TIME),
     ], failed);
-    this.#cluster.detach(this);
+    this.#cluster.users.detach(this);
   }
 
   async #whenIdle(): Promise<void> {

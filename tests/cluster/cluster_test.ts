@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import type { Brokers } from "../../src/cluster/brokers.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import {
@@ -81,21 +82,21 @@ Deno.test("connect() with a signal that aborts leaves nothing open, and no rejec
   assertEquals([transport.open, transport.dialed.length, unheard.reasons], [0, 1, []]);
 });
 
-Deno.test("broker() finds brokers by name and replica in the known routes", async () => {
+Deno.test("Brokers.get() finds brokers by name and replica in the known routes", async () => {
   await using names = new ScriptedNameServer({
     orders: routeOver({ a: { 0: "10.0.0.1:1", 1: "10.0.0.2:1" }, b: { 2: "10.0.0.3:1" } }),
   });
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const unknown = assertThrows(() => cluster.broker("a"), BrokerNotAvailableError, 'address of broker "a"');
+  const unknown = assertThrows(() => cluster.brokers.get("a"), BrokerNotAvailableError, 'address of broker "a"');
   assertEquals([unknown.code, unknown.broker, unknown.retriable], ["BROKER_NOT_AVAILABLE", "a", true]);
   await cluster.routes.get("orders");
-  const addressOf = (...args: Parameters<Cluster["broker"]>) => cluster.broker(...args).address;
+  const addressOf = (...args: Parameters<Brokers["get"]>) => cluster.brokers.get(...args).address;
   assertEquals([addressOf("a"), addressOf("a", 1), addressOf("a", 5)], ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:1"]);
   assertEquals([addressOf("b"), addressOf("b", 2, true)], ["10.0.0.3:1", "10.0.0.3:1"]);
-  assertThrows(() => cluster.broker("b", 0, true), BrokerNotAvailableError, "names its replica 0");
-  assert(cluster.broker("a") === cluster.endpoint("10.0.0.1:1"));
-  assertEquals([cluster.brokerAt("10.0.0.2:1"), cluster.brokerAt("10.9.9.9:1")], ["a", "10.9.9.9:1"]);
+  assertThrows(() => cluster.brokers.get("b", 0, true), BrokerNotAvailableError, "names its replica 0");
+  assert(cluster.brokers.get("a") === cluster.brokers.at("10.0.0.1:1"));
+  assertEquals([cluster.brokers.nameOf("10.0.0.2:1"), cluster.brokers.nameOf("10.9.9.9:1")], ["a", "10.9.9.9:1"]);
 });
 
 Deno.test("call() asks a broker's master, at the address that mapAddress gives", async () => {
@@ -104,7 +105,7 @@ Deno.test("call() asks a broker's master, at the address that mapAddress gives",
   const mapAddress = (address: string) => address.replace("10.0.0.1:10911", broker.address);
   await using client = await TestCluster.connect(names.address, { mapAddress });
   await client.cluster.routes.get("orders");
-  assertEquals((await client.cluster.call("a", getMaxOffset, queue)).header.offset, 12);
+  assertEquals((await client.cluster.brokers.call("a", getMaxOffset, queue)).header.offset, 12);
   const { text, broker: where, level } = await client.event("connected");
   assertEquals([text, where, level], ["connected to broker a at 10.0.0.1:10911", "10.0.0.1:10911", "info"]);
 });
@@ -150,6 +151,20 @@ Deno.test("the embedded broker knows a member by its heartbeat, and forgets it w
   assertEquals(broker.members("billing"), []);
 });
 
+Deno.test("a producer group is registered at once, also with a broker that knows this client already", async () => {
+  await using broker = new ScriptedBroker();
+  await using names = orders(broker);
+  await using client = await TestCluster.connect(names.address);
+  const { cluster } = client;
+  await cluster.routes.get("orders");
+  await cluster.membership.registerProducer("senders");
+  await cluster.membership.registerProducer("payers");
+  assertEquals(broker.heartbeats.map(({ producerDataSet }) => producerDataSet.map(({ groupName }) => groupName)), [
+    ["senders"],
+    ["senders", "payers"],
+  ]);
+});
+
 Deno.test("a broker that was lost gets a heartbeat before anything else, then listeners hear that it is back, once", async () => {
   await using broker = new ScriptedBroker();
   await using names = orders(broker);
@@ -160,7 +175,7 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   const unlisten = cluster.watch(billing);
   cluster.watch(audit);
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   assertEquals([broker.codes(0), billing.lines], [[getMaxOffset.code], []]);
 
   (await broker.peer(0)).close();
@@ -169,7 +184,7 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
   assertStringIncludes(lost.text, `lost broker a at ${broker.address}: Lost the connection to ${broker.address}`);
   assert(lost.error instanceof NetworkError);
 
-  await Promise.all([1, 2, 3].map(() => cluster.call("a", getMaxOffset, queue)));
+  await Promise.all([1, 2, 3].map(() => cluster.brokers.call("a", getMaxOffset, queue)));
   await Promise.all([billing.until(1), audit.until(1)]);
   await turns();
   assertEquals([broker.codes(1)[0], broker.heartbeats.length], [heartbeat.code, 1]);
@@ -179,7 +194,7 @@ Deno.test("a broker that was lost gets a heartbeat before anything else, then li
 
   (await broker.peer(1)).close();
   await client.event("disconnected", 1);
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   await audit.until(2);
   assertEquals([billing.lines.length, audit.lines], [1, ["back a", "back a"]]);
   assertEquals(client.logged.length, 1, "the second loss came within the minute");
@@ -194,9 +209,9 @@ Deno.test("a broker whose first connection failed is one that is back", async ()
   cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
-  await assertRejects(() => cluster.call("a", getMaxOffset, queue), NetworkError, "Cannot connect");
+  await assertRejects(() => cluster.brokers.call("a", getMaxOffset, queue), NetworkError, "Cannot connect");
   await using broker = new ScriptedBroker(undefined, { port: Number(address.split(":")[1]) });
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   await heard.until(1);
   assertEquals([heard.lines, broker.codes(0)[0]], [["back a"], heartbeat.code]);
 });
@@ -221,13 +236,13 @@ Deno.test("a broker that is back and refuses heartbeats gets more until it takes
   cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   (await broker.peer(0)).close();
   await client.event("disconnected");
 
   using time = new FakeTime();
   refusals.left = 2;
-  const back = cluster.call("a", getMaxOffset, queue);
+  const back = cluster.brokers.call("a", getMaxOffset, queue);
   await eventually(async () => {
     await time.tickAsync(100);
     return heard.lines.length === 1;
@@ -254,12 +269,12 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   cluster.watch(heard);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   cuts = 2;
   (await broker.peer(0)).close();
   for (let lost = 0; lost < 3; lost++) {
     await client.event("disconnected", lost);
-    await cluster.call("a", getMaxOffset, queue).catch(() => {});
+    await cluster.brokers.call("a", getMaxOffset, queue).catch(() => {});
   }
   await heard.until(1);
   await turns();
@@ -326,22 +341,22 @@ Deno.test("close() closes users first, then everything else, once, and nothing i
   const client = await TestCluster.connect(names.address, { transport, routeInterval: 10, heartbeatInterval: 10 });
   const { cluster } = client;
   const closed: string[] = [];
-  cluster.attach({
+  cluster.users.attach({
     close: async () => {
-      await cluster.call("a", getMaxOffset, queue);
+      await cluster.brokers.call("a", getMaxOffset, queue);
       closed.push("good");
     },
   });
-  cluster.attach({ close: () => Promise.reject(new RangeError("cannot close")) });
+  cluster.users.attach({ close: () => Promise.reject(new RangeError("cannot close")) });
   const gone = { close: () => Promise.resolve(void closed.push("gone")) };
-  cluster.attach(gone);
-  cluster.detach(gone);
+  cluster.users.attach(gone);
+  cluster.users.detach(gone);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await broker.untilRequests(2);
   const pending = assertRejects(
-    () => cluster.call("a", getMaxOffset, { ...queue, queueId: 9 }),
+    () => cluster.brokers.call("a", getMaxOffset, { ...queue, queueId: 9 }),
     NetworkError,
     "was closed",
   );
@@ -353,10 +368,10 @@ Deno.test("close() closes users first, then everything else, once, and nothing i
   assertEquals([transport.open, client.types], [0, ["connected", "disconnected"]]);
   assertEquals(client.logged, ["[rocketmq] disconnected: a step of closing failed: cannot close"]);
 
-  const refused = assertThrows(() => cluster.attach(gone), RocketMQError, "it is closed");
+  const refused = assertThrows(() => cluster.users.attach(gone), RocketMQError, "it is closed");
   assertEquals(refused.code, "CLIENT_CLOSED");
-  await assertRejects(() => cluster.call("a", getMaxOffset, queue), NetworkError, "was closed");
-  const other = cluster.endpoint(names.address);
+  await assertRejects(() => cluster.brokers.call("a", getMaxOffset, queue), NetworkError, "was closed");
+  const other = cluster.brokers.at(names.address);
   await assertRejects(() => other.call(getMaxOffset, queue, LONG), NetworkError, "was closed");
   await client[Symbol.asyncDispose]();
   assertEquals([transport.open, unheard.reasons], [0, []]);
@@ -372,7 +387,7 @@ Deno.test("many connections that are lost leave no timers, sockets or rejections
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   for (let i = 0; i < 6; i++) {
-    await cluster.call("a", getMaxOffset, queue);
+    await cluster.brokers.call("a", getMaxOffset, queue);
     (await broker.peer(i)).close();
     await client.event("disconnected", i);
   }
@@ -401,10 +416,10 @@ Deno.test("connections to addresses that no route names any more are closed", as
   cluster.watch(heard);
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   names.routes.set("orders", routeOver({ a: { 0: moved.address } }));
   await heard.until(1);
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   const asked = names.requests.length;
   await names.untilRequests(asked + 10);
   assertEquals([moved.open, old.open], [1, 0]);
@@ -420,13 +435,13 @@ Deno.test("close() says nothing about a refresh or a heartbeat that it ends itse
   const { cluster } = client;
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   (await broker.peer(0)).close();
   await client.event("disconnected");
   const [asked, beats] = [names.requests.length, broker.requests.length];
   hold = true;
   const refreshing = cluster.routes.refresh("orders").catch(() => {});
-  const lost = cluster.call("a", getMaxOffset, queue).catch(() => {});
+  const lost = cluster.brokers.call("a", getMaxOffset, queue).catch(() => {});
   await Promise.all([names.untilRequests(asked + 1), broker.untilRequests(beats + 2)]);
   await client[Symbol.asyncDispose]();
   await Promise.all([refreshing, lost]);
@@ -447,7 +462,7 @@ Deno.test("a broker that was in no route for a while is one that is back", async
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
-  await cluster.call("b", getMaxOffset, queue);
+  await cluster.brokers.call("b", getMaxOffset, queue);
   names.routes.set("orders", routeOver({ a: { 0: a.address } }));
   await heard.until(1);
   (await b.peer(0)).close();
@@ -455,7 +470,7 @@ Deno.test("a broker that was in no route for a while is one that is back", async
   names.routes.set("orders", both);
   await heard.until(2);
   await b.untilRequests(2);
-  await cluster.call("b", getMaxOffset, queue);
+  await cluster.brokers.call("b", getMaxOffset, queue);
   await turns();
   assertEquals(b.codes(1)[0], heartbeat.code);
   assertEquals(heard.lines.filter((line) => line === "back b"), ["back b"]);

@@ -65,7 +65,7 @@ Deno.test("prepare() signs requests of all kinds, their repetitions, and replies
   await using client = await TestCluster.connect(names.address, { prepare: sign });
   const { cluster } = client;
   await cluster.routes.get("orders");
-  const endpoint = cluster.broker("a");
+  const endpoint = cluster.brokers.get("a");
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   const route = groupRoute(notifyConsumerIdsChanged, ({ consumerGroup }) => consumerGroup, () => ({ code: 0 }));
   cluster.requests.register("consumer", "billing", [route]);
@@ -105,7 +105,7 @@ Deno.test("prepare() signs what is sent again after GO_AWAY once more, not twice
   await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: broker.address } }) });
   await using client = await TestCluster.connect(names.address, { prepare: sign });
   await client.cluster.routes.get("orders");
-  await client.cluster.broker("a").callWith(send, sendFields, { ...LONG, body: writer });
+  await client.cluster.brokers.get("a").callWith(send, sendFields, { ...LONG, body: writer });
   assertEquals(signedCodes(broker), [sendMessage.code, sendMessage.code]);
 });
 
@@ -116,7 +116,7 @@ Deno.test("prepare() signs the probe of a silent connection", async () => {
   await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: broker.address } }) });
   await using client = await TestCluster.connect(names.address, { prepare: sign });
   await client.cluster.routes.get("orders");
-  const endpoint = client.cluster.broker("a");
+  const endpoint = client.cluster.brokers.get("a");
   await endpoint.call(getMaxOffset, queue, LONG);
   await assertRejects(() => endpoint.call(getMaxOffset, queue, { timeout: 1_100 }), TimeoutError);
   await (await broker.peer()).ended;
@@ -134,9 +134,9 @@ Deno.test("prepare() that throws fails that request alone", async () => {
     },
   });
   await client.cluster.routes.get("orders");
-  await assertRejects(() => client.cluster.call("a", getMaxOffset, queue), RangeError, "no key");
+  await assertRejects(() => client.cluster.brokers.call("a", getMaxOffset, queue), RangeError, "no key");
   isBroken = false;
-  assertEquals((await client.cluster.call("a", getMaxOffset, queue)).header.offset, 12);
+  assertEquals((await client.cluster.brokers.call("a", getMaxOffset, queue)).header.offset, 12);
   const codes: Command["code"][] = broker.requests.map(({ code }) => code);
   assertEquals(codes, [getMaxOffset.code]);
 });

@@ -32,7 +32,7 @@ Deno.test("splitBatch() stays within the size, also as stored records", () => {
   }
 });
 
-Deno.test("splitBatch() lets a message that is too large travel alone", () => {
+Deno.test("splitBatch() puts a message that is too large into a request of its own", () => {
   const messages = [message("a", 10), message("a", 900), message("a", 10), message("a", 10)];
   assertEquals(plan(messages, 1_000), ["a:0", "a:1", "a:2,3"]);
 });

@@ -43,7 +43,7 @@ Deno.test("sendBatch() stores messages with one request, each with a key and a r
   assertEquals(messages.map((message) => message.sysFlag), [0, 0, 0]);
 });
 
-Deno.test("sendBatch() gives receipts in the order of the messages, over topics and requests", async () => {
+Deno.test("sendBatch() returns receipts in the order of the messages, over topics and requests", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 2 }, payments: { queues: 2 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer({ maxMessageSize: 3_000 });
@@ -140,7 +140,7 @@ Deno.test("sendBatch() of nothing is nothing", async () => {
   assertEquals(broker.faults.received("SendBatch"), 0);
 });
 
-Deno.test("sendBatch() tells which messages are stored when others are not", async () => {
+Deno.test("sendBatch() reports which messages are stored when others are not", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 }, payments: { queues: 1 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -191,7 +191,7 @@ Deno.test("sendBatch() rejects with the signal's reason", async () => {
   assertEquals(await sent, "late");
 });
 
-Deno.test("sendBatch() makes requests of at most 1 MiB, 8 at a time, each with a time of its own", async () => {
+Deno.test("sendBatch() makes requests of at most 1 MiB, 8 at a time, each with a timeout of its own", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 4 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();

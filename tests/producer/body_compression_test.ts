@@ -38,7 +38,7 @@ Deno.test("send() compresses a large body without holding the event loop", async
   assert(message.body.every((byte, i) => byte === large[i]));
 });
 
-Deno.test("send() and sendOneway() send a large body as it is if packing does not make it smaller", async () => {
+Deno.test("send() and sendOneway() send a large body as it is if compression does not make it smaller", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await open(broker);
   const body = new Uint8Array(3 * LARGE_BODY_SIZE);
@@ -53,7 +53,7 @@ Deno.test("send() and sendOneway() send a large body as it is if packing does no
 
 for (const linger of [0, 20]) {
   for (const order of [{ orderingKey: "k" }, { queue }] as SendOptions[]) {
-    Deno.test(`sends with ${Object.keys(order)} are not overtaken while a large one is packed, linger ${linger}`, async () => {
+    Deno.test(`sends with ${Object.keys(order)} are not overtaken while a large body is compressed, linger ${linger}`, async () => {
       await using broker = await EmbeddedBroker.start({ topics });
       await using client = await open(broker, { linger });
       const bodies = [large, "a", large.subarray(0, 2 * MIB), "b", large.subarray(0, 100_000), "c", "d"];
@@ -91,7 +91,7 @@ Deno.test("a send whose time is over, or whose signal aborts, while its body is 
   assertEquals(broker.maxOffset("orders", 0), 2);
 });
 
-Deno.test("close() waits for a large body that is packed, and lets nothing linger", async () => {
+Deno.test("close() waits for a large body that is being compressed, and flushes what lingers", async () => {
   for (const linger of [0, 1_000]) {
     await using broker = await EmbeddedBroker.start({ topics });
     await using client = await open(broker, { linger });

@@ -6,7 +6,7 @@ import { connectTo } from "./setup.ts";
 const topics = { orders: { queues: 1 } };
 const message = { topic: "orders", body: "hello" };
 
-Deno.test("close() takes no more messages, and may be called twice", async () => {
+Deno.test("close() accepts no further messages, and may be called twice", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer();

@@ -34,7 +34,7 @@ Deno.test("encode() writes tags, keys, options and the user's properties as one 
   });
 });
 
-Deno.test("encode() gives each message a unique key, and nothing that was not asked for", () => {
+Deno.test("encode() adds a unique key to each message, and nothing else by itself", () => {
   const encoder = encoderWith();
   const message = { topic: "orders", body: "hello", keys: "42" };
   const [first, second] = [encoder.encode(message, {}), encoder.encode(message, {})];
@@ -42,7 +42,7 @@ Deno.test("encode() gives each message a unique key, and nothing that was not as
   assertEquals([...parseProperties(first.properties).keys()], ["KEYS", "UNIQ_KEY", "WAIT"]);
 });
 
-Deno.test("encode() packs bodies from compressAbove on", () => {
+Deno.test("encode() compresses bodies from compressAbove on", () => {
   const encoder = encoderWith();
   const below = encoder.encode({ topic: "orders", body: "x".repeat(4_095) }, {});
   const at = encoder.encode({ topic: "orders", body: "x".repeat(4_096) }, {});
@@ -54,21 +54,21 @@ Deno.test("encode() packs bodies from compressAbove on", () => {
   assertEquals(encoderWith({ compressAbove: false }).encode({ topic: "a", body: "x".repeat(9_000) }, {}).sysFlag, 0);
 });
 
-Deno.test("encode() does not pack a body that would not get smaller", () => {
+Deno.test("encode() does not compress a body that would not get smaller", () => {
   const body = crypto.getRandomValues(new Uint8Array(5_000));
   const encoded = encoderWith().encode({ topic: "orders", body }, {});
   assertEquals(encoded.sysFlag, 0);
   assertStrictEquals(encoded.body, body);
 });
 
-Deno.test("encode() holds the size limit against the body before packing", () => {
+Deno.test("encode() applies the size limit to the body before compression", () => {
   const encoder = encoderWith({ maxMessageSize: 5_000 });
   assertEquals(encoder.encode({ topic: "orders", body: "x".repeat(5_000) }, {}).sysFlag, 0x301);
   const error = assertThrows(() => encoder.encode({ topic: "orders", body: "x".repeat(5_001) }, {}), ValidationError);
   assertMatch(error.message, /^Cannot send a message: the size of body is 5001, allowed is up to maxMessageSize, 5000/);
 });
 
-Deno.test("encode() takes up to 32 767 bytes of properties together", () => {
+Deno.test("encode() accepts up to 32 767 bytes of properties together", () => {
   const encoder = encoderWith();
   const sized = (length: number) => ({ topic: "orders", body: "x", properties: { a: "ä".repeat(length) } });
   const own = utf8Length(encoder.encode(sized(1), {}).properties) - 2;

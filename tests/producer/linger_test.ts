@@ -56,7 +56,7 @@ Deno.test("linger costs a lone caller nothing: each message leaves at once, by i
   assertEquals([broker.faults.received("SendMessage"), broker.faults.received("SendBatch")], [5, 0]);
 });
 
-Deno.test("linger gathers while a request is under way, until it is answered", async () => {
+Deno.test("linger collects messages while a request is in flight, until it is answered", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer(LONG);
@@ -127,7 +127,7 @@ Deno.test("linger puts messages of one topic only into a batch", async () => {
   assertEquals(seen.map(({ header }) => header.topic), ["orders", "payments"]);
 });
 
-Deno.test("linger leaves alone what a batch cannot carry", async () => {
+Deno.test("linger sends what no batch can hold in a request of its own", async () => {
   await using broker = await EmbeddedBroker.start({ topics, delayLevels: [3_600_000] });
   await using client = await connectTo(broker);
   const producer = await client.producer({ ...LONG, maxMessageSize: 100_000, batchBytes: 1_024 });
@@ -177,7 +177,7 @@ Deno.test("linger keeps the order of each key, and has keys of one queue share b
   assert(seen.length < 100, `${seen.length} batches`);
 });
 
-Deno.test("linger has one request of a key under way at a time, however long it takes", async () => {
+Deno.test("linger has one request of a key in flight at a time, however long it takes", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ ...LONG, linger: 1, batchBytes: 1_024 });
@@ -204,7 +204,7 @@ Deno.test("linger sends to the queue that is given, in order", async () => {
   assertEquals(broker.faults.received("SendBatch"), 1);
 });
 
-Deno.test("linger gives each caller of a batch that failed an error of its own", async () => {
+Deno.test("linger rejects each send of a batch that failed with an error of its own", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ ...LONG, retries: 0 });
@@ -235,7 +235,7 @@ Deno.test("linger lets only the message fail that a broker refuses", async () =>
   assertEquals(broker.maxOffset("orders", 0), 4);
 });
 
-Deno.test("linger goes to the queue that a key has then, when the topic has fewer than were expected", async () => {
+Deno.test("linger sends to the queue that a key has then, when the topic has fewer than were expected", async () => {
   await using broker = await EmbeddedBroker.start();
   await using client = await connectTo(broker);
   const producer = await client.producer(LONG);
@@ -261,7 +261,7 @@ Deno.test("linger has a batch tried again on another broker under the same uniqu
   assertEquals([a.maxOffset("orders", 0), b.maxOffset("orders", 0)], [0, 10]);
 });
 
-Deno.test("linger keeps each caller's signal: what waits is not sent, what is under way may be stored", async () => {
+Deno.test("linger keeps each caller's signal: what waits is not sent, what is in flight may be stored", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer(LONG);
@@ -309,7 +309,7 @@ Deno.test("linger keeps each caller's timeout, also behind a request of the same
   assertEquals(stored.map((message) => message.text()), ["first", "a", "b", "d"]);
 });
 
-Deno.test("linger tells of a topic that nobody knows, with and without a key", async () => {
+Deno.test("linger reports a topic that does not exist, with and without a key", async () => {
   await using broker = await EmbeddedBroker.start({ autoCreateTopics: false });
   await using client = await connectTo(broker);
   const producer = await client.producer(LONG);
@@ -324,7 +324,7 @@ Deno.test("linger tells of a topic that nobody knows, with and without a key", a
   }
 });
 
-Deno.test("close() flushes what lingers, and then takes no more", async () => {
+Deno.test("close() flushes what lingers, and then accepts nothing", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer(LONG);

@@ -21,7 +21,7 @@ Deno.test("sendOneway() stores a message as send() does, and waits for no answer
   assertEquals([stored?.property("price"), stored?.messageId.length], ["10", 32]);
 });
 
-Deno.test("sendOneway() in a loop loses nothing and holds no more than a broker's row takes", async () => {
+Deno.test("sendOneway() in a loop loses nothing and has no more in flight than a broker's queue holds", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ sendTimeout: 60_000 });
@@ -48,7 +48,7 @@ Deno.test("sendOneway() in a loop loses nothing and holds no more than a broker'
   ]);
 });
 
-Deno.test("sendOneway() goes on when answers to it are lost", async () => {
+Deno.test("sendOneway() continues when answers to it are lost", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ sendTimeout: 60_000 });

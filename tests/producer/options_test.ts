@@ -49,7 +49,7 @@ Deno.test("checkProducerOptions() names every problem at once, unknown names inc
   assertEquals(complaints(() => checkProducerOptions(fromJavaScript([]))), ["options"]);
 });
 
-Deno.test("checkSendOptions() takes what is allowed, and the producer's timeout as default", () => {
+Deno.test("checkSendOptions() accepts what is allowed, and the producer's timeout as default", () => {
   const { signal } = new AbortController();
   assertEquals(checkSendOptions({ orderingKey: "k", delayLevel: 18, signal }, 3_000), {
     orderingKey: "k",

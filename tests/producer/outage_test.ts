@@ -37,7 +37,7 @@ Deno.test("send() makes another attempt when one is not answered in its part of 
   assertEquals(broker.maxOffset("orders", 0), 1);
 });
 
-Deno.test("send() takes a late answer, also while another attempt is under way", async () => {
+Deno.test("send() accepts a late answer, also while another attempt is in flight", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ sendTimeout: 15_000, retries: 29 });
@@ -87,7 +87,7 @@ Deno.test("producers go on in turn when all brokers are slow", async () => {
 });
 
 for (const [name, sendBy] of Object.entries(ways)) {
-  Deno.test(`${name} waits for a broker that is away for a while`, async () => {
+  Deno.test(`${name} waits for a broker that is unavailable for a while`, async () => {
     await using broker = await EmbeddedBroker.start({ topics });
     await using client = await connectTo(broker);
     const producer = await client.producer(PATIENT);
@@ -123,7 +123,7 @@ for (const [name, sendBy] of Object.entries(ways).slice(0, 3)) {
   });
 }
 
-Deno.test("linger waits for a broker that is away for a while, or has no room", async () => {
+Deno.test("linger waits for a broker that is unavailable for a while, or has no room", async () => {
   await using broker = await EmbeddedBroker.start({ topics });
   await using client = await connectTo(broker);
   const producer = await client.producer({ ...PATIENT, linger: 10 });

@@ -18,7 +18,7 @@ function fieldsOf(fields: object): string[] {
   return problemsOf({ topic: "orders", body: "hello", ...fields }).map(({ field }) => field);
 }
 
-Deno.test("json() takes a value's JSON when it is called", () => {
+Deno.test("json() serializes a value when it is called", () => {
   const value = { a: 1 };
   const body = json(value);
   value.a = 2;
@@ -35,7 +35,7 @@ Deno.test("json() refuses what JSON cannot hold", () => {
   }
 });
 
-Deno.test("checkMessage() gives the body of a good message as bytes", () => {
+Deno.test("checkMessage() returns the body of a valid message as bytes", () => {
   const bytes = utf8.encode("hello");
   const bodyOf = (body: OutgoingMessage["body"]) => checkMessage({ topic: "orders", body }, 8, () => {});
   assertEquals(bodyOf("hello"), bytes);

@@ -6,7 +6,7 @@ import { queueOfKey } from "../../src/sending/queue_selection.ts";
 import { connectTo, messagesIn, watchSends } from "./setup.ts";
 import { fromJavaScript } from "../untyped.ts";
 
-Deno.test("send() stores a message and tells where", async () => {
+Deno.test("send() stores a message and returns where", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -37,14 +37,14 @@ Deno.test("send() stores a message and tells where", async () => {
   assertEquals(message.messageId.slice(0, 8), "7F000001");
 });
 
-Deno.test("send() gives what 4.9 brokers give: no transaction id", async () => {
+Deno.test("send() returns what 4.9 brokers return: no transaction id", async () => {
   await using broker = await EmbeddedBroker.start({ dialect: "4.9", topics: { orders: { queues: 1 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
   assertEquals("transactionId" in await producer.send({ topic: "orders", body: "hello" }), false);
 });
 
-Deno.test("send() packs a large body, and consumers get it unpacked", async () => {
+Deno.test("send() compresses a large body, and consumers receive it decompressed", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -58,7 +58,7 @@ Deno.test("send() packs a large body, and consumers get it unpacked", async () =
   assert(message.size < 1_000);
 });
 
-Deno.test("send() gives the queues of a topic in turn", async () => {
+Deno.test("send() uses the queues of a topic in turn", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 3 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -83,7 +83,7 @@ Deno.test("send() sends messages with one ordering key to one queue, in order", 
   assertEquals(messages.map((message) => message.property("__SHARDINGKEY")), Array(3).fill("customer-7"));
 });
 
-Deno.test("send() takes the queue that it is given, which has to be of the topic", async () => {
+Deno.test("send() uses the queue of its options, which has to be of the topic", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 4 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -116,7 +116,7 @@ Deno.test("send() delays a message by the broker's levels", async () => {
   assertEquals([broker.delayedMessages, broker.maxOffset("orders", 0)], [1, 0]);
 });
 
-Deno.test("send() has the broker make a topic that nobody knows", async () => {
+Deno.test("send() lets the broker create a topic that does not exist", async () => {
   await using broker = await EmbeddedBroker.start();
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -129,7 +129,7 @@ Deno.test("send() has the broker make a topic that nobody knows", async () => {
   assertEquals(broker.faults.received("GetRoute"), 3); // at the start, and for the topic and the one it is copied from
 });
 
-Deno.test("send() asks for the route again when a topic has fewer queues than was expected", async () => {
+Deno.test("send() requests the route again when a topic has fewer queues than was expected", async () => {
   await using broker = await EmbeddedBroker.start();
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -170,7 +170,7 @@ Deno.test("send() sends nothing of a message that is not allowed", async () => {
   assertEquals(broker.faults.received("SendMessage"), 0);
 });
 
-Deno.test("send() fails at once with what the broker says about a message that it does not take", async () => {
+Deno.test("send() fails at once with the broker's remark about a message that it refuses", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: {} }, maxMessageSize: 10 });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -183,7 +183,7 @@ Deno.test("send() fails at once with what the broker says about a message that i
   assertEquals(broker.faults.received("SendMessage"), 1);
 });
 
-Deno.test("send() tells by its status how safely the message is stored", async () => {
+Deno.test("send() reports by its status how safely the message is stored", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using client = await connectTo(broker);
   const producer = await client.producer();
@@ -229,7 +229,7 @@ Deno.test("createProducer() rejects options that are not allowed, and needs no b
   await client.producer();
 });
 
-Deno.test("createProducer() gives producers of one client unique keys of their own", async () => {
+Deno.test("createProducer() makes producers of one client whose unique keys differ", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
   await using client = await connectTo(broker);
   const [one, other] = [await client.producer(), await client.producer()];

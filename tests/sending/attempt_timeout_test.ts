@@ -21,7 +21,7 @@ Deno.test("attemptTimeout() makes no attempt shorter than a healthy broker may n
   assertEquals(partsOf(3_000, 101), [500, 500, 500, 500, 500, 500]);
 });
 
-Deno.test("attemptTimeout() gives all that is left when more attempts were made than were expected", () => {
+Deno.test("attemptTimeout() returns all that is left when more attempts were made than were expected", () => {
   assertEquals(attemptTimeout(2_000, 0), 2_000);
   assertEquals(attemptTimeout(2_000, -5), 2_000);
 });

@@ -50,7 +50,7 @@ const names = (queues: readonly { broker: string; queueId: number }[] | undefine
   queues?.map(({ broker, queueId }) => `${broker}${queueId}`).join(" ");
 const soon = () => new Deadline(10_000);
 
-Deno.test("find() asks for the route once, known() has it then", async () => {
+Deno.test("find() requests the route once, known() has it then", async () => {
   const routes = new FakeRoutes();
   routes.told.set("orders", routeOf("orders", ["a", 6, 2, 2], ["b", 4, 2, 2], ["c", 6, 2, 2, false]));
   const publish = new PublishRoutes(routes, 30_000);
@@ -61,7 +61,7 @@ Deno.test("find() asks for the route once, known() has it then", async () => {
   assertEquals(routes.asked, ["orders"]);
 });
 
-Deno.test("find() expects queues as brokers will make them for a topic that nobody knows", async () => {
+Deno.test("find() expects queues as brokers will create them for a topic that does not exist", async () => {
   const routes = new FakeRoutes();
   routes.told.set("TBW102", routeOf("TBW102", ["a", 7, 8, 8], ["b", 7, 2, 8], ["c", 5, 8, 8]));
   const publish = new PublishRoutes(routes, 30_000);

@@ -25,7 +25,7 @@ Deno.test("queueOfKey() chooses as Java does", () => {
   assertStrictEquals(queueOfKey(all, negative), all[6]);
 });
 
-Deno.test("queueOfKey() takes a key whose hash is the smallest int32", () => {
+Deno.test("queueOfKey() accepts a key whose hash is the smallest int32", () => {
   const key = "polygenelubricants";
   assertEquals(javaHashCode(key), -(2 ** 31));
   for (const names of ["a0", "a0 a1", "a0 a1 a2", "a0 a1 a2 a3 a4 a5 a6"]) {
@@ -34,7 +34,7 @@ Deno.test("queueOfKey() takes a key whose hash is the smallest int32", () => {
   }
 });
 
-Deno.test("take() gives the queues in turn, from a random one on, each topic by itself", () => {
+Deno.test("next() returns the queues in turn, from a random one on, each topic by itself", () => {
   const all = queues("a0 a1 b0 b1");
   const roundRobin = new RoundRobin(undefined, () => 0.6);
   assertEquals(Array.from({ length: 6 }, () => take(roundRobin, all)), ["b0", "b1", "a0", "a1", "b0", "b1"]);
@@ -42,7 +42,7 @@ Deno.test("take() gives the queues in turn, from a random one on, each topic by 
   assertEquals(take(roundRobin, all), "a0");
 });
 
-Deno.test("take() leaves out the broker that failed if there is another", () => {
+Deno.test("next() skips the broker that failed if there is another", () => {
   const all = queues("a0 a1 b0 b1");
   const roundRobin = new RoundRobin(undefined, () => 0);
   assertEquals(take(roundRobin, all, "a"), "b0");
@@ -51,7 +51,7 @@ Deno.test("take() leaves out the broker that failed if there is another", () => 
   assertEquals([take(roundRobin, queues("a0 a1"), "a"), take(roundRobin, queues("a0 a1"), "a")], ["a0", "a1"]);
 });
 
-Deno.test("take() prefers brokers that have not been tried, then any but the last", () => {
+Deno.test("next() prefers brokers that have not been tried, then any but the last", () => {
   const all = queues("a0 b0 c0");
   assertEquals(take(new RoundRobin(undefined, () => 0), all, "ab"), "c0");
   assertEquals(take(new RoundRobin(undefined, () => 0), all, "abc"), "a0");
@@ -59,7 +59,7 @@ Deno.test("take() prefers brokers that have not been tried, then any but the las
   assertEquals(take(new RoundRobin(undefined, () => 0), all, "bca"), "b0");
 });
 
-Deno.test("take() goes on when the number of queues changes", () => {
+Deno.test("next() continues when the number of queues changes", () => {
   const roundRobin = new RoundRobin(undefined, () => 0.99);
   assertEquals(take(roundRobin, queues("a0 a1 a2 a3")), "a3");
   assertEquals(take(roundRobin, queues("a0 a1 a2 a3")), "a0");
@@ -67,7 +67,7 @@ Deno.test("take() goes on when the number of queues changes", () => {
   assertEquals(take(roundRobin, queues("a0 a1 a2")), "a0");
 });
 
-Deno.test("take() leaves out brokers to avoid, and takes roundRobin among the others as before", () => {
+Deno.test("next() skips brokers to avoid, and takes turns among the others as before", () => {
   const all = queues("a0 a1 b0 b1 c0");
   const health = new BrokerHealth();
   const roundRobin = new RoundRobin(health, () => 0);
@@ -79,7 +79,7 @@ Deno.test("take() leaves out brokers to avoid, and takes roundRobin among the ot
   assertEquals(Array.from({ length: 5 }, () => take(roundRobin, all)), ["a0", "a1", "b0", "b1", "c0"]);
 });
 
-Deno.test("take() prefers a broker to avoid to those that have failed this send", () => {
+Deno.test("next() prefers a broker to avoid to those that have failed this send", () => {
   const all = queues("a0 b0 c0");
   const health = new BrokerHealth();
   health.failed("b");
@@ -88,7 +88,7 @@ Deno.test("take() prefers a broker to avoid to those that have failed this send"
   assertEquals(take(new RoundRobin(health, () => 0), all, "acb"), "a0");
 });
 
-Deno.test("take() tries a broker whose time is over with one send, until that is answered", () => {
+Deno.test("next() tries a broker whose time is over with one send, until that is answered", () => {
   const all = queues("a0 b0");
   const health = new BrokerHealth();
   const roundRobin = new RoundRobin(health, () => 0);

@@ -73,7 +73,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
     const timeout = startTimeout === 0 ? requestTimeout : startTimeout;
     const end = performance.now() + timeout;
     const left = () => Math.max(0, end - performance.now());
-    this.#cluster.attach(this);
+    this.#cluster.users.attach(this);
     try {
       const late = () => new TimeoutError(`join group "${this.group}"`, timeout);
       await waitFor(this.#parts.subscriptions.start(), { ms: timeout, late });
@@ -153,7 +153,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
       () => this.#parts.settlement.close("the consumer was closed"),
       () => atMost(last(), Math.max(LAST_WORDS, end - performance.now())),
     ], failed);
-    this.#cluster.detach(this);
+    this.#cluster.users.detach(this);
   }
 
   #enter(): void {

@@ -107,7 +107,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
 
   /** Finds the queues; on a failure nothing is left behind. */
   async start(): Promise<void> {
-    this.#cluster.attach(this);
+    this.#cluster.users.attach(this);
     try {
       await this.#offsets.open();
       const { topic, consumer: { group, topics } } = this.#options;
@@ -176,7 +176,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       () => this.#settlement.close(),
       () => this.#offsets.close(),
     ], events.failureOf("stalled", `a step of closing a reader of topic "${topic}"`, { topic }));
-    this.#cluster.detach(this);
+    this.#cluster.users.detach(this);
   }
 
   /** Takes in the queues that the route has now, or those that were chosen. */

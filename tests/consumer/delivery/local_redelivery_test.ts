@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { restAfter } from "../../../src/consumer/delivery/local_rests.ts";
 import { sendBackFailure } from "../../../src/consumer/delivery/send_back_failure.ts";
-import { ResponseError, ValidationError } from "../../../src/errors.ts";
+import { ProducerError, ResponseError, ValidationError } from "../../../src/errors.ts";
 import { Bench, offsets } from "../bench.ts";
 
 /** A bench whose brokers take nothing. */
@@ -169,10 +169,11 @@ Deno.test("the event of a refusal says what was answered, what happens next, and
 Deno.test("sendBackFailure() names the remedy for what brokers refuse for good", () => {
   const answered = (code: number) => new ResponseError("SendBack", code, "b:1", "no");
   const tooLarge = new ValidationError("encode properties", [{ field: "size", value: 40_000, allowed: "32 767" }]);
+  const copy = (cause: Error) => new ProducerError("Cannot send it", { code: "SEND_FAILED", cause });
   const cases = [
-    [[answered(1), answered(16)], /let this client write to topic "%RETRY%g"$/],
+    [[answered(1), copy(answered(16))], /let this client write to topic "%RETRY%g"$/],
     [[answered(26), answered(26)], /create the subscription group "g"$/],
-    [[answered(1), answered(13)], /larger than brokers take$/],
+    [[answered(1), copy(answered(13))], /larger than brokers take$/],
     [[answered(1), tooLarge], /larger than brokers take$/],
     [[new Error("no route")], /see whether topic "%RETRY%g" can be written on any broker$/],
   ] as const;

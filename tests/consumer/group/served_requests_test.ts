@@ -54,7 +54,7 @@ Deno.test("NotifyConsumerIdsChanged reaches the consumer of the group", async ()
   const heard = new Commanded();
   serve(cluster, heard);
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   const { code } = notifyConsumerIdsChanged;
   const peer = await broker.peer();
   peer.ask({ code, opaque: 1, flag: 2, fields: { consumerGroup: "billing" } });
@@ -77,7 +77,7 @@ Deno.test("ResetConsumerOffset reaches the consumer of the group, whatever else 
   const heard = new Commanded();
   serve(cluster, heard);
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   const { code } = resetConsumerOffset;
   const fields = { topic: "orders", group: "billing", timestamp: "1", isForce: "true" };
   const at = (queueId: number) => `{"brokerName":"a","queueId":${queueId},"topic":"orders"}`;
@@ -101,7 +101,7 @@ Deno.test("ResetConsumerOffset reaches the consumer of the group, whatever else 
   const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]).sort();
   assertEquals(replies.filter(([opaque]) => [0, 1, 2, 6].includes(opaque!)), [[0, 0], [1, 0], [2, 0], [6, 1]]);
   assertEquals(replies.filter(([opaque]) => [3, 5, 7].includes(opaque!)), [[3, 1], [5, 1], [7, 1]]);
-  assertEquals((await cluster.call("a", getMaxOffset, queue)).header.offset, 12);
+  assertEquals((await cluster.brokers.call("a", getMaxOffset, queue)).header.offset, 12);
 });
 
 Deno.test("GetConsumerStatus is answered with positions, for a group that is here", async () => {
@@ -111,7 +111,7 @@ Deno.test("GetConsumerStatus is answered with positions, for a group that is her
   const { cluster } = client;
   serve(cluster, new Commanded());
   await cluster.routes.get("orders");
-  await cluster.call("a", getMaxOffset, queue);
+  await cluster.brokers.call("a", getMaxOffset, queue);
   const peer = await broker.peer();
   peer.ask({ code: getConsumerStatus.code, opaque: 1, fields: { topic: "orders", group: "billing" } });
   await broker.untilRequests(2);
