@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AnswerTooLargeError, NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
+import { AnswerTooLargeError, NetworkError, RocketMQError } from "../errors.ts";
 import { reasonOf } from "../plain_text.ts";
 import { FrameFlag, ResponseCode } from "../wire/codes.ts";
 import {
@@ -21,7 +21,7 @@ import { JsonFields, NO_FIELDS } from "../wire/json_fields.ts";
 import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type RequestWait, type Wait } from "./call.ts";
 import { prepared, type PrepareStep } from "./prepare.ts";
 import type { Socket } from "./transport.ts";
-import { WaitTable } from "./wait_table.ts";
+import { PendingWaits } from "./pending_waits.ts";
 import { WriteQueue } from "./write_queue.ts";
 import { inBackground } from "../owned_work.ts";
 
@@ -53,11 +53,6 @@ export interface ConnectionOptions {
 /** From how many bytes on a connection queues nothing more: several of the largest frames. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
-/** How long requests must have been in vain, at least, for silence to mean that the peer is gone, in milliseconds. */
-const LEAST_SILENCE = 1_000;
-/** The same where all that are overdue still wait: a late answer is worth more than a new connection. */
-const LONG_SILENCE = 3_000;
-
 /**
  * A socket that speaks frames.
  *
@@ -81,13 +76,8 @@ export class Connection {
   #socket: Socket;
   #options: ConnectionOptions;
   #writes: WriteQueue;
-  #waits = new WaitTable<Wait>();
-  #lastReceived = performance.now();
-  /** When the first request left that timed out, with nothing received since. */
-  #silentSince = Infinity;
+  #waits: PendingWaits;
   #isDraining = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDue = Infinity;
   #closeReason: RocketMQError | undefined;
   #resolveClosed!: (reason: RocketMQError) => void;
 
@@ -98,6 +88,11 @@ export class Connection {
     this.localPort = socket.localPort;
     this.#socket = socket;
     this.#options = options;
+    this.#waits = new PendingWaits({
+      address,
+      onSilent: (silence) => this.#silent(silence),
+      onEnded: () => this.#closeIfDrained(),
+    });
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#writes = new WriteQueue(socket, options.maxQueuedBytes ?? MAX_QUEUED_BYTES, (cause) => this.#lost(cause));
     inBackground(this.#receive(), (error) => this.#lost(error));
@@ -110,7 +105,7 @@ export class Connection {
 
   /** When something was received last, by the monotonic clock; what it brought is handled in the same turn. */
   get lastReceived(): number {
-    return this.#lastReceived;
+    return this.#waits.lastReceived;
   }
 
   /** Sends a request; resolves with the answer, whatever its code. */
@@ -126,7 +121,7 @@ export class Connection {
   /** Sends a request, as {@linkcode Connection.request} does; the call hears how it ends. */
   start(call: Call): void {
     const opaque = this.#waits.next();
-    if (this.#send(call, opaque, 0)) this.#await(opaque, call);
+    if (this.#send(call, opaque, 0)) this.#waits.add(opaque, call);
   }
 
   /**
@@ -136,9 +131,9 @@ export class Connection {
   hand(call: Call, served?: Wait): void {
     const opaque = this.#waits.next();
     if (!this.#send(call, opaque, served === undefined ? FrameFlag.ONEWAY : 0)) return;
-    if (served !== undefined) this.#await(opaque, served);
+    if (served !== undefined) this.#waits.add(opaque, served);
     const stand = this.#waits.next(); // never sent: it stands for the wait among those for answers
-    this.#await(stand, call);
+    this.#waits.add(stand, call);
     this.#writes.onWritten(() => {
       this.#waits.take(stand)?.answered(WRITTEN);
       this.#closeIfDrained();
@@ -150,14 +145,13 @@ export class Connection {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = reason ??
       new NetworkError(`Connection to ${this.address} was closed`, this.address, "CONNECTION_LOST");
-    clearTimeout(this.#timer);
     this.#writes.clear();
     try {
       this.#socket.close();
     } catch {
       // A transport of the user's own may throw: those who wait must hear all the same.
     }
-    for (const wait of this.#waits.takeAll(() => true)) wait.failed(this.#closeReason);
+    this.#waits.fail(this.#closeReason);
     this.#resolveClosed(this.#closeReason);
   }
 
@@ -170,10 +164,7 @@ export class Connection {
     try {
       await this.#socket.receive((bytes) => {
         // What is skipped answers nobody: if the length was a lie, it is silence for as long as requests are in vain.
-        if (!reader.isSkipping(bytes.length)) {
-          this.#lastReceived = performance.now();
-          this.#silentSince = Infinity;
-        }
+        if (!reader.isSkipping(bytes.length)) this.#waits.received();
         reader.push(bytes);
       });
       this.#lost("the other side closed it");
@@ -272,75 +263,10 @@ export class Connection {
     return `the other side does not read: ${this.#writes.unwritten} bytes wait for it`;
   }
 
-  #await(opaque: number, wait: Wait): void {
-    this.#waits.add(opaque, wait.signal === undefined ? wait : this.#abortable(opaque, wait, wait.signal));
-    this.#watch(wait.deadline);
-  }
-
-  #abortable(opaque: number, wait: Wait, signal: AbortSignal): Wait {
-    const abort = () => {
-      if (this.#waits.take(opaque) === undefined) return;
-      wait.failed(signal.reason);
-      this.#closeIfDrained();
-    };
-    const settled = () => signal.removeEventListener("abort", abort);
-    signal.addEventListener("abort", abort, { once: true });
-    return {
-      name: wait.name,
-      get timeout() {
-        return wait.timeout;
-      },
-      get deadline() {
-        return wait.deadline;
-      },
-      prolong: () => wait.prolong?.() ?? false,
-      answered(answer) {
-        settled();
-        wait.answered(answer);
-      },
-      failed(reason) {
-        settled();
-        wait.failed(reason);
-      },
-    };
-  }
-
-  /** One timer serves all requests: it is set for the earliest deadline and looks at all when it fires. */
-  #watch(deadline: number): void {
-    if (deadline >= this.#timerDue) return;
-    clearTimeout(this.#timer);
-    this.#timerDue = deadline;
-    this.#timer = setTimeout(() => this.#expire(), Math.max(1, deadline - performance.now()));
-  }
-
-  #expire(): void {
-    this.#timerDue = Infinity;
-    const now = performance.now();
-    let next = Infinity;
-    let enough = Infinity;
-    const late = this.#waits.takeAll((wait) => {
-      const { deadline, timeout } = wait;
-      const isLate = deadline <= now && !wait.prolong?.();
-      if (deadline <= now && this.#lastReceived < deadline - timeout) {
-        this.#silentSince = Math.min(this.#silentSince, deadline - timeout);
-        enough = Math.min(enough, isLate ? LEAST_SILENCE : LONG_SILENCE);
-      }
-      if (!isLate) next = Math.min(next, wait.deadline);
-      return isLate;
-    });
-    for (const wait of late) {
-      wait.failed(new TimeoutError(`complete ${wait.name} on ${this.address}`, wait.timeout));
-    }
-    if (now - this.#silentSince >= enough) {
-      const reason = this.#lossBy(`nothing was received for ${Math.round(now - this.#lastReceived)} ms`);
-      if (this.#options.onSilent === undefined) {
-        this.close(reason);
-        return;
-      }
-      this.#options.onSilent(reason);
-    }
-    this.#closeIfDrained();
-    if (next < Infinity) this.#watch(next);
+  #silent(silence: number): void {
+    const reason = this.#lossBy(`nothing was received for ${Math.round(silence)} ms`);
+    if (this.#options.onSilent === undefined) this.close(reason);
+    else this.#options.onSilent(reason);
   }
 }
 

@@ -7,7 +7,7 @@
 import { NetworkError } from "../errors.ts";
 import { formatHost } from "./host.ts";
 import { At, readSafeLong, storeHostAt, storeHostSize } from "./record_layout.ts";
-import type { RecordSource } from "./stored_message.ts";
+import type { RecordSource } from "./record_source.ts";
 
 /**
  * A record that does not fit together inside, or not into the answer that it came with. Its fields are what could be

@@ -16,7 +16,8 @@ import { MessageSysFlag, PropertyName } from "./codes.ts";
 import { MAX_FRAME_SIZE } from "./frame_writer.ts";
 import { findProperty } from "./properties.ts";
 import { At } from "./record_layout.ts";
-import { type RecordSource, StoredMessage } from "./stored_message.ts";
+import type { RecordSource } from "./record_source.ts";
+import { StoredMessage } from "./stored_message.ts";
 import { unpackInBackground } from "./unpack.ts";
 import { readable } from "./utf8.ts";
 

@@ -15,9 +15,9 @@
  * @module
  */
 
-import type { NetworkError } from "../errors.ts";
 import { join } from "./join.ts";
-import { requireContent, tooLargeError, unpackError } from "./unpack_error.ts";
+import { BlockUnpacker, cutOff, malformed, Steps } from "./lz4_block.ts";
+import { requireContent } from "./unpack_error.ts";
 import { XxHash32, xxHash32 } from "./xxhash32.ts";
 
 const MAGIC = 0x184d2204;
@@ -38,12 +38,6 @@ const Flag = {
 
 /** Set in a block's length if the block is not compressed. */
 const PLAIN_BLOCK = 0x80000000;
-/** A length of 15 in a token goes on in the bytes behind it. */
-const LONG_LENGTH = 15;
-const SHORTEST_MATCH = 4;
-/** Up to this many bytes a loop copies faster than a call. */
-const SHORT_COPY = 24;
-
 /** What each block and frame costs beside its bytes, as a number of bytes: they may be many and empty. */
 const BLOCK_COST = 64;
 const FRAME_COST = 512;
@@ -51,9 +45,6 @@ const FRAME_COST = 512;
 const MOST_GROWTH = 255;
 /** A frame of more blocks than this is not looked through for what it may come to. */
 const MOST_BLOCKS = 65_536;
-/** From this size on, output grows by eight times instead of two, so that it is seldom copied. */
-const LARGE_OUTPUT = 1024 * 1024;
-
 /**
  * Unpacks frames that follow each other, checksums included.
  *
@@ -68,7 +59,7 @@ export function decompressLz4(input: Uint8Array, maxSize: number): Uint8Array {
 
 /**
  * Does the same in steps. Each unpacks, copies or hashes about `stepSize` bytes, at most two times as many, and yields
- * how many it were. Gives the frames' contents, not joined.
+ * how many it were. Returns the frames' contents, not joined.
  *
  * @throws {NetworkError} as {@linkcode decompressLz4}
  */
@@ -83,33 +74,18 @@ export function decompressLz4InSteps(
 class FrameDecoder {
   readonly #input: Uint8Array;
   readonly #view: DataView;
-  readonly #maxSize: number;
-  readonly #stepSize: number;
+  readonly #steps: Steps;
+  readonly #blocks: BlockUnpacker;
   #at = 0;
   /** The contents of the frames before this one, and their sizes together. */
   #contents: Uint8Array[] = [];
   #before = 0;
-  /** What was unpacked of this frame until now: the first `#length` bytes. */
-  #output = new Uint8Array(0);
-  #length = 0;
-  /** The most that this frame's content can come to. */
-  #most = 0;
-  /** Where `#length` may not go beyond: the end of the largest block that the frame allows. */
-  #limit = 0;
-  /** What is done since the last step, in bytes. */
-  #work = 0;
-  /** What is left to be copied of a sequence that is too long for one step. */
-  #literals = 0;
-  #match = 0;
-  #distance = 0;
-  /** The token of a sequence whose literals are copied, and its match is not; else -1. */
-  #token = -1;
 
   constructor(input: Uint8Array, maxSize: number, stepSize: number) {
     this.#input = input;
     this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-    this.#maxSize = maxSize;
-    this.#stepSize = stepSize;
+    this.#steps = new Steps(stepSize);
+    this.#blocks = new BlockUnpacker(input, maxSize, this.#steps);
   }
 
   *run(): Generator<number, Uint8Array[], void> {
@@ -120,7 +96,7 @@ class FrameDecoder {
       if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) this.#take(this.#uint32());
       else if (magic === MAGIC) yield* this.#frame();
       else throw malformed(`its magic number is 0x${magic.toString(16)}`);
-      if (this.#isDue(FRAME_COST)) yield this.#step();
+      if (this.#steps.isDue(FRAME_COST)) yield this.#steps.end();
     } while (this.#at < this.#input.length);
     return this.#contents;
   }
@@ -140,18 +116,19 @@ class FrameDecoder {
 
     const maxBlock = 1 << (8 + 2 * blockKind);
     this.#begin(flags, maxBlock);
-    yield* this.#blocks(flags, maxBlock);
-    if (contentSize >= 0 && this.#length !== contentSize) {
-      throw malformed(`it has ${this.#length} bytes, its header says ${contentSize}`);
+    yield* this.#unpackBlocks(flags, maxBlock);
+    const { content } = this.#blocks;
+    if (contentSize >= 0 && content.length !== contentSize) {
+      throw malformed(`it has ${content.length} bytes, its header says ${contentSize}`);
     }
     if ((flags & Flag.CONTENT_CHECKSUM) !== 0) {
       const checksum = this.#uint32();
-      if (checksum !== (yield* this.#hash(this.#output, 0, this.#length))) {
+      if (checksum !== (yield* this.#hash(content, 0, content.length))) {
         throw malformed("its content checksum is wrong");
       }
     }
-    this.#before += this.#length;
-    if (this.#length > 0) this.#contents.push(this.#output.subarray(0, this.#length));
+    this.#before += content.length;
+    if (content.length > 0) this.#contents.push(content);
   }
 
   /** Makes room for a frame's content, in proportion to what is stored of it. */
@@ -169,12 +146,11 @@ class FrameDecoder {
       if (blocks === MOST_BLOCKS) most = Infinity;
       if (most === Infinity) break;
     }
-    this.#most = Math.min(most, this.#maxSize - this.#before);
-    this.#length = 0;
-    this.#output = new Uint8Array(Math.min(4 * (at - start), this.#most));
+    this.#blocks.begin(this.#before, most, at - start);
   }
 
-  *#blocks(flags: number, maxBlock: number): Generator<number, void, void> {
+  *#unpackBlocks(flags: number, maxBlock: number): Generator<number, void, void> {
+    const blocks = this.#blocks;
     for (let word = this.#uint32(); word !== 0; word = this.#uint32()) {
       const size = word & ~PLAIN_BLOCK;
       if (size > maxBlock) throw malformed(`a block has ${size} bytes, its header allows ${maxBlock}`);
@@ -185,166 +161,25 @@ class FrameDecoder {
           throw malformed("a block's checksum is wrong");
         }
       }
-      const blockStart = this.#length;
-      this.#limit = Math.min(this.#maxSize - this.#before, blockStart + maxBlock);
-      if ((word & PLAIN_BLOCK) !== 0) yield* this.#plain(start, size);
-      else yield* this.#packed(start, start + size, (flags & Flag.INDEPENDENT_BLOCKS) === 0 ? 0 : blockStart);
-      requireContent("an LZ4", 1, this.#at, this.#before + this.#length);
-      if (this.#isDue(BLOCK_COST)) yield this.#step();
+      const window = (flags & Flag.INDEPENDENT_BLOCKS) === 0 ? 0 : blocks.length;
+      blocks.beginBlock(maxBlock);
+      if ((word & PLAIN_BLOCK) !== 0) yield* blocks.plain(start, size);
+      else yield* blocks.packed(start, start + size, window);
+      requireContent("an LZ4", 1, this.#at, this.#before + blocks.length);
+      if (this.#steps.isDue(BLOCK_COST)) yield this.#steps.end();
     }
-  }
-
-  *#plain(start: number, size: number): Generator<number, void, void> {
-    for (let done = 0; done < size;) {
-      const piece = Math.min(size - done, this.#stepSize);
-      this.#copyInput(start + done, piece);
-      done += piece;
-      if (this.#isDue(piece)) yield this.#step();
-    }
-  }
-
-  /** Unpacks one block; its matches may reach back to `window`. */
-  *#packed(start: number, end: number, window: number): Generator<number, void, void> {
-    let at = start;
-    while (true) {
-      const before = this.#length;
-      at = this.#sequences(at, end, window, before + this.#stepSize - this.#work);
-      if (this.#isDue(this.#length - before)) yield this.#step();
-      if (at < 0) return;
-      while (this.#literals > 0) {
-        const piece = Math.min(this.#literals, this.#stepSize);
-        this.#copyInput(at, piece);
-        at += piece;
-        this.#literals -= piece;
-        if (this.#isDue(piece)) yield this.#step();
-      }
-      while (this.#match > 0) {
-        const piece = Math.min(this.#match, this.#stepSize);
-        this.#copyMatch(this.#distance, piece);
-        this.#match -= piece;
-        if (this.#isDue(piece)) yield this.#step();
-      }
-    }
-  }
-
-  /**
-   * Unpacks sequences until `#length` is at `stop`, or something long is to be copied. Gives where to go on, -1 at the
-   * end of the block.
-   */
-  #sequences(start: number, end: number, window: number, stop: number): number {
-    const input = this.#input;
-    const longest = this.#stepSize / 2;
-    let at = start;
-    /** Reads on a length whose first part stood in the token. */
-    const lengthFrom = (first: number): number => {
-      let length = first;
-      if (first < LONG_LENGTH) return length;
-      for (let more = 255; more === 255;) {
-        if (at >= end) throw cutOff();
-        length += more = input[at++]!;
-      }
-      return length;
-    };
-    let token = this.#token;
-    this.#token = -1;
-    do {
-      if (token < 0) {
-        if (at >= end) throw cutOff();
-        token = input[at++]!;
-        const literals = lengthFrom(token >>> 4);
-        if (literals > end - at) throw cutOff();
-        if (literals > longest) {
-          this.#token = token;
-          this.#literals = literals;
-          return at;
-        }
-        this.#copyInput(at, literals);
-        at += literals;
-      }
-      if (at === end) return -1; // a block's last sequence has literals only
-      if (end - at < 2) throw cutOff();
-      const distance = input[at]! | (input[at + 1]! << 8);
-      at += 2;
-      if (distance === 0 || distance > this.#length - window) {
-        throw malformed(`a match reaches ${distance} bytes back, ${this.#length - window} are there`);
-      }
-      const match = lengthFrom(token & LONG_LENGTH) + SHORTEST_MATCH;
-      token = -1;
-      if (match > longest) {
-        this.#distance = distance;
-        this.#match = match;
-        return at;
-      }
-      this.#copyMatch(distance, match);
-    } while (this.#length < stop);
-    return at;
-  }
-
-  #copyInput(start: number, size: number): void {
-    const input = this.#input;
-    const output = this.#reserve(size);
-    const at = this.#length;
-    if (size > SHORT_COPY) output.set(input.subarray(start, start + size), at);
-    else for (let i = 0; i < size; i++) output[at + i] = input[start + i]!;
-    this.#length = at + size;
-  }
-
-  #copyMatch(distance: number, size: number): void {
-    const output = this.#reserve(size);
-    const at = this.#length;
-    const end = at + size;
-    if (size <= SHORT_COPY) {
-      for (let i = at; i < end; i++) output[i] = output[i - distance]!;
-    } else {
-      // A match that overlaps its own copy repeats itself: every round can copy twice as much as the one before.
-      for (let to = at; to < end;) {
-        const step = Math.min(end - to, to - at + distance);
-        output.copyWithin(to, at - distance, at - distance + step);
-        to += step;
-      }
-    }
-    this.#length = end;
-  }
-
-  /** Makes room for more output. */
-  #reserve(size: number): Uint8Array {
-    const needed = this.#length + size;
-    if (needed > this.#limit) {
-      if (this.#limit === this.#maxSize - this.#before) throw tooLargeError("an LZ4", this.#maxSize);
-      throw malformed("a block is too large");
-    }
-    if (needed > this.#output.length) {
-      const grown = this.#output.length * (needed > LARGE_OUTPUT ? 8 : 2);
-      const larger = new Uint8Array(Math.max(needed, Math.min(grown, this.#most)));
-      larger.set(this.#output.subarray(0, this.#length));
-      this.#output = larger;
-    }
-    return this.#output;
   }
 
   *#hash(bytes: Uint8Array, start: number, end: number): Generator<number, number, void> {
     const hash = new XxHash32(bytes, start, end);
-    for (let more = true, at = start; more; at += this.#stepSize) {
-      more = hash.advance(this.#stepSize);
-      if (this.#isDue(Math.min(this.#stepSize, end - at))) yield this.#step();
+    for (let more = true, at = start; more; at += this.#steps.size) {
+      more = hash.advance(this.#steps.size);
+      if (this.#steps.isDue(Math.min(this.#steps.size, end - at))) yield this.#steps.end();
     }
     return hash.value;
   }
 
-  /** Notes what was done; tells whether it is enough for one step. */
-  #isDue(bytes: number): boolean {
-    this.#work += bytes;
-    return this.#work >= this.#stepSize;
-  }
-
-  /** Ends a step; gives its size. */
-  #step(): number {
-    const work = this.#work;
-    this.#work = 0;
-    return work;
-  }
-
-  /** Steps over `size` bytes of input and tells where they begin. */
+  /** Steps over `size` bytes of input and returns where they begin. */
   #take(size: number): number {
     if (size > this.#input.length - this.#at) throw cutOff();
     this.#at += size;
@@ -354,12 +189,4 @@ class FrameDecoder {
   #uint32(): number {
     return this.#view.getUint32(this.#take(4), true);
   }
-}
-
-function cutOff(): NetworkError {
-  return malformed("it is cut off");
-}
-
-function malformed(problem: string): NetworkError {
-  return unpackError("an LZ4", problem);
 }

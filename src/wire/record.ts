@@ -28,14 +28,16 @@ import {
   SAFE_UPPER_HALF,
 } from "./record_layout.ts";
 import type { RetryReader } from "./retry_reader.ts";
-import { type RecordSource, StoredMessage } from "./stored_message.ts";
+import type { RecordSource } from "./record_source.ts";
+import { StoredMessage } from "./stored_message.ts";
 import { readable } from "./utf8.ts";
 
 export type { BrokenRecord } from "./broken_record.ts";
 export { type DecodedRecords, type InnerBatch, type PackedBatch, unpackBatches } from "./inner_batch.ts";
 export { encodeRecord, type StoredRecordFields } from "./record_encoder.ts";
 export type { RetryReader } from "./retry_reader.ts";
-export { MAX_BODY_SIZE, type RecordSource, StoredMessage } from "./stored_message.ts";
+export type { RecordSource } from "./record_source.ts";
+export { MAX_BODY_SIZE, StoredMessage } from "./stored_message.ts";
 
 /** The offsets that the answer to a pull speaks of. */
 export interface PulledSpan {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Buffer } from "node:buffer";
 import { builtin } from "../builtin.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { MessageSysFlag, PropertyName } from "./codes.ts";
 import { decompress } from "./compression.ts";
+import { encodedName } from "./encoded_name.ts";
 import { formatHost } from "./host.ts";
 import { hexOf } from "./message_id.ts";
 import { findProperty, parseProperties } from "./properties.ts";
@@ -23,8 +23,9 @@ import {
   storeHostSize,
   storeTimestampAt,
 } from "./record_layout.ts";
-import type { RetryReader } from "./retry_reader.ts";
+import type { RecordSource } from "./record_source.ts";
 import { isLargePacked, unpackInBackground } from "./unpack.ts";
+import { UnpackedAhead } from "./unpacked_ahead.ts";
 import { decodeUtf8, readable } from "./utf8.ts";
 
 /** The most bytes to which a body may unpack: 64 MiB. A few kilobytes could claim a thousand times their size. */
@@ -32,61 +33,12 @@ export const MAX_BODY_SIZE: number = 64 * 1024 * 1024;
 
 const BYTE_ORDER_MARK = 0xfeff;
 
-const encoder = new TextEncoder();
-
-const TAGS = encoder.encode(PropertyName.TAGS);
-const KEYS = encoder.encode(PropertyName.KEYS);
-const UNIQUE_KEY = encoder.encode(PropertyName.UNIQUE_KEY);
-const RETRY_TOPIC = encoder.encode(PropertyName.RETRY_TOPIC);
+const TAGS = encodedName(PropertyName.TAGS);
+const KEYS = encodedName(PropertyName.KEYS);
+const UNIQUE_KEY = encodedName(PropertyName.UNIQUE_KEY);
+const RETRY_TOPIC = encodedName(PropertyName.RETRY_TOPIC);
 
 const NO_KEYS: readonly string[] = Object.freeze([]);
-
-/** How many names are kept encoded: programs ask for few, again and again. */
-const MOST_NAMES = 256;
-const encodedNames = new Map<string, Uint8Array>();
-
-function encodedName(name: string): Uint8Array {
-  let bytes = encodedNames.get(name);
-  if (bytes === undefined) {
-    bytes = encoder.encode(name);
-    if (encodedNames.size < MOST_NAMES) encodedNames.set(name, bytes);
-  }
-  return bytes;
-}
-
-/** What the messages of one answer share. */
-export interface RecordSource {
-  /** The records, one after the other. */
-  readonly bytes: Uint8Array;
-  /** The same bytes, for texts. */
-  readonly buffer: Buffer;
-  /** The same bytes, for numbers. */
-  readonly view: DataView;
-  /** The queue that they were pulled from; with the number -1 each record tells its own. */
-  readonly queue: MessageQueue;
-  /** The topic of them all; undefined in a retry queue, where each message has its own. */
-  readonly topic: string | undefined;
-  /** The group that they are read for; without one, records are shown as they are stored. */
-  readonly reader?: RetryReader | undefined;
-}
-
-/** What became of a body that was unpacked before it was asked for. */
-class UnpackedAhead {
-  readonly size: number;
-  #body: Uint8Array | undefined;
-  #error: unknown;
-
-  constructor(body: Uint8Array | undefined, error?: unknown) {
-    this.size = body?.length ?? 0;
-    this.#body = body;
-    this.#error = error;
-  }
-
-  get body(): Uint8Array {
-    if (this.#body === undefined) throw this.#error;
-    return this.#body;
-  }
-}
 
 /** A message as a view on its record. Every length in the record must be known to be right. */
 export class StoredMessage<T = unknown> implements Message<T> {
