@@ -8,7 +8,7 @@ import type { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { SubscribeError } from "../../errors.ts";
 import type { ConsumerData } from "../../wire/bodies.ts";
-import { retryTopic } from "../../wire/codes.ts";
+import { retryTopic } from "../../wire/names.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { parseSelector, type Selector, subscriptionData } from "../subscriptions/selector.ts";
 import { checkSubscription, isUnanswered } from "../subscriptions/subscription_check.ts";

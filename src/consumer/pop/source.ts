@@ -163,7 +163,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    const answered = this.#context.pop(asked, this.#mayBeHeld, this.#stop.signal).then(
+    const answered = this.#context.pop(asked, this.#mayBeHeld(), this.#stop.signal).then(
       (answer) => {
         this.#account.answered(asked);
         this.#take(answer, started);
@@ -183,14 +183,14 @@ export class PopSource<T = unknown> implements DeliverableQueue {
   }
 
   /** What a broker holds takes room from others for as long: where there is little, no more than is kept for it. */
-  get #mayBeHeld(): boolean {
+  #mayBeHeld(): boolean {
     const { budget } = this.#context;
     return !budget.isScarce || (this.#isAtEnd && budget.own > 0);
   }
 
   #take({ kind, deliveries, progress, receivedAt }: Received<T>, started: number): void {
     if (this.#state === "stopped") return this.#context.giveBack(deliveries);
-    const wasHeld = this.#mayBeHeld;
+    const wasHeld = this.#mayBeHeld();
     this.#isAtEnd = !progress;
     if (deliveries.length > 0) {
       this.#ready.push({ deliveries: [...deliveries], deadline: receivedAt + this.#context.invisibleTime });
@@ -198,7 +198,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
       this.#hold();
     }
     if (progress || wasHeld) this.#stepIn(this.#pauseAfter(kind, progress, receivedAt - started));
-    else this.#stepIn(this.#mayBeHeld ? 0 : Math.max(IDLE_DELAY, this.#context.budget.askers * TURN));
+    else this.#stepIn(this.#mayBeHeld() ? 0 : Math.max(IDLE_DELAY, this.#context.budget.askers * TURN));
     if (deliveries.length > 0) this.#context.onMessages(this, receivedAt);
   }
 
