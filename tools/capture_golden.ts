@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { encodeBatch } from "../src/wire/batch.ts";
-import { retryTopic } from "../src/wire/codes.ts";
+import { retryTopic } from "../src/wire/names.ts";
 import { encodeHeader, type Fields, type HeaderOf } from "../src/wire/fields.ts";
 import { type Command, decodeFrame, encodeBinaryFrame, encodeFrame, FrameReader } from "../src/wire/frame.ts";
 import { parseOffsetMessageId } from "../src/wire/message_id.ts";

@@ -5,7 +5,8 @@
  */
 
 import type { Cluster } from "../cluster/cluster.ts";
-import { deadLetterTopic, retryTopic, VERSION_5_0_0 } from "../wire/codes.ts";
+import { VERSION_5_0_0 } from "../wire/codes.ts";
+import { deadLetterTopic, retryTopic } from "../wire/names.ts";
 
 /** The longest group that every broker takes retries and dead letters of. Source: Validators. */
 export const SAFE_GROUP_LENGTH = 120;

@@ -13,7 +13,7 @@ import type { OffsetStore } from "../offsets/store.ts";
 import type { ConsumerObserver } from "../telemetry/consumer_observer.ts";
 import { ConsumerStatistics } from "../telemetry/consumer_statistics.ts";
 import { Tracer } from "../telemetry/tracer.ts";
-import { retryTopic } from "../wire/codes.ts";
+import { retryTopic } from "../wire/names.ts";
 import { Assignment } from "./assignment/assignment.ts";
 import type { QueueBatch } from "./delivery/batch.ts";
 import { ConcurrentSettlement } from "./delivery/concurrent_settlement.ts";

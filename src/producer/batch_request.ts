@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRetryTopic } from "../wire/names.ts";
 import { BatchBody } from "../wire/batch.ts";
 import { PropertyName } from "../wire/codes.ts";
 import { encodeProperties, MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
@@ -12,7 +13,6 @@ import type { SendRequest } from "../sending/send_request.ts";
 import type { EncodedMessage } from "./encoding.ts";
 
 /** Topics for which brokers accept no batches. Source: SendMessageProcessor. */
-const RETRY_PREFIX = "%RETRY%";
 /** The most bytes of properties that a message of a batch may have. */
 export const MAX_BATCHED_PROPERTIES = MAX_PROPERTIES_SIZE - BROKER_PROPERTIES_SIZE;
 /**
@@ -23,7 +23,7 @@ const BATCH_PROPERTIES = encodeProperties([[PropertyName.WAIT, "true"]]);
 
 /** Whether brokers accept batches for a topic. */
 export function takesBatches(topic: string): boolean {
-  return !topic.startsWith(RETRY_PREFIX);
+  return !isRetryTopic(topic);
 }
 
 /** Whether a message can be one of a batch of `maxSize` bytes. */

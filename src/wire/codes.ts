@@ -122,16 +122,6 @@ export const AUTO_CREATE_TOPIC = "TBW102";
 /** The topic of message traces, unless told. Source: TopicValidator. */
 export const TRACE_TOPIC = "RMQ_SYS_TRACE_TOPIC";
 
-/** The topic in which a group's messages come back after a failure. Source: KeyBuilder, MixAll. */
-export function retryTopic(group: string): string {
-  return `%RETRY%${group}`;
-}
-
-/** The topic in which a group's messages end that failed too often. Source: MixAll. */
-export function deadLetterTopic(group: string): string {
-  return `%DLQ%${group}`;
-}
-
 /** Java's `String.hashCode`, by which brokers filter tags. */
 export function javaHashCode(text: string): number {
   let hash = 0;

@@ -24,6 +24,7 @@ export * from "./frame.ts";
 export { parseHost } from "./host.ts";
 export * from "./json.ts";
 export * from "./message_id.ts";
+export * from "./names.ts";
 export * from "./pop.ts";
 export * from "./pop_acks.ts";
 export * from "./pop_receive.ts";

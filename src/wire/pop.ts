@@ -21,6 +21,7 @@
  * @module
  */
 
+import { isRetryTopic, retryTopic } from "./names.ts";
 import { NetworkError } from "../errors.ts";
 import type { HeaderOf } from "./fields.ts";
 import type { changeInvisibleTime } from "./requests.ts";
@@ -54,12 +55,11 @@ export interface PopReceipt {
 /** The revive queue of receipts that were given in order. Source: KeyBuilder. */
 export const POP_ORDER_REVIVE_QUEUE = 999;
 
-const RETRY_PREFIX = "%RETRY%";
 const INTEGER = /^-?\d{1,16}$/;
 
 /** The topic in which a topic's messages come back to a group that pops. Source: KeyBuilder. */
 export function popRetryTopic(group: string, topic: string, retry: Exclude<PopRetry, 0> = 1): string {
-  return `${RETRY_PREFIX}${group}${retry === 1 ? "_" : "+"}${topic}`;
+  return `${retryTopic(group)}${retry === 1 ? "_" : "+"}${topic}`;
 }
 
 /** The topic that an ack must name: the one that the message was popped from. */
@@ -69,7 +69,7 @@ export function realPopTopic(group: string, topic: string, retry: PopRetry): str
 
 /** The retry field of receipts for messages of a topic. */
 export function popRetryOf(storedTopic: string): PopRetry {
-  if (!storedTopic.startsWith(RETRY_PREFIX)) return 0;
+  if (!isRetryTopic(storedTopic)) return 0;
   return storedTopic.includes("+") ? 2 : 1;
 }
 

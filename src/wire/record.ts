@@ -6,6 +6,7 @@
  * @module
  */
 
+import { isRetryTopic } from "./names.ts";
 import type { MessageQueue } from "../message.ts";
 import { type BrokenRecord, brokenRecord, malformedRecord } from "./broken_record.ts";
 import { MessageSysFlag } from "./codes.ts";
@@ -47,7 +48,6 @@ export interface PulledSpan {
   readonly end: number;
 }
 
-const RETRY_PREFIX = "%RETRY%";
 const LAST_ASCII = 0x7f;
 
 const encoder = new TextEncoder();
@@ -92,7 +92,7 @@ export function decodeStored(bytes: Uint8Array, queue: MessageQueue, reader?: Re
 
 function sourceOf(bytes: Uint8Array, queue: MessageQueue, reader: RetryReader | undefined): RecordSource {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const isRetry = reader === undefined ? queue.topic.startsWith(RETRY_PREFIX) : queue.topic === reader.retryTopic;
+  const isRetry = reader === undefined ? isRetryTopic(queue.topic) : queue.topic === reader.retryTopic;
   const topic = isRetry ? undefined : queue.topic;
   return { bytes, buffer: readable(bytes), view, queue, topic, reader };
 }

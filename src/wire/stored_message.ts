@@ -179,7 +179,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   /** The user's flag. */
   get flag(): number {
     // An entry of an inner batch has its own, nearer to its beginning.
-    return this.#isInner ? this.#source.view.getInt32(this.#entry + 12) : this.#int(At.FLAG);
+    return this.#isInner() ? this.#source.view.getInt32(this.#entry + 12) : this.#int(At.FLAG);
   }
 
   /** RocketMQ's system flag, as stored: compression, transaction state, address kinds. */
@@ -207,14 +207,14 @@ export class StoredMessage<T = unknown> implements Message<T> {
    * @throws {UnsupportedError} if it is packed in a way that this runtime or this package does not know
    */
   get body(): Uint8Array {
-    if (!this.#isPacked) return this.storedBody;
+    if (!this.#isPacked()) return this.storedBody;
     const unpacked = this.#unpacked ??= decompress(this.storedBody, this.sysFlag, MAX_BODY_SIZE);
     return unpacked instanceof UnpackedAhead ? unpacked.body : unpacked;
   }
 
   /** Whether the body is one to {@linkcode StoredMessage.unpack}: to do that when it is asked for would take long. */
   get isLargePacked(): boolean {
-    return this.#isPacked && this.#unpacked === undefined && isLargePacked(this.storedBody, this.sysFlag);
+    return this.#isPacked() && this.#unpacked === undefined && isLargePacked(this.storedBody, this.sysFlag);
   }
 
   /**
@@ -249,7 +249,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   /** All properties by name, RocketMQ's own included. Parsed at the first call. */
   get properties(): ReadonlyMap<string, string> {
     return this.#properties ??= parseProperties(
-      decodeUtf8(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd),
+      decodeUtf8(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd()),
     );
   }
 
@@ -260,7 +260,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
 
   /** The body as UTF-8 text, without a byte order mark in front. */
   text(): string {
-    const text = this.#isPacked ? allOf(this.body) : this.#storedText();
+    const text = this.#isPacked() ? allOf(this.body) : this.#storedText();
     return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
   }
 
@@ -276,7 +276,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
    */
   checksumValid(): boolean {
     const expected = this.#source.view.getInt32(this.#entry + At.BODY_CRC);
-    if (expected === 0 && this.#isInner) return true;
+    if (expected === 0 && this.#isInner()) return true;
     return (builtin("node:zlib").crc32(this.storedBody) & CRC_MASK) === (expected & CRC_MASK);
   }
 
@@ -286,7 +286,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return `StoredMessage(${this.messageId} at ${topic}@${broker}@${queueId}:${this.queueOffset}, ${this.size} bytes)`;
   }
 
-  get #isPacked(): boolean {
+  #isPacked(): boolean {
     return (this.sysFlag & MessageSysFlag.COMPRESSED) !== 0;
   }
 
@@ -296,11 +296,11 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return decodeUtf8(this.#source.buffer, start, start + this.#source.view.getInt32(start - 4));
   }
 
-  get #isInner(): boolean {
+  #isInner(): boolean {
     return this.#entry !== this.#start;
   }
 
-  get #propertiesEnd(): number {
+  #propertiesEnd(): number {
     return this.#propertiesStart + this.#source.view.getInt16(this.#propertiesStart - 2);
   }
 
@@ -309,7 +309,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
   }
 
   #find(name: Uint8Array): string | undefined {
-    return findProperty(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd, name);
+    return findProperty(this.#source.buffer, this.#propertiesStart, this.#propertiesEnd(), name);
   }
 }
 

@@ -18,7 +18,7 @@ import type {
   StatusEventType,
 } from "../../mod.ts";
 import type { Faults } from "../../src/embedded/mod.ts";
-import { deadLetterTopic } from "../../src/wire/codes.ts";
+import { deadLetterTopic } from "../../src/wire/names.ts";
 import type { RocketMQVersion } from "../../tools/rocketmq/fetch.ts";
 import type { CuttableTransport } from "./cuttable_transport.ts";
 import type { RawPeer } from "./raw_peer.ts";

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import type { AssignmentBody, ConsumerConnection } from "../../src/wire/bodies.ts";
-import { deadLetterTopic, retryTopic } from "../../src/wire/codes.ts";
+import { deadLetterTopic, retryTopic } from "../../src/wire/names.ts";
 import { decodeHeader, type HeaderText } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
 import { type JsonObject, parseJson } from "../../src/wire/json.ts";

@@ -5,7 +5,7 @@ import { Expressions } from "../../src/embedded/sql/expressions.ts";
 import { Connection } from "../../src/transport/connection.ts";
 import { defaultTransport } from "../../src/transport/default.ts";
 import { parseAddress } from "../../src/transport/transport.ts";
-import { retryTopic } from "../../src/wire/codes.ts";
+import { retryTopic } from "../../src/wire/names.ts";
 import type { HeaderOf } from "../../src/wire/fields.ts";
 import type { Command } from "../../src/wire/frame.ts";
 import { JsonFields } from "../../src/wire/json_fields.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { EmbeddedBroker, type PublishedMessage } from "../../src/embedded/mod.ts";
 import { MAX_DEPTH } from "../../src/embedded/sql/parser.ts";
-import { retryTopic } from "../../src/wire/codes.ts";
+import { retryTopic } from "../../src/wire/names.ts";
 import { checkClientConfig } from "../../src/wire/requests.ts";
 import { outcome, Peer, subscription } from "./peer.ts";
 

@@ -161,6 +161,24 @@ for (const [how, call] of Object.entries(hostile)) {
   });
 }
 
+Deno.test("an offset store whose writes of progress never end holds up no message and no close()", async () => {
+  await using bench = await Bench.open();
+  const offsets = new Map<string, number>();
+  let hanging = 0;
+  await bench.consumes({
+    closeTimeout: 200,
+    offsetStore: {
+      read: (queue) => offsets.get(queueKey(queue)),
+      write: (written) => {
+        if (written.some(({ offset }) => offset > 0)) return new Promise(() => hanging++);
+        for (const { queue, offset } of written) offsets.set(queueKey(queue), offset);
+      },
+      close: () => {},
+    },
+  });
+  assertEquals([hanging, bench.broker.members("billing")], [1, []]);
+});
+
 /** A user's store some of whose methods do what they should not. */
 function hostileStore(names: readonly (keyof OffsetStore)[], act: Hostile): OffsetStore {
   const offsets = new Map<string, number>();

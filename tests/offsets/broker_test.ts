@@ -165,7 +165,7 @@ Deno.test("BrokerOffsetStore keeps what could not be written, and writes nothing
   assertEquals(keeper.writes, [5]);
 });
 
-Deno.test("BrokerOffsetStore looks what is stored before it writes progress of a queue without a position", async () => {
+Deno.test("BrokerOffsetStore reads what is stored before it writes progress of a queue without a position", async () => {
   const keeper = new Keeper();
   keeper.stored = 10;
   keeper.store.update(queue, 4);

@@ -6,6 +6,7 @@
  */
 
 import { createOffsetStore } from "../../src/offsets/create.ts";
+import { turn } from "../../src/waiting.ts";
 
 const [kind, path = "", instance = "", logPath = ""] = Deno.args;
 const queues = [0, 1, 2].map((queueId) => ({ topic: "orders", broker: "b", queueId }));
@@ -27,7 +28,7 @@ for (let step = 0;; step++) {
   // Sometimes it waits, mostly it goes on, so that it dies at every point of a write.
   if (step % 4 === 0) persisting = store.persist();
   if (step % 16 === 0) await persisting;
-  else await new Promise((resolve) => setTimeout(resolve, 0));
+  else await turn();
 }
 
 function note(file: { writeSync(bytes: Uint8Array): number }, text: string): void {

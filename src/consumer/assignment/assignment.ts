@@ -11,7 +11,7 @@ import { type MessageQueue, queueKey } from "../../message.ts";
 import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { inBackground, unheard } from "../../owned_work.ts";
 import { atMost, delay, waitFor } from "../../waiting.ts";
-import { retryTopic } from "../../wire/codes.ts";
+import { retryTopic } from "../../wire/names.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { OwnedQueue } from "../queue/owned_queue.ts";
 import type { KeyOf } from "../queue/key_order.ts";

@@ -8,7 +8,7 @@ import type { Message, MessageQueue } from "../../message.ts";
 import { reasonOf } from "../../plain_text.ts";
 import { delay } from "../../waiting.ts";
 import type { ConsumeMessageDirectlyResult, DirectConsumeResult } from "../../wire/bodies.ts";
-import { deadLetterTopic, retryTopic } from "../../wire/codes.ts";
+import { isTopicOf } from "../../wire/names.ts";
 import { decodeRecords } from "../../wire/record.ts";
 import type { StoredMessage } from "../../wire/stored_message.ts";
 import type { DirectDelivery } from "./dispatcher.ts";
@@ -120,14 +120,8 @@ export function readMessage<T>(
   const { storedTopic: topic, storedQueueId: queueId } = unplaced;
   const queue: MessageQueue = { topic, broker, queueId };
   const reader = retryReader(group, subscribed);
-  const isOwn = isWrittenBy(group, topic) && subscribed.selector(topic) === undefined;
+  const isOwn = isTopicOf(group, topic) && subscribed.selector(topic) === undefined;
   return decodeRecords(record, queue, undefined, isOwn ? { ...reader, retryTopic: topic } : reader).messages[0] as
     | StoredMessage<T>
     | undefined;
-}
-
-/** Whether the messages of a topic are a group's retries or dead letters; with POP there is a retry topic per topic. */
-function isWrittenBy(group: string, topic: string): boolean {
-  const retries = retryTopic(group);
-  return topic === deadLetterTopic(group) || ["+", "_"].some((end) => topic.startsWith(retries + end));
 }

@@ -4,10 +4,8 @@
  * @module
  */
 
-import { deadLetterTopic, retryTopic } from "../../wire/codes.ts";
+import { isDeadLetterTopic, retryTopic } from "../../wire/names.ts";
 import type { RetryReader } from "../../wire/retry_reader.ts";
-
-const DEAD_LETTER_PREFIX = deadLetterTopic("");
 
 /** What a group subscribes to, as far as its retries are concerned. */
 export interface SubscribedTopics {
@@ -29,7 +27,7 @@ export function retryReader(group: string, subscribed: SubscribedTopics): RetryR
     retryTopic: retryTopic(group),
     topicOf: (written) => {
       if (subscribed.selector(written) !== undefined) return written;
-      const dead = subscribed.topics().filter((topic) => topic.startsWith(DEAD_LETTER_PREFIX));
+      const dead = subscribed.topics().filter(isDeadLetterTopic);
       return dead.length === 1 ? dead[0]! : written;
     },
   };

@@ -6,7 +6,8 @@
 
 import { ConsumerError, ProducerError, ResponseError, ValidationError } from "../../errors.ts";
 import { reasonOf } from "../../plain_text.ts";
-import { ResponseCode, retryTopic } from "../../wire/codes.ts";
+import { ResponseCode } from "../../wire/codes.ts";
+import { retryTopic } from "../../wire/names.ts";
 import { SAFE_GROUP_LENGTH } from "../group_length.ts";
 
 /** Source: PutMessageStatus. */

@@ -8,7 +8,7 @@ import type { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { SubscribeError } from "../../errors.ts";
 import type { ConsumerData } from "../../wire/bodies.ts";
-import { retryTopic } from "../../wire/codes.ts";
+import { retryTopic } from "../../wire/names.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
 import { parseSelector, type Selector, subscriptionData } from "../subscriptions/selector.ts";
 import { checkSubscription, isUnanswered } from "../subscriptions/subscription_check.ts";
@@ -43,7 +43,7 @@ export class GroupSubscriptions {
   readonly manager: SubscriptionManager;
   #context: GroupSubscriptionsContext;
   #version = Date.now();
-  #revoke: () => void = () => {};
+  #releaseRoutes: () => void = () => {};
   #isStopped = false;
 
   /** Makes it without any subscription. */
@@ -77,8 +77,8 @@ export class GroupSubscriptions {
   }
 
   #holdRoutes(): void {
-    const before = this.#revoke;
-    this.#revoke = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
+    const before = this.#releaseRoutes;
+    this.#releaseRoutes = this.#context.cluster.routes.hold(this.#isStopped ? [] : this.topics());
     before();
   }
 

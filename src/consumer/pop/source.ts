@@ -38,14 +38,20 @@ export interface PopSourceContext<T = unknown> {
   readonly giveBack: (deliveries: readonly Delivery<T>[]) => void;
   /** Called with messages that have come. */
   readonly onMessages: (source: PopSource<T>, receivedAt: number) => void;
-  /** Called with the first error after an answer. */
-  readonly onError: (error: unknown) => void;
-  /** Called once with answers that bring nothing although they come at once: the last one, and how many in a row. */
-  readonly onStalled: (kind: Received<T>["kind"], count: number) => void;
-  /** Called when the broker answers as it should, after an error or a stall. */
-  readonly onRecovered: () => void;
-  /** Called with messages whose invisible time was over before a loop has asked for them. */
-  readonly onExpired: (count: number) => void;
+  /** Reports what goes wrong. */
+  readonly reports: PopSourceReports;
+}
+
+/** Reports of one source. */
+export interface PopSourceReports {
+  /** A pop has failed, after one that was answered. */
+  failed(error: unknown): void;
+  /** Answers bring nothing although they come at once: what the last one was, and how many there were in a row. */
+  stalled(kind: Received<unknown>["kind"], count: number): void;
+  /** The broker answers as it should, after an error or a stall. */
+  recovered(): void;
+  /** The invisible time of messages was over before a loop has requested them. */
+  expired(count: number): void;
 }
 
 /** Messages of one answer: their invisible time ends together. */
@@ -144,7 +150,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
     if (expired === 0) return;
     this.#count -= expired;
     this.#hold();
-    this.#context.onExpired(expired);
+    this.#context.reports.expired(expired);
   }
 
   #step(): void {
@@ -157,7 +163,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
     this.#state = "popping";
     this.#lastPop = Date.now();
     const started = performance.now();
-    const answered = this.#context.pop(asked, this.#mayBeHeld, this.#stop.signal).then(
+    const answered = this.#context.pop(asked, this.#mayBeHeld(), this.#stop.signal).then(
       (answer) => {
         this.#account.answered(asked);
         this.#take(answer, started);
@@ -177,14 +183,14 @@ export class PopSource<T = unknown> implements DeliverableQueue {
   }
 
   /** What a broker holds takes room from others for as long: where there is little, no more than is kept for it. */
-  get #mayBeHeld(): boolean {
+  #mayBeHeld(): boolean {
     const { budget } = this.#context;
     return !budget.isScarce || (this.#isAtEnd && budget.own > 0);
   }
 
   #take({ kind, deliveries, progress, receivedAt }: Received<T>, started: number): void {
     if (this.#state === "stopped") return this.#context.giveBack(deliveries);
-    const wasHeld = this.#mayBeHeld;
+    const wasHeld = this.#mayBeHeld();
     this.#isAtEnd = !progress;
     if (deliveries.length > 0) {
       this.#ready.push({ deliveries: [...deliveries], deadline: receivedAt + this.#context.invisibleTime });
@@ -192,7 +198,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
       this.#hold();
     }
     if (progress || wasHeld) this.#stepIn(this.#pauseAfter(kind, progress, receivedAt - started));
-    else this.#stepIn(this.#mayBeHeld ? 0 : Math.max(IDLE_DELAY, this.#context.budget.askers * TURN));
+    else this.#stepIn(this.#mayBeHeld() ? 0 : Math.max(IDLE_DELAY, this.#context.budget.askers * TURN));
     if (deliveries.length > 0) this.#context.onMessages(this, receivedAt);
   }
 
@@ -202,22 +208,22 @@ export class PopSource<T = unknown> implements DeliverableQueue {
     const pause = progress ? 0 : this.#pace.pauseAfter(ms);
     if (this.#isTroubled !== this.#pace.isStalled) {
       this.#isTroubled = this.#pace.isStalled;
-      if (this.#isTroubled) this.#context.onStalled(kind, this.#pace.fruitless);
-      else this.#context.onRecovered();
+      if (this.#isTroubled) this.#context.reports.stalled(kind, this.#pace.fruitless);
+      else this.#context.reports.recovered();
     }
     return kind === "full" ? FULL_DELAY : pause;
   }
 
   #fail(error: unknown, started: number): void {
     if (this.#state === "stopped") return;
-    if (!this.#isTroubled) this.#context.onError(error);
+    if (!this.#isTroubled) this.#context.reports.failed(error);
     this.#isTroubled = true;
     this.#stepIn(Math.max(delayAfter(error), this.#pace.pauseAfter(performance.now() - started)));
   }
 
   #stepIn(ms: number): void {
     if (ms === 0) this.#step();
-    else inBackground(this.#stepAfter(ms), (error) => this.#context.onError(error));
+    else inBackground(this.#stepAfter(ms), (error) => this.#context.reports.failed(error));
   }
 
   async #stepAfter(ms: number): Promise<void> {

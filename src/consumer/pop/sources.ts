@@ -10,8 +10,8 @@ import type { EventHub, StatusEventType, StatusLevel } from "../../events.ts";
 import type { BufferBudget } from "../queue/buffer_budget.ts";
 import type { Delivery } from "./delivery.ts";
 import type { CheckedPopOptions } from "./options.ts";
-import type { PopReceiver } from "./receiver.ts";
-import { PopSource } from "./source.ts";
+import type { PopReceiver, Received } from "./receiver.ts";
+import { PopSource, type PopSourceReports } from "./source.ts";
 
 /** What {@linkcode PopSources} works with. */
 export interface PopSourcesContext<T = unknown> {
@@ -82,12 +82,9 @@ export class PopSources<T = unknown> implements Iterable<PopSource<T>> {
   }
 
   #makeSource(place: PopPlace): PopSource<T> {
-    const { topic, broker } = place;
+    const { broker } = place;
     const { options, receiver, events, budget, mayPop, giveBack, onMessages } = this.#context;
     const { group, batchSize, pullHold, invisibleTime } = options;
-    const emit = (level: StatusLevel, type: StatusEventType, text: string, error?: unknown) =>
-      events.emit(level, type, text, { group, topic, broker, error });
-    const what = `topic "${topic}" at broker "${broker}"`;
     return new PopSource<T>(place, {
       pop: (max, mayBeHeld, signal) => receiver.pop(place, max, mayBeHeld ? pullHold : 0, signal),
       mayPop,
@@ -96,20 +93,51 @@ export class PopSources<T = unknown> implements Iterable<PopSource<T>> {
       invisibleTime,
       giveBack: (deliveries) => giveBack(broker, deliveries),
       onMessages,
-      onError: (cause) => {
-        const error = new MessagePullError(place, cause);
-        emit("warning", "stalled", `${error.message}, going on trying`, error);
-      },
-      onStalled: (kind, count) => {
-        const text = `${count} pops in a row of ${what} were answered at once and without messages ("${kind}"): ` +
-          `it is asked five times a second from now on`;
-        emit("warning", "stalled", text);
-      },
-      onRecovered: () => emit("info", "revived", `${what} answers pops again`),
-      onExpired: (count) => {
-        const text = `${count} messages of ${what} are redelivered: no loop has asked for them in ${invisibleTime} ms`;
-        emit("warning", "stalled", text);
-      },
+      reports: new PlaceReports(events, group, place, invisibleTime),
     });
+  }
+}
+
+/** The events of one place. */
+class PlaceReports implements PopSourceReports {
+  #events: EventHub;
+  #place: PopPlace;
+  #about: { readonly group: string; readonly topic: string; readonly broker: string };
+  #invisibleTime: number;
+
+  constructor(events: EventHub, group: string, place: PopPlace, invisibleTime: number) {
+    this.#events = events;
+    this.#place = place;
+    this.#about = { group, topic: place.topic, broker: place.broker };
+    this.#invisibleTime = invisibleTime;
+  }
+
+  failed(cause: unknown): void {
+    const error = new MessagePullError(this.#place, cause);
+    this.#emit("warning", "stalled", `${error.message}, going on trying`, error);
+  }
+
+  stalled(kind: Received<unknown>["kind"], count: number): void {
+    const text = `${count} pops in a row of ${this.#what()} were answered at once and without messages ("${kind}"): ` +
+      `it is asked five times a second from now on`;
+    this.#emit("warning", "stalled", text);
+  }
+
+  recovered(): void {
+    this.#emit("info", "revived", `${this.#what()} answers pops again`);
+  }
+
+  expired(count: number): void {
+    const text = `${count} messages of ${this.#what()} are redelivered: no loop has requested them in ` +
+      `${this.#invisibleTime} ms`;
+    this.#emit("warning", "stalled", text);
+  }
+
+  #what(): string {
+    return `topic "${this.#about.topic}" at broker "${this.#about.broker}"`;
+  }
+
+  #emit(level: StatusLevel, type: StatusEventType, text: string, error?: unknown): void {
+    this.#events.emit(level, type, text, { ...this.#about, error });
   }
 }

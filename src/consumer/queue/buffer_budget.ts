@@ -142,7 +142,7 @@ export class BufferBudget {
   }
 
   /** What is common beside what is kept for each. */
-  get #commonSize(): number {
+  #commonSize(): number {
     return this.#limits.messages - this.#own * this.#askers.length;
   }
 
@@ -150,7 +150,7 @@ export class BufferBudget {
   #roomOf(account: BudgetAccount, want: number): number {
     const own = Math.max(0, this.#own - account.used);
     const isInTurn = (this.#line.first ?? account) === account || this.#inTurn === account;
-    const common = isInTurn ? Math.max(0, this.#commonSize - this.#common) : 0;
+    const common = isInTurn ? Math.max(0, this.#commonSize() - this.#common) : 0;
     const count = this.#bytes.fitting(Math.min(want, own + common), this.#askers.length);
     if (count >= Math.min(want, this.#least)) return count;
     if (account !== this.#impatient || account.used > 0) return 0;

@@ -11,7 +11,10 @@ import type { PullAnswer } from "./puller.ts";
 import { Prefetch, type PullSource } from "./prefetch.ts";
 import { inBackground } from "../../owned_work.ts";
 
-/** What a {@linkcode PullLoop} works with. */
+/**
+ * What a {@linkcode PullLoop} works with. More than a few functions, as one object has them all: the flow of the queue,
+ * which decides about room and faults, while the loop decides about time and order.
+ */
 export interface PullLoopContext<T = unknown> extends PullSource<T> {
   /** What the queue holds. */
   readonly process: ProcessQueue<T>;

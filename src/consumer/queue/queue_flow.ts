@@ -98,14 +98,14 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
   pull(offset: number, brokerId: number, now: number): Promise<PullAnswer<T>> {
     const { queue, ended } = this.#owned;
     const { puller } = this.#shared;
-    return puller.pull(queue, this.#selector!, offset, brokerId, ended, now, this.asked, this.#mayBeHeld);
+    return puller.pull(queue, this.#selector()!, offset, brokerId, ended, now, this.asked, this.#mayBeHeld());
   }
 
   /** A topic that is not subscribed any more stands still until its queues are revoked. */
   mayPull(hasLeft: boolean): boolean {
     const { process } = this;
     this.#account.hold(process.count, process.bytes);
-    if (this.#owned.isPaused || !this.#shared.limits.allow(process) || this.#selector === undefined) return false;
+    if (this.#owned.isPaused || !this.#shared.limits.allow(process) || this.#selector() === undefined) return false;
     return hasLeft || this.#ask();
   }
 
@@ -122,7 +122,7 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
    * What a broker holds takes room from others for as long: where there is little, a pull is held only at the end of
    * its queue, and asks for no more than is kept for it.
    */
-  get #mayBeHeld(): boolean {
+  #mayBeHeld(): boolean {
     const { budget } = this.#shared.limits;
     return !budget.isScarce || (this.#isAtEnd && budget.own > 0);
   }
@@ -165,7 +165,7 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
     this.#shared.faults.standstill(this.#owned, answer);
   }
 
-  get #selector(): Selector | undefined {
+  #selector(): Selector | undefined {
     return this.#shared.subscriptions.selector(this.#owned.queue.topic);
   }
 }

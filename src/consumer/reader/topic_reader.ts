@@ -5,7 +5,7 @@
  */
 
 import { BrokerClient } from "../../brokers/broker_client.ts";
-import type { Cluster } from "../../cluster/cluster.ts";
+import type { Cluster, ClusterWatcher } from "../../cluster/cluster.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
 import { BrokerOffsetStore } from "../../offsets/broker.ts";
 import { MemoryOffsetStore } from "../../offsets/memory.ts";
@@ -58,8 +58,8 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
   #first = new Set<string>();
   /** The moment at which it was opened, which `"latest"` means. */
   #start: GroupStart;
-  #unwatch: () => void = () => {};
-  #revoke: () => void;
+  /** End what it watches and holds of the cluster. */
+  #releases: (() => void)[] = [];
 
   constructor(cluster: Cluster, options: CheckedReaderOptions, observers: readonly ConsumerObserver[]) {
     super({ what: `reader of topic "${options.topic}"`, autoAck: options.consumer.autoAck, closeTimeout: 0 });
@@ -68,7 +68,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     this.topic = topic;
     this.#cluster = cluster;
     this.#options = options;
-    this.#revoke = cluster.routes.hold([topic]);
+    this.#releases.push(cluster.routes.hold([topic]));
     this.#brokers = new BrokerClient(cluster, options.consumer.group);
     // The pulls make the group known: it need not be registered.
     const store = { brokers: this.#brokers, group: consumer.group, register: () => Promise.resolve() };
@@ -113,14 +113,15 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       const { topic, consumer: { group, topics } } = this.#options;
       const context = { cluster: this.#cluster, brokers: this.#brokers, group, waits: false, onMissing: () => {} };
       await checkSubscription(context, topic, topics.get(topic)!);
-      this.#unwatch = this.#cluster.watch({
+      const watcher: ClusterWatcher = {
         onRouteChanged: (route) => {
           if (route.topic !== topic) return;
           const { events } = this.#cluster.options;
           inBackground(this.#follow(), events.failureOf("stalled", "following a changed route", { group, topic }));
         },
         onBrokerBack: () => {},
-      });
+      };
+      this.#releases.push(this.#cluster.watch(watcher));
       await this.#follow();
       await this.#start.joined(this.#cluster.options.requestTimeout);
     } catch (error) {
@@ -167,8 +168,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     const { events } = this.#cluster.options;
     await inAnyCase([
       () => this.abortWaits(),
-      () => this.#unwatch(),
-      () => this.#revoke(),
+      ...this.#releases,
       () => this.#assignment.stop(),
       () => this.#dispatcher.close(),
       () => this.#watchdog.stop(),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRetryTopic } from "../../wire/names.ts";
 import type { Reply } from "../../transport/connection.ts";
 import type { MessageRequestModeBody, QueryAssignmentBody } from "../../wire/bodies.ts";
 import { readQueryAssignment, readRequestMode } from "../../wire/body_readers.ts";
@@ -13,8 +14,6 @@ import type { Parts } from "../parts.ts";
 import type { RequestMode } from "../request_modes.ts";
 import { accept, jsonBody, refuse } from "../replies.ts";
 import { type Handler, handler } from "../router.ts";
-
-const RETRY_PREFIX = "%RETRY%";
 
 /** A queue of the requested topic; its number is -1 for all queues of the broker. */
 interface AssignedQueue {
@@ -110,7 +109,7 @@ function forPop(
 
 function setMode(parts: Parts, body: Partial<MessageRequestModeBody>): Reply {
   const { topic = "", consumerGroup = "", mode = "PULL", popShareQueueNum = 0 } = body;
-  if (topic.startsWith(RETRY_PREFIX)) {
+  if (isRetryTopic(topic)) {
     return refuse(ResponseCode.NO_PERMISSION, "retry topic is not allowed to set mode");
   }
   if (parts.topics.get(topic) === undefined) {

@@ -8,7 +8,8 @@
 import type { Reply } from "../../transport/connection.ts";
 import type { ConsumerConnection, ProducerConnection, SubscriptionData } from "../../wire/bodies.ts";
 import { readClientConfig, readHeartbeat } from "../../wire/body_readers.ts";
-import { ResponseCode, retryTopic } from "../../wire/codes.ts";
+import { ResponseCode } from "../../wire/codes.ts";
+import { retryTopic } from "../../wire/names.ts";
 import {
   checkClientConfig,
   getConsumerConnections,

@@ -7,7 +7,8 @@
 import { ValidationError } from "../../errors.ts";
 import type { Connection, Reply } from "../../transport/connection.ts";
 import { decodeBatch } from "../../wire/batch.ts";
-import { deadLetterTopic, MessageSysFlag, PropertyName, ResponseCode } from "../../wire/codes.ts";
+import { MessageSysFlag, PropertyName, ResponseCode } from "../../wire/codes.ts";
+import { deadLetterTopic, isRetryTopic, retryTopic } from "../../wire/names.ts";
 import { encodeHeader, type HeaderOf, type HeaderText } from "../../wire/fields.ts";
 import { parseHost } from "../../wire/host.ts";
 import { encodeProperties, parseProperties } from "../../wire/properties.ts";
@@ -23,7 +24,6 @@ type SendHeader = HeaderOf<typeof sendHeader>;
 type Stored = { readonly message: NewMessage; readonly ids: readonly string[]; readonly queueOffset: number };
 
 /** The prefix of retry topics, before the group. */
-const RETRY_PREFIX = "%RETRY%";
 /** How often messages are retried if a request does not say. Source: SubscriptionGroupConfig. */
 const DEFAULT_RETRY_TIMES = 16;
 
@@ -67,7 +67,7 @@ function check(parts: Parts, header: SendHeader, body: Uint8Array): TopicConfig 
     return refuse(ResponseCode.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
   }
   const config = parts.topics.get(topic) ?? parts.topics.createBySend(topic, defaultTopic, defaultTopicQueueNums) ??
-    (topic.startsWith(RETRY_PREFIX) && !parts.topics.isFull ? parts.topics.ensure(topic, 1) : undefined);
+    (isRetryTopic(topic) && !parts.topics.isFull ? parts.topics.ensure(topic, 1) : undefined);
   if (config === undefined) {
     return refuse(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
   }
@@ -133,7 +133,7 @@ function store(parts: Parts, message: NewMessage): Stored | Reply {
 /** Splits a batch; the properties of its header come after each message's own. */
 function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: number): Stored | Reply {
   const { body } = call.command;
-  const isRetry = header.topic.startsWith(RETRY_PREFIX) && isV5(parts);
+  const isRetry = isRetryTopic(header.topic) && isV5(parts);
   if (body.length > parts.options.maxMessageSize || isRetry) return illegal(parts);
   const shared = completed(parts, header);
   if (refusesInnerBatch(parts, { sysFlag: header.sysFlag, properties: shared })) return illegal(parts);
@@ -154,8 +154,8 @@ function storeBatch(parts: Parts, header: SendHeader, call: Call, queueId: numbe
 
 /** The topic of a send: of a retry topic the dead letter queue after too many retries, or if the group locks queues. */
 function retryTarget(parts: Parts, header: SendHeader, version: number): string | Reply {
-  if (!header.topic.startsWith(RETRY_PREFIX)) return header.topic;
-  const group = header.topic.slice(RETRY_PREFIX.length);
+  if (!isRetryTopic(header.topic)) return header.topic;
+  const group = header.topic.slice(retryTopic("").length);
   if (!parts.consumerGroups.ensure(group)) {
     return refuse(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
   }

@@ -5,7 +5,8 @@
  */
 
 import type { Reply } from "../../transport/connection.ts";
-import { deadLetterTopic, PropertyName, ResponseCode, retryTopic } from "../../wire/codes.ts";
+import { PropertyName, ResponseCode } from "../../wire/codes.ts";
+import { deadLetterTopic, retryTopic } from "../../wire/names.ts";
 import type { HeaderOf } from "../../wire/fields.ts";
 import { decodeStored } from "../../wire/record.ts";
 import { sendBack } from "../../wire/requests.ts";

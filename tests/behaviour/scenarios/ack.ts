@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { type Consumer, ConsumerStateError, type MessageBatch } from "../../../mod.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 import { nextBatch, type Scenario, type Scene, take, textOf, texts, waitUntil } from "../harness.ts";
 
 /** How long a queue rests in these scenarios, in milliseconds. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Consumer, OffsetError } from "../../../mod.ts";
 import { FileOffsetStore, MemoryOffsetStore } from "../../../src/consumer/mod.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 import { nextBatch, type Scenario, type Scene, sortedTexts, take, textOf, texts, waitUntil } from "../harness.ts";
 
 /** The options of all consumers here, where nothing else is said. */

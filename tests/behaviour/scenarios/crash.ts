@@ -13,7 +13,7 @@ import {
   within,
   work,
 } from "../harness.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 
 /** How long after its port opened a broker's messages may take to arrive, in milliseconds. */
 const BACK_WITHIN = 2_000;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertRejects } from "@std/assert";
 import { ConfigError, type Consumer, ConsumerStateError, type MessageQueue, queueKey } from "../../../mod.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 import {
   nextBatch,
   type Scenario,

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Client, type Consumer, ConsumerStartError, type MessageBatch } from "../../../mod.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 import { nextBatch, type Scenario, type Scene, sortedTexts, take, textOf, texts, waitUntil, work } from "../harness.ts";
 
 /** A member of a group. */

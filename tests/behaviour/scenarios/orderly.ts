@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Consumer, type MessageBatch, type MessageQueue, ValidationError } from "../../../mod.ts";
-import { deadLetterTopic } from "../../../src/wire/codes.ts";
+import { deadLetterTopic } from "../../../src/wire/names.ts";
 import { lockQueues, unlockQueues } from "../../../src/wire/requests.ts";
 import {
   nextBatch,

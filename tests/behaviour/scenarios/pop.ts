@@ -10,7 +10,7 @@ import {
   UnsupportedError,
   ValidationError,
 } from "../../../mod.ts";
-import { deadLetterTopic } from "../../../src/wire/codes.ts";
+import { deadLetterTopic } from "../../../src/wire/names.ts";
 import { setMessageRequestMode } from "../../../src/wire/requests.ts";
 import {
   type Scenario,

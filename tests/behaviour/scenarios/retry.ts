@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { Consumer, Message, MessageBatch } from "../../../mod.ts";
-import { deadLetterTopic, PropertyName, retryTopic } from "../../../src/wire/codes.ts";
+import { PropertyName } from "../../../src/wire/codes.ts";
+import { deadLetterTopic, retryTopic } from "../../../src/wire/names.ts";
 import {
   nextBatch,
   type Scenario,

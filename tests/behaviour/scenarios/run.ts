@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { ConfigError, type Message, MessageConsumeError } from "../../../mod.ts";
-import { retryTopic } from "../../../src/wire/codes.ts";
+import { retryTopic } from "../../../src/wire/names.ts";
 import { type Scenario, type Scene, textOf, texts, waitUntil, within, work } from "../harness.ts";
 
 export const scenarios: Scenario[] = [

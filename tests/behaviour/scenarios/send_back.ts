@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Consumer, Message } from "../../../mod.ts";
-import { deadLetterTopic, PropertyName, retryTopic } from "../../../src/wire/codes.ts";
+import { PropertyName } from "../../../src/wire/codes.ts";
+import { deadLetterTopic, retryTopic } from "../../../src/wire/names.ts";
 import { consumeMessageDirectly, sendBack } from "../../../src/wire/requests.ts";
 import { nextBatch, type Scenario, type Scene, textOf, untilDead, waitUntil, within } from "../harness.ts";
 

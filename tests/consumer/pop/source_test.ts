@@ -35,10 +35,12 @@ class Bench {
         if (deliveries.length > 0) this.log.push(`back ${offsetsOf(deliveries.map(({ message }) => message))}`);
       },
       onMessages: ({ count }) => this.log.push(`has ${count}`),
-      onError: (error) => this.log.push(`failed ${(error as Error).message}`),
-      onStalled: (kind, count) => this.log.push(`stalled ${kind} ${count}`),
-      onRecovered: () => this.log.push("recovered"),
-      onExpired: (count) => this.log.push(`expired ${count}`),
+      reports: {
+        failed: (error) => this.log.push(`failed ${(error as Error).message}`),
+        stalled: (kind, count) => this.log.push(`stalled ${kind} ${count}`),
+        recovered: () => this.log.push("recovered"),
+        expired: (count) => this.log.push(`expired ${count}`),
+      },
     });
   }
 
