@@ -70,7 +70,7 @@ const PROBE = {
 export class Cluster {
   /** The checked options. */
   readonly options: ClusterOptions;
-  /** Unique per client: brokers tell members of a group apart by it. */
+  /** Unique per client: brokers distinguish members of a group by it. */
   readonly clientId: string;
   /** Where topics live. */
   readonly routes: Routes;
