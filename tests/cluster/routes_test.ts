@@ -101,7 +101,7 @@ Deno.test("readRoute() leaves out queues of brokers that the route does not know
 
 Deno.test("readRoute() reads data with members missing", () => {
   for (const data of [{}, { queueDatas: [] }, { brokerDatas: [] }, { brokerDatas: [{ brokerName: "a" }] }]) {
-    const { readQueues, writeQueues } = readRoute("t", data as unknown as TopicRouteData);
+    const { readQueues, writeQueues } = readRoute("t", JSON.parse(JSON.stringify(data)));
     assertEquals([readQueues, writeQueues], [[], []]);
   }
 });
