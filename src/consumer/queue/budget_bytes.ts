@@ -53,10 +53,10 @@ export class BudgetBytes {
     return Math.max(0, Math.floor(room / this.#averageSize));
   }
 
-  /** How many of `count` messages who holds nothing may ask for: one at least, while there is any room. */
+  /** How many of `count` messages who holds nothing may ask for: one at least, unless the limit is held already. */
   keptFor(count: number): number {
+    if (this.#held >= this.#limit) return 0;
     const room = this.#limit - this.#held - this.#asked;
-    if (room <= 0) return 0;
     return Math.min(count, Math.max(1, Math.floor(room / this.#averageSize)));
   }
 

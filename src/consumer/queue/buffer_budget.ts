@@ -83,8 +83,12 @@ export class BufferBudget {
     return account;
   }
 
-  /** Takes room for a request of at most `want` messages; 0 if there is too little, and the asker waits in line. */
-  take(account: BudgetAccount, want: number): number {
+  /**
+   * Takes room for a request of at most `want` messages; 0 if there is too little, and the asker waits in line.
+   *
+   * @param isIdle whether the request is held by its broker until a message arrives: it is expected to bring one
+   */
+  take(account: BudgetAccount, want: number, isIdle: boolean): number {
     const count = this.#roomOf(account, want);
     if (count === 0) {
       account.want = want;
@@ -95,6 +99,7 @@ export class BufferBudget {
     if (account === this.#line.first) this.#line.shift();
     this.#change(account, count);
     account.asked += count;
+    account.expected += isIdle ? 1 : count;
     this.#expect(account);
     return count;
   }
@@ -103,6 +108,7 @@ export class BufferBudget {
   end(account: BudgetAccount, count: number): void {
     this.#change(account, -count);
     account.asked -= count;
+    account.expected = Math.min(account.expected, account.asked);
     this.#expect(account);
     if (this.#line.first !== undefined) queueMicrotask(() => this.#serve());
   }
@@ -164,7 +170,7 @@ export class BufferBudget {
   }
 
   #expect(account: BudgetAccount): void {
-    account.askedBytes = this.#bytes.expect(account.asked, account.askedBytes);
+    account.askedBytes = this.#bytes.expect(account.expected, account.askedBytes);
   }
 
   /** Wakes those in line who hold nothing, for what is kept for them. */
@@ -240,6 +246,8 @@ export class BudgetAccount {
   used = 0;
   held = 0;
   asked = 0;
+  /** How many of the messages that it has asked for are expected to come soon. */
+  expected = 0;
   /** The bytes of what it holds, and those that what it has asked for may have. */
   heldBytes = 0;
   askedBytes = 0;
@@ -250,9 +258,13 @@ export class BudgetAccount {
     this.wake = wake;
   }
 
-  /** Takes room for a request of at most `want` messages: how many it may ask for, 0 if it has to wait to be woken. */
-  ask(want: number): number {
-    return this.#isClosing ? 0 : this.#budget.take(this, want);
+  /**
+   * Takes room for a request of at most `want` messages: how many it may ask for, 0 if it has to wait to be woken.
+   *
+   * @param isIdle whether the request is held by its broker until a message arrives: it is expected to bring one
+   */
+  ask(want: number, isIdle = false): number {
+    return this.#isClosing ? 0 : this.#budget.take(this, want, isIdle);
   }
 
   /** A request is over for which there was room for `count` messages: what came is told next, by `hold`. */

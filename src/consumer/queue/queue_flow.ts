@@ -131,7 +131,8 @@ export class QueueFlow<T = unknown> implements PullLoopContext<T> {
   #ask(): boolean {
     const { budget } = this.#shared.limits;
     const { count } = this.#size;
-    this.asked = this.#account.ask(budget.isScarce && this.#isAtEnd ? Math.min(count, budget.own || 1) : count);
+    const want = budget.isScarce && this.#isAtEnd ? Math.min(count, budget.own || 1) : count;
+    this.asked = this.#account.ask(want, this.#isAtEnd);
     return this.asked > 0;
   }
 

@@ -324,7 +324,7 @@ export const scenarios: Scenario[] = [
       const seen = new Set([...first].map((message) => message.text().replaceAll(".", "")));
       while (seen.size < 300) {
         const stats = consumer.stats();
-        assertLessOrEqual(stats.bufferedBytes, 3 * 131_072);
+        assertLessOrEqual(stats.bufferedBytes, 3 * 131_072 + 3 * 5_000); // one message more for who holds nothing
         assertLessOrEqual(stats.buffered, 3 * 90);
         for (const message of await nextBatch(batches)) seen.add(message.text().replaceAll(".", ""));
       }
