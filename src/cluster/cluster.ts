@@ -53,7 +53,7 @@ export interface ClusterWatcher {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
   /** A broker has recovered after its connection was lost; it knows this client again. */
-  onBrokerBack(broker: string): void;
+  onBrokerRecovered(broker: string): void;
 }
 
 /** What any broker answers at once, whatever it has, and forgets. */
@@ -144,7 +144,7 @@ export class Cluster {
       },
       nameOf: (address) => this.brokers.nameOf(address),
       onRegistered: (broker) => {
-        for (const watcher of this.#watchers) watcher.onBrokerBack(broker);
+        for (const watcher of this.#watchers) watcher.onBrokerRecovered(broker);
       },
       events,
     });

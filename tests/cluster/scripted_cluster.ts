@@ -154,7 +154,7 @@ export class Heard {
     this.note(`route ${topic}`);
   }
 
-  onBrokerBack(broker: string): void {
+  onBrokerRecovered(broker: string): void {
     this.note(`back ${broker}`);
   }
 
