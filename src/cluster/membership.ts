@@ -127,7 +127,8 @@ export class Membership {
   }
 
   /**
-   * Sends a heartbeat to one broker; while one is under way, all callers share the next, which describes the groups of then.
+   * Sends a heartbeat to one broker; while one is under way, all callers share the next, which describes the groups of
+   * then.
    */
   beatTo(broker: Registrar): Promise<void> {
     const last = this.#beats.get(broker);
