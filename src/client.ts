@@ -57,7 +57,7 @@ export interface Client {
    * @throws {ConfigError} for options that are not allowed, all of them named
    */
   producer(options?: ProducerOptions): Promise<Producer>;
-  /** Tells what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
+  /** Yields what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
   status(): AsyncIterableIterator<StatusEvent>;
   /** Closes consumers and producers, then all connections. */
   close(): Promise<void>;

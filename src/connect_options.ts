@@ -1,5 +1,5 @@
 /**
- * What `connect()` can be told.
+ * Options of `connect()`.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export interface ConnectOptions {
   observers?: readonly Observer[];
   /** Opens sockets. @default {that of the runtime} */
   transport?: Transport;
-  /** Gives up connecting when it aborts. */
+  /** Ends connecting when it aborts. */
   signal?: AbortSignal;
 }
 
@@ -90,7 +90,7 @@ export interface CheckedConnectOptions {
   readonly observers: readonly Observer[];
   /** Opens sockets. */
   readonly transport: Transport;
-  /** Gives up connecting when it aborts. */
+  /** Ends connecting when it aborts. */
   readonly signal: AbortSignal | undefined;
 }
 

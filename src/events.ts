@@ -71,9 +71,9 @@ export interface StatusEvent {
 }
 
 /**
- * Takes warnings and errors, whether or not somebody reads `status()`; `console` fits. Lines of one type about one group
- * and broker, or topic, come at most once a minute, with the number of those that were left out. What it throws, or
- * rejects with, is ignored.
+ * Takes warnings and errors, whether or not somebody reads `status()`; `console` fits. Lines of one type about one
+ * group and broker, or topic, come at most once a minute, with the number of those that were left out. What it throws,
+ * or rejects with, is ignored.
  */
 export interface Logger {
   /** Something is not as it should be, and is being dealt with. */
@@ -121,7 +121,7 @@ export class EventHub {
     if (level !== "info") this.#log(level, event);
   }
 
-  /** What hears of a failure in work that nobody waits for: it becomes an event that names the work. */
+  /** What receives a failure of work that nobody waits for: it becomes an event that names the work. */
   failureOf(type: StatusEventType, work: string, details: Partial<StatusEvent> = {}): (error: unknown) => void {
     return (error) => {
       const reason = reasonOf(error);
@@ -218,7 +218,7 @@ export class EventHub {
       const logged = level === "error" ? logger.error(text, ...details) : logger.warn(text, ...details);
       if (isPromise(logged)) inBackground(Promise.resolve(logged), unheard);
     } catch {
-      // A logger that fails must not take down what it was to tell of.
+      // A logger that fails must not take down what it was to report.
     }
   }
 }

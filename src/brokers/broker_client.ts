@@ -126,8 +126,8 @@ export class BrokerClient {
   /**
    * The first offset that was stored at or after a time; the end of the queue if all are older.
    *
-   * 4.9 answers with the nearest message instead, of several of one millisecond with any, and behind the last with that:
-   * there the messages around it are looked at. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
+   * 4.9 answers with the nearest message instead, of several of one millisecond with any, and behind the last with
+   * that: there the messages around it are looked at. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
    */
   async offsetAt(queue: MessageQueue, time: number): Promise<number> {
     const { topic, broker, queueId } = queue;

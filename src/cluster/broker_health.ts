@@ -18,7 +18,9 @@ const SLOW = STEPS.at(-1)![0];
 const FAILURE = 10_000;
 /** What a refusal for lack of room counts as: brokers recover from that sooner. */
 const BUSY = SLOW;
-/** How long one request has a broker to itself whose time is over, in milliseconds: others follow when it is answered. */
+/**
+ * How long one request has a broker to itself whose time is over, in milliseconds: others follow when it is answered.
+ */
 const TRIAL = 1_000;
 
 /**

@@ -66,8 +66,8 @@ export class NameServers {
   }
 
   /**
-   * The answer of the first name server that has one. They are asked one after the other, the next when one fails or has
-   * not answered after a short while: a silent one does not use up the time of those behind it.
+   * The answer of the first name server that has one. They are asked one after the other, the next when one fails or
+   * has not answered after a short while: a silent one does not use up the time of those behind it.
    *
    * @param turn which of them is asked first; without it the one that answered last
    * @throws {RocketMQError} what explains most of why none answered within the timeout

@@ -83,7 +83,9 @@ export interface RouteListener {
   onFailed(topic: string, error: unknown): void;
 }
 
-/** In how many parts all routes are refreshed, one after the other: name servers are not asked for all of them at once. */
+/**
+ * In how many parts all routes are refreshed, one after the other: name servers are not asked for all of them at once.
+ */
 const PARTS = 30;
 /** From this turn on in which nobody holds a route or has asked for it, it is not refreshed any more. */
 const UNUSED = 2;

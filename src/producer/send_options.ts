@@ -16,8 +16,8 @@ const NOT_IN_KEY = /[\u0001\u0002]/;
 /** Options of {@linkcode Producer.sendBatch}. Unknown names are errors. */
 export interface SendBatchOptions {
   /**
-   * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its queues.
-   * Consumers see it as the property `__SHARDINGKEY`.
+   * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its
+   * queues. Consumers see it as the property `__SHARDINGKEY`.
    */
   orderingKey?: string | undefined;
   /** The queue to send to, instead of the topic's queues in turn. Not together with `orderingKey`. */
@@ -35,8 +35,8 @@ export interface SendBatchOptions {
 /** Options of {@linkcode Producer.send}. Unknown names are errors. */
 export interface SendOptions extends SendBatchOptions {
   /**
-   * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30 s,
-   * 1 to 10 min, 20 and 30 min, 1 and 2 h. A level above the highest counts as the highest.
+   * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30
+   * s, 1 to 10 min, 20 and 30 min, 1 and 2 h. A level above the highest counts as the highest.
    */
   delayLevel?: number | undefined;
 }
@@ -71,7 +71,8 @@ export function checkSendBatchOptions(options: SendBatchOptions, sendTimeout: nu
   const check = new OptionsCheck("send a batch");
   if (typeof options === "object" && options !== null && "delayLevel" in options) {
     const { delayLevel, ...others } = options;
-    // Brokers store the messages of a batch without a delay, whatever their properties are. Source: SendMessageProcessor.
+    // Brokers store the messages of a batch without a delay, whatever their properties are. Source:
+    // SendMessageProcessor.
     const allowed = "no delay level: brokers do not delay batches; send the messages one by one";
     if (delayLevel !== undefined) check.add("delayLevel", delayLevel, allowed);
     check.known(others, batchNames);

@@ -81,8 +81,8 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * Whether a broker has answered with an error, which `retries` counts: not if it could not be reached, did not answer, or
- * was busy.
+ * Whether a broker has answered with an error, which `retries` counts: not if it could not be reached, did not answer,
+ * or was busy.
  */
 export function isAnswered(error: unknown): boolean {
   if (error instanceof NetworkError) return error.code === "MALFORMED_FRAME";
@@ -98,8 +98,8 @@ export function isOfTheBroker(error: unknown): boolean {
 /**
  * Whether another attempt may follow.
  *
- * Where the queue is chosen, order counts: a message that may be stored, and is sent again, could appear behind one that
- * was sent after it. There it has to be certain that nothing was stored.
+ * Where the queue is chosen, order counts: a message that may be stored, and is sent again, could appear behind one
+ * that was sent after it. There it has to be certain that nothing was stored.
  */
 export function mayRetry({ error, maybeStored }: FailedAttempt, onlyIfNotStored: boolean): boolean {
   return error instanceof RocketMQError && error.retriable && !(onlyIfNotStored && maybeStored);

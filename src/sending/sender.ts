@@ -109,9 +109,9 @@ export class Sender {
    * Sends a request: to the chosen queue, else to the next one of the topic, and if that fails to another broker, or to
    * another queue of the same broker if it is the only one.
    *
-   * An attempt has a part of the time, and another one follows if there is no answer by then; an answer that comes later
-   * still counts. `retries` bounds the attempts that brokers answer with an error. While none answers, or all have no
-   * room, there are attempts until the deadline.
+   * An attempt has a part of the time, and another one follows if there is no answer by then; an answer that comes
+   * later still counts. `retries` bounds the attempts that brokers answer with an error. While none answers, or all
+   * have no room, there are attempts until the deadline.
    *
    * The message is stored at least once: an attempt whose answer is lost may have stored it too.
    *

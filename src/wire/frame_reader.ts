@@ -13,7 +13,9 @@ const SHARED_SIZE = 64 * 1024;
 const FIRST_CAPACITY = 64 * 1024;
 /** How much a frame's memory grows by when it is full: each time costs a copy. */
 const GROWTH = 4;
-/** How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow. */
+/**
+ * How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow.
+ */
 const TRUST = 2;
 /** But never more than this, in bytes. */
 const MOST_TRUST = 8 * 1024 * 1024;
@@ -44,10 +46,10 @@ export interface FrameReaderOptions {
 /**
  * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
  *
- * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE} bytes:
- * taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive than that,
- * or its own frame. The memory of a large frame grows as it arrives, from 64 KiB or twice the large frame before it, and
- * not by what its length word claims.
+ * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE}
+ * bytes: taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive
+ * than that, or its own frame. The memory of a large frame grows as it arrives, from 64 KiB or twice the large frame
+ * before it, and not by what its length word claims.
  */
 export class FrameReader {
   #onFrame: (frame: Uint8Array) => void;

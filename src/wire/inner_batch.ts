@@ -70,7 +70,9 @@ export interface DecodedRecords {
   readonly messages: StoredMessage[];
   /** The records that cannot be read, in their order. */
   readonly broken: BrokenRecord[];
-  /** Inner batches that {@linkcode unpackBatches} has to unpack first: their messages are missing. Nearly always empty. */
+  /**
+   * Inner batches that {@linkcode unpackBatches} has to unpack first: their messages are missing. Nearly always empty.
+   */
   readonly packed: readonly PackedBatch[];
   /** The offset to go on from, if not all records were read. */
   readonly stoppedAt?: number;

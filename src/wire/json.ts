@@ -31,7 +31,9 @@ export interface JsonObject {
 /** How deep values may be nested; RocketMQ's own reach about ten. */
 const MAX_DEPTH = 100;
 
-/** The most values of a text, those inside of others included: a list of 4 096 queues with their times has half of them. */
+/**
+ * The most values of a text, those inside of others included: a list of 4 096 queues with their times has half of them.
+ */
 export const MAX_VALUES = 65_536;
 
 /** The most bytes of a body of JSON, unless its request allows more. */

@@ -62,9 +62,10 @@ interface NamedOffsets {
 /**
  * Makes the receipts of an answer's messages.
  *
- * Messages from a retry topic bring theirs with them, which counts if it is of this very pop: anybody can send a message
- * with such a property. The other receipts are made of the answer's header, which names the offsets of each queue. A
- * message whose own offset is not among them has the one in its place, if no neighbour is missing: the n-th of its queue.
+ * Messages from a retry topic bring theirs with them, which counts if it is of this very pop: anybody can send a
+ * message with such a property. The other receipts are made of the answer's header, which names the offsets of each
+ * queue. A message whose own offset is not among them has the one in its place, if no neighbour is missing: the n-th of
+ * its queue.
  *
  * @param broker the name of the broker that answered
  * @throws {NetworkError} `MALFORMED_FRAME` if the infos of the answer cannot be read

@@ -25,7 +25,9 @@ import { inBackground, unheard } from "../owned_work.ts";
  */
 export const LARGE_PACKED_SIZE: number = 4 * 1024;
 
-/** Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one. */
+/**
+ * Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one.
+ */
 const LARGE_UNPACKED_SIZE = 1024 * 1024;
 /** Up to this size a zlib body may well unpack in one step. */
 const ONE_STEP_PACKED_SIZE = STEP_SIZE / 2;

@@ -248,7 +248,7 @@ export class Rebalancer {
       return (await firstAnswer(names, ask, { timeout, action })).toSorted(byCodeUnits);
     } catch (error) {
       const who = names.length === 1 ? `broker "${asked}" does` : `${names.length} brokers, "${asked}" the last, do`;
-      return { reason: `${who} not tell who is in group "${group}"`, error };
+      return { reason: `${who} not list the members of group "${group}"`, error };
     }
   }
 

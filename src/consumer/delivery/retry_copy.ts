@@ -55,8 +55,8 @@ interface Copy {
 }
 
 /**
- * Sends copies to retry topics. A copy has as much time as any other request, and one attempt on each broker: the caller
- * has an alternative.
+ * Sends copies to retry topics. A copy has as much time as any other request, and one attempt on each broker: the
+ * caller has an alternative.
  */
 export class RetryCopies {
   #sender: Sender;
@@ -91,7 +91,9 @@ export class RetryCopies {
     await this.#send(copy, options, avoid);
   }
 
-  /** Sends the bytes of a record that cannot be read to the group's dead-letter queue; resolves when they are stored. */
+  /**
+   * Sends the bytes of a record that cannot be read to the group's dead-letter queue; resolves when they are stored.
+   */
   async sendBroken(queue: MessageQueue, record: BrokenRecord, options: SendBackOptions): Promise<void> {
     const place = `${queue.broker}/${queue.queueId}@${record.commitLogOffset ?? "?"}`;
     const properties = [[PropertyName.RETRY_TOPIC, queue.topic], [BROKEN_RECORD, place]] as const;
