@@ -57,6 +57,7 @@ export type {
 export * from "./src/errors.ts";
 export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
+export type { OffsetStore, QueueOffset } from "./src/offsets/store.ts";
 export {
   DEFAULT_PRODUCER_GROUP,
   json,
@@ -86,4 +87,4 @@ export type {
   SendEnd,
   SendListener,
 } from "./src/telemetry/producer_observer.ts";
-export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";
+export type { TlsOptions } from "./src/transport/transport.ts";

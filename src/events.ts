@@ -10,7 +10,11 @@ import { inBackground, isPromise, unheard } from "./owned_work.ts";
 import { Pace } from "./pace.ts";
 import { plain, reasonOf } from "./plain_text.ts";
 
-/** What happened. */
+/**
+ * What happened.
+ *
+ * @category Start
+ */
 export type StatusEventType =
   | "connected"
   | "disconnected"
@@ -38,10 +42,18 @@ export type StatusEventType =
   | "broken"
   | "lost";
 
-/** How much an event matters: warnings and errors go to the logger as well. */
+/**
+ * How much an event matters: warnings and errors go to the logger as well.
+ *
+ * @category Start
+ */
 export type StatusLevel = "info" | "warning" | "error";
 
-/** One event of a client or of one of its consumers. */
+/**
+ * One event of a client or of one of its consumers.
+ *
+ * @category Start
+ */
 export interface StatusEvent {
   /** What happened. */
   readonly type: StatusEventType;
@@ -74,6 +86,8 @@ export interface StatusEvent {
  * Takes warnings and errors, whether or not somebody reads `status()`; `console` fits. Lines of one type about one
  * group and broker, or topic, come at most once a minute, with the number of those that were left out. What it throws,
  * or rejects with, is ignored.
+ *
+ * @category Start
  */
 export interface Logger {
   /** Something is not as it should be, and is being dealt with. */

@@ -10,7 +10,11 @@ import type { SubscriptionData } from "../../wire/bodies.ts";
 import { javaHashCode } from "../../wire/codes.ts";
 import { shown } from "../../plain_text.ts";
 
-/** Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text. */
+/**
+ * Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text.
+ *
+ * @category Filter
+ */
 export interface TagSelector {
   /** How brokers are to understand the expression. */
   readonly type: "TAG";
@@ -20,7 +24,11 @@ export interface TagSelector {
   readonly tags: ReadonlySet<string>;
 }
 
-/** Messages whose properties satisfy an SQL92 expression. Made by {@linkcode sql}. */
+/**
+ * Messages whose properties satisfy an SQL92 expression. Made by {@linkcode sql}.
+ *
+ * @category Filter
+ */
 export interface SqlSelector {
   /** How brokers are to understand the expression. */
   readonly type: "SQL92";
@@ -28,7 +36,11 @@ export interface SqlSelector {
   readonly expression: string;
 }
 
-/** Which messages of a topic are wanted. */
+/**
+ * Which messages of a topic are wanted.
+ *
+ * @category Filter
+ */
 export type Selector = TagSelector | SqlSelector;
 
 /** Everything that a topic holds. */
@@ -38,6 +50,7 @@ const everything: TagSelector = { type: "TAG", expression: "*", tags: new Set() 
  * Selects messages that carry one of these tags.
  *
  * @throws {InvalidSelectorError} without a tag, or for a tag that cannot be one
+ * @category Filter
  */
 export function tag(...tags: string[]): TagSelector {
   if (tags.length === 0) {
@@ -66,6 +79,7 @@ export function tag(...tags: string[]): TagSelector {
  * matches nothing.
  *
  * @throws {InvalidSelectorError} for an empty expression
+ * @category Filter
  */
 export function sql(expression: string): SqlSelector {
   if (expression.trim() !== "") return { type: "SQL92", expression };
