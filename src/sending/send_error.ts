@@ -6,7 +6,9 @@
 
 import {
   BrokerNotAvailableError,
+  CredentialsError,
   NetworkError,
+  PermissionError,
   ProducerError,
   ResponseError,
   RocketMQError,
@@ -66,9 +68,14 @@ const MAX_LISTED = 5;
 
 /** Whether it is certain that an attempt with this error has stored nothing. */
 export function isNotStored(error: unknown): boolean {
-  if (error instanceof BrokerNotAvailableError) return true;
+  if (error instanceof BrokerNotAvailableError || isRefusal(error)) return true;
   if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
+}
+
+/** Whether the account, or its rights, are refused: whoever sends receives this error as it is. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof CredentialsError || error instanceof PermissionError;
 }
 
 /** Whether a broker has refused a message because it is busy, or does not read what is written to it. */

@@ -23,6 +23,7 @@ import {
   isBusy,
   isNotStored,
   isOfTheBroker,
+  isRefusal,
   mayRetry,
   producerClosed,
   sendFailed,
@@ -245,6 +246,7 @@ export class Sender {
     pending.addFailed(last);
     try {
       deadline.signal?.throwIfAborted();
+      if (isRefusal(last.error)) throw last.error;
       this.#routes.invalidateAfter(topic, last.error);
       const queueIsGone = placement.queue === undefined && isUnknownQueue(last.error);
       const again = queueIsGone || mayRetry(last, mode.onlyIfNotStored);
