@@ -1,7 +1,7 @@
 /**
- * One call of a server, from its request to whoever hears its end.
+ * One call of a server, from its request to its end.
  *
- * Calls tell their end to functions, which promises can be made of: where each of 128 sends on their way would hold a
+ * Calls report their end to functions, which promises can be made of: where each of 128 sends under way would hold a
  * chain of promises, it holds one.
  *
  * @module
@@ -27,7 +27,7 @@ export interface CallOptions {
   readonly deadline?: number | undefined;
   /** Ends the call early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Codes besides success that the caller wants as an answer instead of an error. */
+  /** Codes besides success that are an answer instead of an error. */
   readonly accept?: readonly number[];
 }
 
@@ -79,12 +79,12 @@ export abstract class OpenCall implements Call {
   deadline: number;
   /** Ends the call early, with the signal's reason. */
   readonly signal: AbortSignal | undefined;
-  /** Hears why there is no answer. */
+  /** Called with the reason why there is no answer. */
   readonly failed: (reason: unknown) => void;
   /** Whether the server may have received the request. */
   hasLeft = false;
 
-  /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
+  /** Makes a call that has not begun; `failed` is called with the reason unless it is answered. */
   constructor(
     { name, code }: RequestSpec,
     fields: WireHeader,
@@ -104,12 +104,12 @@ export abstract class OpenCall implements Call {
   /** Sends it over an open connection of a server. */
   abstract sendOver(connection: Connection, target: CallTarget): void;
 
-  /** Hears the answer. */
+  /** Called with the answer. */
   abstract answered(answer: Command): void;
 }
 
 /**
- * A call whose answer is wanted. It fails with a {@linkcode ResponseError} for a code that is neither success nor
+ * A call that waits for its answer. It fails with a {@linkcode ResponseError} for a code that is neither success nor
  * accepted, and as a {@linkcode Connection} fails calls.
  */
 export class AnsweredCall<S extends RequestSpec> extends OpenCall {
@@ -244,7 +244,7 @@ export class OnewayCall extends OpenCall {
    * Makes a call that has not begun.
    *
    * @param options what has not left by the deadline never leaves; what has left has until the `end` to be written
-   * @param onServed asks for an answer all the same, and hears when it is there, or will not come
+   * @param onServed requests an answer all the same; called when it is there, or will not come
    */
   constructor(
     spec: RequestSpec,

@@ -1,5 +1,5 @@
 /**
- * What brokers tell clients apart by.
+ * The ids by which brokers distinguish clients.
  *
  * @module
  */

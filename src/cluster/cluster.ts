@@ -55,7 +55,7 @@ export interface ClusterWatcher {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
   /** A broker has recovered after its connection was lost; it knows this client again. */
-  onBrokerBack(broker: string): void;
+  onBrokerRecovered(broker: string): void;
 }
 
 /** What any broker answers at once, whatever it has, and forgets. */
@@ -72,7 +72,7 @@ const PROBE = {
 export class Cluster {
   /** The checked options. */
   readonly options: ClusterOptions;
-  /** Unique per client: brokers tell members of a group apart by it. */
+  /** Unique per client: brokers distinguish members of a group by it. */
   readonly clientId: string;
   /** Where topics live. */
   readonly routes: Routes;
@@ -146,7 +146,7 @@ export class Cluster {
       },
       nameOf: (address) => this.brokers.nameOf(address),
       onRegistered: (broker) => {
-        for (const watcher of this.#watchers) watcher.onBrokerBack(broker);
+        for (const watcher of this.#watchers) watcher.onBrokerRecovered(broker);
       },
       events,
     });

@@ -40,12 +40,12 @@ export interface EndpointOptions {
   readonly mapAddress: (address: string) => string;
   /** Answers requests from the server. */
   readonly onRequest?: RequestHandler;
-  /** Hears of every connection that was opened; `again` if there was one before, or an attempt that failed. */
+  /** Called with every connection that was opened; `again` if there was one before, or an attempt that failed. */
   readonly onConnected?: (endpoint: Endpoint, again: boolean) => void;
-  /** Hears of every connection that was lost. */
+  /** Called when a connection was lost. */
   readonly onDisconnected?: (endpoint: Endpoint, reason: RocketMQError) => void;
   /**
-   * A request by which a server that hangs is told from a connection that is dead; without it a silent connection is
+   * A request that distinguishes a server that hangs from a connection that is dead; without it a silent connection is
    * taken for dead.
    */
   readonly probe?: OutgoingRequest;
@@ -137,7 +137,7 @@ export class Endpoint {
     for (const connection of this.#connections) connection.close();
   }
 
-  /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
+  /** The open connection, or the next one; a caller stops waiting by its own timeout or signal, the attempt goes on. */
   #open(timeout: number, signal: AbortSignal | undefined): Promise<Connection> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
@@ -162,7 +162,7 @@ export class Endpoint {
     }
   }
 
-  /** Opens a connection, which is not in use yet; a signal gives up. */
+  /** Opens a connection, which is not in use yet; the signal ends the attempt. */
   async #dial(signal: AbortSignal): Promise<Connection> {
     const { transport, tls, connectTimeout } = this.#options;
     let target = this.address;

@@ -127,7 +127,7 @@ export class Membership {
   }
 
   /**
-   * Sends a heartbeat to one broker; while one is under way, all callers share the next, which describes the groups of
+   * Sends a heartbeat to one broker. While one is under way, all callers share the next, which describes the groups of
    * then.
    */
   beatTo(broker: Registrar): Promise<void> {

@@ -117,7 +117,7 @@ export class NameServers {
 function notANameServer(cause: unknown): NameServerError {
   const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
   return new NameServerError(
-    `Cannot use ${who} as a name server: what answers there is none; give the address of a name server ` +
+    `Cannot use ${who} as a name server: what answers there is none; use the address of a name server ` +
       `(usually port 9876), not of a broker or another service`,
     { code: "NOT_A_NAME_SERVER", cause },
   );

@@ -130,7 +130,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       }),
       onRouteChanged: ({ topic }) =>
         inBackground(this.#routeChanged(topic), this.#failureOf(`a new route of "${topic}"`)),
-      onBrokerBack: (broker) => this.#brokerBack(broker),
+      onBrokerRecovered: (broker) => this.#brokerBack(broker),
     });
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
   }

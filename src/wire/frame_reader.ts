@@ -96,8 +96,8 @@ export class FrameReader {
             continue;
           }
         }
-        const wanted = Math.min(4 - this.#prefixLength, bytes.length - at);
-        for (let i = 0; i < wanted; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
+        const missing = Math.min(4 - this.#prefixLength, bytes.length - at);
+        for (let i = 0; i < missing; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
         if (this.#prefixLength < 4) return;
         this.#begin(bytes.length - at);
       }
@@ -105,7 +105,7 @@ export class FrameReader {
     }
   }
 
-  /** Hands out frames that begin here, if any are here as a whole, and gives their end. */
+  /** Passes on the frames that begin here and are here as a whole, and returns their end. */
   #takeWhole(bytes: Uint8Array, at: number): number {
     const first = endOfWhole(bytes, at);
     if (this.#inPlace && first > at && isBodiless(bytes, at, first)) {
@@ -142,7 +142,7 @@ export class FrameReader {
     this.#size = size;
   }
 
-  /** Takes bytes of the frame that is arriving; gives where they end. */
+  /** Takes bytes of the frame that is arriving; returns where they end. */
   #fill(bytes: Uint8Array, at: number): number {
     const count = Math.min(this.#size - this.#arrived, bytes.length - at);
     const frame = this.#keep(bytes, at, count, Math.min(this.#size, this.#frame!.length * GROWTH));
@@ -168,14 +168,14 @@ export class FrameReader {
     return frame;
   }
 
-  /** Takes bytes of a frame that is too large: its head first, then nothing; gives where they end. */
+  /** Takes bytes of a frame that is too large: its head first, then nothing; returns where they end. */
   #skip(bytes: Uint8Array, at: number): number {
     while (this.#frame !== undefined) {
       const end = this.#arrived < PREFIX_SIZE ? PREFIX_SIZE : headEnd(this.#frame, this.#size);
       const count = Math.min(end - this.#arrived, bytes.length - at);
       const head = this.#keep(bytes, at, count, end);
       at += count;
-      const whole = headEnd(head, this.#size); // at the first byte that no header has, a text or TLS is told from frames
+      const whole = headEnd(head, this.#size); // at the first byte that no header has, a text or TLS is no frame
       if (this.#arrived < end) return at;
       if (whole > end) continue;
       this.#frame = undefined;
@@ -194,13 +194,13 @@ export class FrameReader {
   }
 }
 
-/** Where the header ends of a frame that is too large, as far as its bytes tell. */
+/** Where the header ends of a frame that is too large, as far as its bytes show. */
 function headEnd(frame: Uint8Array, size: number): number {
   const end = PREFIX_SIZE + (readWord(frame, 4) & 0xffffff);
   if (frame[4]! <= 1 && end <= MAX_HEAD_SIZE) return end;
   const allowed = `allowed is 4 to ${MAX_FRAME_SIZE - 4}`;
   throw malformedFrame(
-    `its length word is ${size - 4}, ${allowed}, and no header follows that tells whose frame it is`,
+    `its length word is ${size - 4}, ${allowed}, and no header follows that names its request`,
   );
 }
 

@@ -19,7 +19,7 @@
 
 import { NetworkError } from "../errors.ts";
 
-/** What {@linkcode parseJson} gives. */
+/** What {@linkcode parseJson} returns. */
 export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | JsonObject;
 
 /** A JSON object. It has no prototype: no key can be mistaken for something inherited. */
@@ -309,9 +309,9 @@ class Parser {
     if (count > most) throw this.#malformed(`it has more than ${most} ${what}`);
   }
 
-  #unexpected(wanted: string): NetworkError {
+  #unexpected(allowed: string): NetworkError {
     const found = this.#at < this.#text.length ? JSON.stringify(this.#text[this.#at]) : "the end";
-    return this.#malformed(`expected ${wanted}, found ${found}`);
+    return this.#malformed(`expected ${allowed}, found ${found}`);
   }
 
   #malformed(problem: string): NetworkError {

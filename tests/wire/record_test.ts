@@ -174,7 +174,7 @@ Deno.test("StoredMessage.body throws each time if it cannot be unpacked", () => 
   assertThrows(() => decodeOne(record({ sysFlag: 0x401 })).body, UnsupportedError);
 });
 
-Deno.test("StoredMessage.json() gives the value, or a SyntaxError", () => {
+Deno.test("StoredMessage.json() returns the value, or a SyntaxError", () => {
   assertEquals(decodeOne(record({ body: encoder.encode('{"a":[1]}') })).json<{ a: number[] }>().a, [1]);
   assertThrows(() => decodeOne(record()).json(), SyntaxError);
 });
@@ -240,7 +240,7 @@ Deno.test("decodeRecords() reads what encodeRecord() writes", () => {
   assertEquals(decodeRecords(new Uint8Array(0), queue), { messages: [], broken: [], packed: [] });
 });
 
-Deno.test("decodeRecords() tells of a broken record and reads the ones around it", () => {
+Deno.test("decodeRecords() reports a broken record and reads the ones around it", () => {
   const bad = record({ queueOffset: 42, commitLogOffset: 1_000 });
   bad[7] = 0xff;
   const { messages, broken } = decodeRecords(join(record(), bad, record({ queueOffset: 43 })), queue);

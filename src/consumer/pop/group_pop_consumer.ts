@@ -168,7 +168,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
         onMembersChanged: () => this.#parts.places.notice(),
       }),
       onRouteChanged: () => this.#parts.places.notice(),
-      onBrokerBack: () => this.#parts.places.notice(),
+      onBrokerRecovered: () => this.#parts.places.notice(),
     };
     this.#membership = enterGroup(this.#cluster, this.group, () => this.#parts.subscriptions.describe(), listener);
   }
