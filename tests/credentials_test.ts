@@ -71,15 +71,8 @@ for (const dialect of ["5.x", "4.9"] as const) {
       assertEquals([error.code, error.retriable], ["CREDENTIALS_REFUSED", false]);
       await assertRejects(() => mq.consumer({ group: "billing", topics: "orders" }), CredentialsError, "", what);
       if (dialect === "5.x") {
-        await using pop = await mq.popConsumer({ group: "poppers", topics: "orders" }).catch((error) => {
-          assert(error instanceof CredentialsError, what);
-          return { [Symbol.asyncDispose]: () => Promise.resolve() };
-        });
-        assert(pop !== undefined);
+        await assertRejects(() => mq.popConsumer({ group: "poppers", topics: "orders" }), CredentialsError, "", what);
       }
-      await assertRejects(() => mq.reader({ topic: "orders", from: "committed" }), CredentialsError, "", what).catch(
-        (error) => assert(error instanceof Error),
-      );
     }
     assertEquals(broker.maxOffset("orders", 0) + broker.maxOffset("orders", 1), 0);
   });

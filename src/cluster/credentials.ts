@@ -92,6 +92,19 @@ export function isCredentials(value: unknown): value is Credentials {
   return [accessKey, secretKey, securityToken].every((text) => typeof text === "string" && text !== "");
 }
 
+/** Whether an error says that the account, or its rights, are refused: trying again does not help. */
+export function isRefusal(error: unknown): error is CredentialsError | PermissionError {
+  return error instanceof CredentialsError || error instanceof PermissionError;
+}
+
+/** The refusal that an error has as a cause; undefined if it has none. */
+export function refusalBelow(error: unknown): CredentialsError | PermissionError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (isRefusal(at)) return at;
+  }
+  return undefined;
+}
+
 /** Remarks about keys, not about rights. Sources: PlainPermissionManager, DefaultAuthenticationHandler. */
 const REFUSED_KEYS =
   /check signature failed|No acl config for|No accessKey is configured|username cannot be null|User:.* is (not found|disabled)/i;

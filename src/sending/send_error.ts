@@ -4,11 +4,10 @@
  * @module
  */
 
+import { isRefusal } from "../cluster/credentials.ts";
 import {
   BrokerNotAvailableError,
-  CredentialsError,
   NetworkError,
-  PermissionError,
   ProducerError,
   ResponseError,
   RocketMQError,
@@ -71,11 +70,6 @@ export function isNotStored(error: unknown): boolean {
   if (error instanceof BrokerNotAvailableError || isRefusal(error)) return true;
   if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
-}
-
-/** Whether the account, or its rights, are refused: whoever sends receives this error as it is. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof CredentialsError || error instanceof PermissionError;
 }
 
 /** Whether a broker has refused a message because it is busy, or does not read what is written to it. */

@@ -6,6 +6,7 @@
 
 import type { BrokerHealth } from "../cluster/broker_health.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { isRefusal } from "../cluster/credentials.ts";
 import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { inBackground } from "../owned_work.ts";
@@ -23,7 +24,6 @@ import {
   isBusy,
   isNotStored,
   isOfTheBroker,
-  isRefusal,
   mayRetry,
   producerClosed,
   sendFailed,
