@@ -6,6 +6,7 @@
 
 import { checkConnectOptions, type ConnectOptions } from "./connect_options.ts";
 import { Cluster } from "./cluster/cluster.ts";
+import { Signer } from "./cluster/credentials.ts";
 import type { Consumer } from "./consumer/consumer.ts";
 import { joinGroup } from "./consumer/group_consumer.ts";
 import type { ConsumerOptions } from "./consumer/options.ts";
@@ -155,8 +156,12 @@ export interface Client {
  */
 export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
   const checked = await checkConnectOptions(typeof options === "string" ? { nameServers: options } : options);
+  const { credentials, observers, signal, ...rest } = checked;
   const events = new EventHub(checked.logger);
-  return new RocketMQClient(await Cluster.connect({ ...checked, events }, checked.signal), events, checked.observers);
+  const signer = credentials === undefined ? undefined : new Signer(credentials);
+  await signer?.load();
+  const signing = signer && { prepare: signer.sign, renewCredentials: () => signer.renew() };
+  return new RocketMQClient(await Cluster.connect({ ...rest, ...signing, events }, signal), events, observers);
 }
 
 class RocketMQClient implements Client {

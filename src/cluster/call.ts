@@ -7,9 +7,11 @@
  * @module
  */
 
-import { ResponseError } from "../errors.ts";
+import { CredentialsError, ResponseError } from "../errors.ts";
+import { inBackground } from "../owned_work.ts";
 import type { Call, Connection, Wait } from "../transport/connection.ts";
 import { ResponseCode } from "../wire/codes.ts";
+import { refusalOf } from "./credentials.ts";
 import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
 import type { BodyWriter, Command } from "../wire/frame.ts";
 import type { RequestSpec } from "../wire/requests.ts";
@@ -55,6 +57,8 @@ export interface Answer<S extends RequestSpec> {
 export interface CallTarget {
   /** Its address, for errors. */
   readonly address: string;
+  /** Takes new credentials after a refusal: whether there are others. Undefined where requests are not signed. */
+  readonly renewCredentials: (() => Promise<boolean>) | undefined;
   /** Begins a call over the connection that is open or the next one. */
   begin(call: OpenCall): void;
 }
@@ -115,6 +119,8 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   #connection: Connection | undefined;
   #target: CallTarget | undefined;
   #wasRefused = false;
+  /** Whether it was sent again with new credentials. */
+  #hasRenewed = false;
 
   /** Makes a call that has not begun. */
   constructor(
@@ -149,16 +155,30 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
     try {
       read = this.#read(answer);
     } catch (error) {
-      this.failed(error);
+      const renew = this.#target!.renewCredentials;
+      if (error instanceof CredentialsError && renew !== undefined && !this.#hasRenewed) this.#renewed(renew(), error);
+      else this.failed(error);
       return;
     }
     this.#answered(read);
   }
 
+  /** Sends it once more, with other credentials if there are others. */
+  #renewed(renewed: Promise<boolean>, refusal: CredentialsError): void {
+    this.#hasRenewed = true;
+    const again = renewed.then((areOthers) => {
+      if (!areOthers) throw refusal;
+      this.hasLeft = false;
+      this.#target!.begin(this);
+    });
+    inBackground(again, this.failed);
+  }
+
   #read({ code, fields, body, version, remark = "" }: Command): Answer<S> {
     const { name, answer } = this.#spec;
     if (code !== ResponseCode.SUCCESS && !this.#accept.includes(code)) {
-      throw new ResponseError(name, code, this.#target!.address, remark, RETRIABLE.has(code));
+      const error = new ResponseError(name, code, this.#target!.address, remark, RETRIABLE.has(code));
+      throw refusalOf(error) ?? error;
     }
     const header = decodeHeader(answer, fields, `${name} answer`) as HeaderOf<S["answer"]>;
     return { code, body, version, remark, header, receivedAt: this.#connection!.lastReceived };

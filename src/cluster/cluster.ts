@@ -44,6 +44,8 @@ export interface ClusterOptions {
   readonly routeInterval: number;
   /** Is applied to every request and reply before it is written: adds fields, such as a signature. */
   readonly prepare?: PrepareStep | undefined;
+  /** Takes new credentials after a refusal: whether there are others. */
+  readonly renewCredentials?: (() => Promise<boolean>) | undefined;
   /** Where events are reported. */
   readonly events: EventHub;
 }
@@ -213,6 +215,7 @@ export class Cluster {
 }
 
 /** How connections to name servers and brokers are opened. */
-function connectionOptions({ transport, tls, requestTimeout, mapAddress, prepare }: ClusterOptions): EndpointOptions {
-  return { transport, tls, connectTimeout: requestTimeout, mapAddress, prepare };
+function connectionOptions(options: ClusterOptions): EndpointOptions {
+  const { transport, tls, requestTimeout, mapAddress, prepare, renewCredentials } = options;
+  return { transport, tls, connectTimeout: requestTimeout, mapAddress, prepare, renewCredentials };
 }

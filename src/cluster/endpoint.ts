@@ -51,6 +51,8 @@ export interface EndpointOptions {
   readonly probe?: OutgoingRequest;
   /** Is applied to every request and reply before it is written. */
   readonly prepare?: PrepareStep | undefined;
+  /** Takes new credentials after a refusal: whether there are others. */
+  readonly renewCredentials?: (() => Promise<boolean>) | undefined;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -78,6 +80,11 @@ export class Endpoint {
     if (request === undefined) return;
     const replace = (answered: Connection) => this.#adopt(answered);
     this.#probe = new Probe({ request, replace, connect: (signal) => this.#dial(signal) });
+  }
+
+  /** Takes new credentials after a refusal; undefined where requests are not signed. */
+  get renewCredentials(): (() => Promise<boolean>) | undefined {
+    return this.#options.renewCredentials;
   }
 
   /** Whether a connection is open now. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRefusal } from "../cluster/credentials.ts";
 import {
   BrokerNotAvailableError,
   NetworkError,
@@ -66,7 +67,7 @@ const MAX_LISTED = 5;
 
 /** Whether it is certain that an attempt with this error has stored nothing. */
 export function isNotStored(error: unknown): boolean {
-  if (error instanceof BrokerNotAvailableError) return true;
+  if (error instanceof BrokerNotAvailableError || isRefusal(error)) return true;
   if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
 }

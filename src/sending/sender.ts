@@ -6,6 +6,7 @@
 
 import type { BrokerHealth } from "../cluster/broker_health.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { isRefusal } from "../cluster/credentials.ts";
 import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { inBackground } from "../owned_work.ts";
@@ -245,6 +246,7 @@ export class Sender {
     pending.addFailed(last);
     try {
       deadline.signal?.throwIfAborted();
+      if (isRefusal(last.error)) throw last.error;
       this.#routes.invalidateAfter(topic, last.error);
       const queueIsGone = placement.queue === undefined && isUnknownQueue(last.error);
       const again = queueIsGone || mayRetry(last, mode.onlyIfNotStored);
