@@ -1,9 +1,11 @@
 /** What a user reads who has the wrong address, certificate, port or permission: the cause, and what to do. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connect, NameServerError } from "../mod.ts";
+import { connect, NameServerError, type StatusEvent } from "../mod.ts";
+import { EmbeddedBroker } from "../src/embedded/mod.ts";
 import { denoTransport } from "../src/transport/deno.ts";
 import { nodeTransport } from "../src/transport/node.ts";
+import { routeOver, ScriptedNameServer } from "./cluster/scripted_cluster.ts";
 import { deadAddress, ScriptedServer } from "./transport/scripted_server.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -78,4 +80,38 @@ Deno.test("connect() without the permission for the network says so at once", as
   assert(message.includes("run it with --allow-net"), message);
   assertEquals(code, "NAME_SERVER_UNREACHABLE");
   assert(ms < 30_000);
+});
+
+Deno.test("a broker that announces an address of another network: which, why, and brokerIP1 or mapAddress", async () => {
+  const announced = deadAddress();
+  await using names = new ScriptedNameServer({ orders: routeOver({ "broker-a": { 0: announced } }) });
+  await using mq = await connect({ nameServers: names.address, logger: false, startTimeout: 1_000 });
+  const events: StatusEvent[] = [];
+  const status = mq.status();
+  const reading = (async () => {
+    for await (const event of status) events.push(event);
+  })();
+  const error = await assertRejects(() => mq.consumer({ group: "billing", topics: "orders" }));
+  assert(error instanceof Error && error.message.includes("broker-a"), String(error));
+  await mq.close();
+  await reading;
+  const found = events.find(({ text }) => text.includes("announces the address"));
+  const message = found?.text ?? "";
+  for (const part of ['broker "broker-a"', announced, "nothing listens there", "brokerIP1", "mapAddress"]) {
+    assert(message.includes(part), `${part} in ${message}`);
+  }
+});
+
+Deno.test("mapAddress is called for addresses that servers announce, and for no other", async () => {
+  const mapped: string[] = [];
+  await using broker = await EmbeddedBroker.start({ topics: { orders: { queues: 1 } } });
+  await using names = new ScriptedNameServer({ orders: routeOver({ "broker-a": { 0: "10.255.255.1:10911" } }) });
+  const mapAddress = (address: string) => {
+    mapped.push(address);
+    return broker.nameServer;
+  };
+  await using mq = await connect({ nameServers: names.address, mapAddress, logger: false });
+  await using producer = await mq.producer();
+  await producer.send({ topic: "orders", body: "mapped" });
+  assertEquals(new Set(mapped), new Set(["10.255.255.1:10911"]));
 });

@@ -95,6 +95,11 @@ export class Endpoint {
     return this.#connection?.isOpen ?? false;
   }
 
+  /** Whether a connection was ever open. */
+  get hadConnection(): boolean {
+    return this.#hadConnection;
+  }
+
   /** Our own address on the open connection, if there is one. */
   get localHost(): string | undefined {
     return this.#connection?.localHost;
