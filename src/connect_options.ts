@@ -50,7 +50,7 @@ export interface ConnectOptions {
   /** Turns an address that a name server or broker announces into one that can be reached from here. */
   mapAddress?: (address: string) => string;
   /**
-   * Takes warnings and errors while nobody reads `status()`, each kind at most once a minute; `false` for none.
+   * Takes warnings, errors and recoveries as lines of text, each kind at most once a minute; `false` for none.
    *
    * @default {console}
    */
@@ -117,7 +117,7 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   const check = new OptionsCheck("connect");
   check.known(given, names);
   check.shape("mapAddress", given.mapAddress, "a function from an address to an address", isFunction);
-  check.shape("logger", given.logger, "false, or an object with warn and error", isLogger);
+  check.shape("logger", given.logger, "false, or an object with warn and error, and info if there is one", isLogger);
   check.shape("observers", given.observers, "an array of objects with functions like onSend", isObservers);
   check.shape("transport", given.transport, "an object with connect, listen and environment", isTransport);
   check.shape("signal", given.signal, "an AbortSignal", (value) => value instanceof AbortSignal);

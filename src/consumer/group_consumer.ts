@@ -264,10 +264,11 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
     if (!this.isClosed) await this.#cluster.routes.refresh(retryTopic).catch(() => {});
   }
 
-  #brokerBack(broker: string): void {
+  #brokerBack(broker: string): number {
     this.#parts.locks?.renew(broker);
     inBackground(this.#parts.assignment.rewrite(broker), (error) => this.#commitFailed(error));
     this.#rebalance();
+    return this.#parts.assignment.owned.filter(({ queue }) => queue.broker === broker).length;
   }
 
   /** One at a time: while a broker is away, a write takes longer than the interval. */

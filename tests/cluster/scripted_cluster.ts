@@ -154,8 +154,9 @@ export class Heard {
     this.note(`route ${topic}`);
   }
 
-  onBrokerBack(broker: string): void {
+  onBrokerBack(broker: string): number {
     this.note(`back ${broker}`);
+    return 5;
   }
 
   /** Resolves when that many things have been heard. */
