@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkConnectOptions, type ConnectOptions } from "./connect_options.ts";
+import { checkConnectOptions, type ConnectOptions, connectOptionsOf } from "./connect_options.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import type { Consumer } from "./consumer/consumer.ts";
 import { joinGroup } from "./consumer/group_consumer.ts";
@@ -66,7 +66,7 @@ export interface Client {
 }
 
 /**
- * Connects to a cluster.
+ * Connects to a cluster: `connect()`, `connect("ns1:9876;ns2:9876", options)` or `connect({ nameServers, …options })`.
  *
  * Without an address it takes the environment's `NAMESRV_ADDR`, if that may be read without asking for permission,
  * else `127.0.0.1:9876`.
@@ -74,8 +74,11 @@ export interface Client {
  * @throws {ConfigError} for options that are not allowed
  * @throws {NameServerError} if no name server answers within `startTimeout`, or at once if what answers is none
  */
-export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
-  const checked = await checkConnectOptions(typeof options === "string" ? { nameServers: options } : options);
+export async function connect(
+  address: string | ConnectOptions = {},
+  options?: Omit<ConnectOptions, "nameServers">,
+): Promise<Client> {
+  const checked = await checkConnectOptions(connectOptionsOf(address, options));
   const events = new EventHub(checked.logger);
   return new RocketMQClient(await Cluster.connect({ ...checked, events }, checked.signal), events, checked.observers);
 }

@@ -109,6 +109,31 @@ const names: readonly (keyof ConnectOptions)[] = [
 ];
 
 /**
+ * The options of a call of `connect()`, which may have the address before them.
+ *
+ * @throws {ConfigError} for arguments that contradict each other
+ */
+export function connectOptionsOf(
+  address: string | ConnectOptions,
+  options: ConnectOptions | undefined,
+): ConnectOptions {
+  const check = new OptionsCheck("connect");
+  if (options === undefined) return typeof address === "string" ? { nameServers: address } : address;
+  if (typeof address !== "string") {
+    const problem = 'with two arguments the first is the address: connect("ns1:9876", options), else connect(options)';
+    check.explain("address", address, "a text of the form host:port", problem);
+    check.done();
+  }
+  if (typeof options === "object" && options !== null && options.nameServers !== undefined) {
+    const problem = "nameServers is given twice: leave out the first argument or the option";
+    check.explain("nameServers", options.nameServers, "only one of the two", problem);
+    check.done();
+  }
+  if (typeof options !== "object" || options === null || Array.isArray(options)) return options;
+  return { ...options, nameServers: address as string };
+}
+
+/**
  * Fills in the defaults.
  *
  * @throws {ConfigError} naming every problem

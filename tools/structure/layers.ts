@@ -25,6 +25,7 @@ const ROWS: readonly (readonly string[])[] = [
     "event_log",
     "status_event",
     "options",
+    "option_names",
     "owned_work",
     "pace",
     "placed_list",
