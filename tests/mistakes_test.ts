@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type Client, connect, type Consumer, type Producer } from "../mod.ts";
+import { type Client, connect, type Consumer, type Producer, sql, tag } from "../mod.ts";
 import { MemoryOffsetStore } from "../src/consumer/mod.ts";
 import { EmbeddedBroker } from "../src/embedded/mod.ts";
 import { fromJavaScript } from "./untyped.ts";
@@ -108,6 +108,30 @@ const rows: readonly Row[] = [
     "a delay level that no broker has",
     ({ producer }) => producer.send(message, { delayLevel: 19 }),
     "delayLevel is 19, allowed is an integer from 1 to 18",
+  ],
+  [
+    "tags with a comma",
+    ({ mq }) => mq.consumer({ group, topics: { orders: "paid,late" } }),
+    'a message has one tag, without commas and blanks; for one of several use tag("paid", "late") or "paid || late"',
+  ],
+  [
+    "tags with a blank",
+    () => tag("paid late"),
+    'for one of several use tag("paid", "late") or "paid || late"',
+  ],
+  [
+    "LIKE",
+    () => sql("region LIKE 'e%'"),
+    "brokers do not know LIKE: use STARTSWITH 'x', ENDSWITH 'x' or CONTAINS 'x'",
+    "allowed are comparisons (= <> < <= > >=), BETWEEN, IN, IS NULL, STARTSWITH, ENDSWITH, CONTAINS, NOT, AND, OR, ()",
+  ],
+  ["NOT LIKE", () => sql("price > 3 AND region NOT LIKE 'e%'"), "brokers do not know LIKE"],
+  ["arithmetic", () => sql("price * 2 > 10"), 'brokers do not calculate, found "*" at 7'],
+  ["arithmetic in brackets", () => sql("(price - 1) > 10"), 'brokers do not calculate, found "-" at 8'],
+  [
+    "two comparisons without AND",
+    () => sql("a = 1 b = 2"),
+    'brokers ignore what follows the first 6 characters: "b = 2"',
   ],
   [
     "seek past the end",
