@@ -134,6 +134,26 @@ const rows: readonly Row[] = [
     'brokers ignore what follows the first 6 characters: "b = 2"',
   ],
   [
+    "run() without a function",
+    ({ consumer }) => consumer.run(fromJavaScript(undefined)),
+    "Cannot run handlers: run() takes a function, not undefined; use run(async (batch) => { … })",
+  ],
+  [
+    "runEach({})",
+    ({ consumer }) => consumer.runEach(fromJavaScript({})),
+    "runEach() takes a function, not an object; use runEach(async (message) => { … })",
+  ],
+  [
+    "run({ eachMessage })",
+    ({ consumer }) => consumer.run(fromJavaScript({ eachMessage: () => {} })),
+    "run() takes a function, not an object; use runEach(async (message) => { … })",
+  ],
+  [
+    "runEach({ eachBatch })",
+    ({ consumer }) => consumer.runEach(fromJavaScript({ eachBatch: () => {} })),
+    "runEach() takes a function, not an object; use run(async (batch) => { … })",
+  ],
+  [
     "seek past the end",
     ({ consumer }) => consumer.seek(consumer.assignment()[0]!, 1_000),
     'position is 1000, allowed is an offset of orders@broker-a@0, up to its end 0, or "latest" for the end',
