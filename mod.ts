@@ -26,6 +26,7 @@
  */
 
 export { type Client, connect } from "./src/client.ts";
+export type { Credentials, CredentialsProvider } from "./src/cluster/credentials.ts";
 export type { ConnectOptions } from "./src/connect_options.ts";
 export type {
   Consumer,

@@ -6,6 +6,7 @@
 
 import { checkConnectOptions, type ConnectOptions, connectOptionsOf } from "./connect_options.ts";
 import { Cluster } from "./cluster/cluster.ts";
+import { Signer } from "./cluster/credentials.ts";
 import type { Consumer } from "./consumer/consumer.ts";
 import { joinGroup } from "./consumer/group_consumer.ts";
 import type { ConsumerOptions } from "./consumer/options.ts";
@@ -57,7 +58,7 @@ export interface Client {
    * @throws {ConfigError} for options that are not allowed, all of them named
    */
   producer(options?: ProducerOptions): Promise<Producer>;
-  /** Tells what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
+  /** Yields what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
   status(): AsyncIterableIterator<StatusEvent>;
   /** Closes consumers and producers, then all connections. */
   close(): Promise<void>;
@@ -79,8 +80,12 @@ export async function connect(
   options?: Omit<ConnectOptions, "nameServers">,
 ): Promise<Client> {
   const checked = await checkConnectOptions(connectOptionsOf(address, options));
+  const { credentials, observers, signal, ...rest } = checked;
   const events = new EventHub(checked.logger);
-  return new RocketMQClient(await Cluster.connect({ ...checked, events }, checked.signal), events, checked.observers);
+  const signer = credentials === undefined ? undefined : new Signer(credentials);
+  await signer?.load();
+  const signing = signer && { prepare: signer.sign, renewCredentials: () => signer.renew() };
+  return new RocketMQClient(await Cluster.connect({ ...rest, ...signing, events }, signal), events, observers);
 }
 
 class RocketMQClient implements Client {

@@ -1,10 +1,11 @@
 /**
- * What `connect()` can be told.
+ * Options of `connect()`.
  *
  * @module
  */
 
 import type { Logger } from "./events.ts";
+import { type Credentials, type CredentialsProvider, isCredentials } from "./cluster/credentials.ts";
 import { OptionsCheck } from "./options.ts";
 import { type Observer, OBSERVER_FUNCTIONS } from "./telemetry/observer.ts";
 import { defaultTransport } from "./transport/default.ts";
@@ -21,6 +22,13 @@ export interface ConnectOptions {
    * @default {the environment's NAMESRV_ADDR if it may be read without asking, else "127.0.0.1:9876"}
    */
   nameServers?: string | readonly string[];
+  /**
+   * The account's keys, or a function that returns them: it is called at the start, and again when a broker has refused
+   * the last ones. Every request is signed with them.
+   *
+   * @default {none: requests are not signed}
+   */
+  credentials?: Credentials | CredentialsProvider;
   /** Encrypts all connections; `true` checks certificates by the system's authorities. */
   tls?: boolean | TlsOptions;
   /**
@@ -64,9 +72,12 @@ export interface ConnectOptions {
   observers?: readonly Observer[];
   /** Opens sockets. @default {that of the runtime} */
   transport?: Transport;
-  /** Gives up connecting when it aborts. */
+  /** Ends connecting when it aborts. */
   signal?: AbortSignal;
 }
+
+/** What errors show of credentials. */
+const HIDDEN = "(hidden)";
 
 /** Options with every default filled in. */
 export interface CheckedConnectOptions {
@@ -74,6 +85,8 @@ export interface CheckedConnectOptions {
   readonly nameServers: readonly string[];
   /** Encrypts connections. */
   readonly tls: TlsOptions | undefined;
+  /** The account's keys. */
+  readonly credentials: Credentials | CredentialsProvider | undefined;
   /** How long name servers are tried at the start. */
   readonly startTimeout: number;
   /** How long one request may take. */
@@ -90,12 +103,13 @@ export interface CheckedConnectOptions {
   readonly observers: readonly Observer[];
   /** Opens sockets. */
   readonly transport: Transport;
-  /** Gives up connecting when it aborts. */
+  /** Ends connecting when it aborts. */
   readonly signal: AbortSignal | undefined;
 }
 
 const names: readonly (keyof ConnectOptions)[] = [
   "nameServers",
+  "credentials",
   "tls",
   "startTimeout",
   "requestTimeout",
@@ -146,6 +160,9 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   check.shape("observers", given.observers, "an array of objects with functions like onSend", isObservers);
   check.shape("transport", given.transport, "an object with connect, listen and environment", isTransport);
   check.shape("signal", given.signal, "an AbortSignal", (value) => value instanceof AbortSignal);
+  if (given.credentials !== undefined && !isFunction(given.credentials) && !isCredentials(given.credentials)) {
+    check.add("credentials", HIDDEN, "an object with accessKey and secretKey, both texts, or a function returning one");
+  }
   check.shape("tls", given.tls, "true, false, or an object with caCerts, serverName and verify", isTls);
   const timing = {
     startTimeout: check.integer("startTimeout", given.startTimeout, 5_000, 0, 600_000, "ms"),
@@ -156,9 +173,12 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   const transport = isTransport(given.transport) ? given.transport : await defaultTransport();
   const nameServers = checkNameServers(check, given.nameServers, transport);
   check.done();
-  const { signal, logger, observers = [], mapAddress = (address: string) => address } = given;
+  const { credentials, signal, logger, observers = [], mapAddress = (address: string) => address } = given;
   const tls = given.tls === true ? {} : given.tls === false ? undefined : given.tls;
-  return { ...timing, nameServers, tls, mapAddress, logger, observers: [...observers], transport, signal };
+  return {
+    ...timing,
+    ...{ nameServers, credentials, tls, mapAddress, logger, observers: [...observers], transport, signal },
+  };
 }
 
 function checkNameServers(check: OptionsCheck, given: unknown, transport: Transport): readonly string[] {

@@ -55,7 +55,7 @@ export class EventHub {
     this.#log.write(event);
   }
 
-  /** Called with a failure in work that nobody waits for: it becomes an event that names the work. */
+  /** What receives a failure of work that nobody waits for: it becomes an event that names the work. */
   failureOf<T extends StatusEventType>(type: T, work: string, details: EventDetails<T>): (error: unknown) => void {
     return (error) => this.emit("error", type, `${work} failed: ${reasonOf(error)}`, { ...details, error });
   }

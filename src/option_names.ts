@@ -57,6 +57,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   pullthresholdforqueue: ["maxBufferedPerQueue"],
   retrytimeswhensendfailed: ["retries"],
   sendmsgtimeout: ["sendTimeout"],
+  sasl: ["credentials"],
   servers: ["nameServers"],
   shardingkey: ["orderingKey"],
   ssl: ["tls"],

@@ -20,7 +20,9 @@ const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}\ufeff]/gu;
 
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** A text without what is not to be written: that is escaped as in source code, `\u001b`. Of long ones the beginning. */
+/**
+ * A text without what is not to be written: that is escaped as in source code, `\u001b`. Of long ones the beginning.
+ */
 export function plain(text: string, most: number = MOST_WRITTEN): string {
   const safe = cut(text, most);
   return safe.search(UNSAFE) < 0 ? safe : cut(safe.replace(UNSAFE, escape), most);

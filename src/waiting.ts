@@ -66,7 +66,7 @@ export async function atMost(work: Promise<unknown>, ms: number): Promise<void> 
   }
 }
 
-/** How {@linkcode waitFor} gives up. */
+/** How {@linkcode waitFor} ends early. */
 export interface WaitForOptions {
   /** After so many milliseconds. @default {never} */
   readonly ms?: number;

@@ -217,7 +217,8 @@ Deno.test("sourceProblems() finds each rule broken, and no comment or string", (
     "export const a = typeof Deno;",
     "export const a = 1; // TODO: more",
     'export const a = "/home/me/store";',
-    "\n".repeat(601) + "export {};",
+    "\n".repeat(351) + "export {};",
+    `export class A { ${Array.from({ length: 13 }, (_, i) => `#a${i} = ${i};`).join(" ")} }`,
     'export const a: unknown = JSON.parse("1");',
     "export const a = parseBody(body, getRoute);",
   ];

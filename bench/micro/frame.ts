@@ -6,9 +6,14 @@
  * @module
  */
 
+import { prepared } from "../../src/transport/prepare.ts";
+import { FieldsTemplate } from "../../src/wire/binary_fields.ts";
 import { decodeHeader, encodeHeader } from "../../src/wire/fields.ts";
 import { decodeFrame, encodeBinaryFrame, encodeFrame, FrameReader } from "../../src/wire/frame.ts";
-import { pullMessage, sendAnswer, sendMessage } from "../../src/wire/requests.ts";
+import { FrameWriter } from "../../src/wire/frame_writer.ts";
+import { JsonFields } from "../../src/wire/json_fields.ts";
+import { sortedValues } from "../../src/wire/wire_header.ts";
+import { getMaxOffset, pullMessage, sendAnswer, sendHeader, sendMessage } from "../../src/wire/requests.ts";
 
 const body = new Uint8Array(32 * 256);
 const pull = {
@@ -72,6 +77,28 @@ Deno.bench("decodeFrame(), a pull's answer", { group: "frame" }, () => {
 
 Deno.bench("decodeFrame(), the same with a binary header", { group: "frame" }, () => {
   decodeFrame(binaryAnswer);
+});
+
+const { sysFlag, bornTimestamp, flag, properties, ...fixed } = { ...send, reconsumeTimes: 0, unitMode: false };
+const template = new FieldsTemplate(sendHeader, fixed, ["sysFlag", "bornTimestamp", "flag", "properties", "batch"]);
+const target = new Uint8Array(64 * 1024);
+const sendCommand = () => {
+  const fields = template.with({ sysFlag, bornTimestamp, flag, properties, batch: false });
+  return { code: sendMessage.code, opaque: 7, fields, body: body.subarray(0, 256) };
+};
+
+Deno.bench("a send as a frame, its header binary", { group: "request" }, () => {
+  new FrameWriter(sendCommand()).writeTo(target, 0);
+});
+
+Deno.bench("the same, with a step that reads all fields and adds one", { group: "request" }, () => {
+  const command = prepared(sendCommand(), ({ fields }) => fields.with({ Signature: sortedValues(fields) }));
+  new FrameWriter(command).writeTo(target, 0);
+});
+
+Deno.bench("a small request as a frame, its header JSON", { group: "request" }, () => {
+  const fields = JsonFields.of(getMaxOffset.header, { topic: "orders", queueId: 3 });
+  new FrameWriter({ code: getMaxOffset.code, opaque: 7, fields }).writeTo(target, 0);
 });
 
 const read = new Uint8Array(256 * 1024 - 256 * 1024 % answer.length);

@@ -117,7 +117,7 @@ export class BrokerClient {
     return position(getMinOffset, (await this.#brokers.call(broker, getMinOffset, { topic, queueId })).header.offset);
   }
 
-  /** Whether a broker is older than 5.0, as far as its answers have told. */
+  /** Whether a broker is older than 5.0, as far as its answers have shown. */
   isOld(broker: string): boolean {
     const { address } = this.#brokers.get(broker);
     return (this.#membership.version(address) ?? VERSION_5_0_0) < VERSION_5_0_0;
@@ -126,8 +126,8 @@ export class BrokerClient {
   /**
    * The first offset that was stored at or after a time; the end of the queue if all are older.
    *
-   * 4.9 answers with the nearest message instead, of several of one millisecond with any, and behind the last with that:
-   * there the messages around it are looked at. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
+   * 4.9 answers with the nearest message instead, of several of one millisecond with any, and behind the last with
+   * that: there the messages around it are looked at. Source: ConsumeQueue `getOffsetInQueueByTime`, 4.9.
    */
   async offsetAt(queue: MessageQueue, time: number): Promise<number> {
     const { topic, broker, queueId } = queue;
@@ -207,14 +207,14 @@ export class BrokerClient {
     await this.#brokers.get(broker).call(checkClientConfig, {}, { body, timeout });
   }
 
-  /** Locks queues of one broker for this client, or renews their locks: gives those that are ours now. */
+  /** Locks queues of one broker for this client, or renews their locks; returns those that are held now. */
   async lock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<readonly MessageQueue[]> {
     const answer = await this.#brokers.get(broker, 0, true).call(lockQueues, {}, this.#lockRequest(group, queues));
     const { lockOKMQSet = [] } = readLocked(answer.body);
     return lockOKMQSet.map(({ topic, brokerName, queueId }) => ({ topic, broker: brokerName, queueId }));
   }
 
-  /** Gives the locks of queues of one broker up. */
+  /** Releases the locks of queues of one broker. */
   async unlock(group: string, broker: string, queues: readonly MessageQueue[]): Promise<void> {
     await this.#brokers.get(broker, 0, true).call(unlockQueues, {}, this.#lockRequest(group, queues));
   }

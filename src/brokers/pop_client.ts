@@ -32,7 +32,7 @@ export interface PopPlace {
   readonly queueId: number;
 }
 
-/** What tells a place from others. */
+/** The key of a place. */
 export function placeKey({ topic, broker, queueId }: PopPlace): string {
   return `${topic}@${broker}@${queueId}`;
 }
@@ -47,9 +47,9 @@ export interface PopRequest {
   readonly hold: number;
   /** Whether a group without an offset begins at the smallest one. */
   readonly fromFirst: boolean;
-  /** Which messages are wanted: the kind of the expression, and itself. */
+  /** Which messages are delivered: the kind of the expression, and itself. */
   readonly selector: { readonly type: string; readonly expression: string };
-  /** Ends the unpacking of large bodies: the messages are not wanted any more, and come as they are. */
+  /** Ends the unpacking of large bodies: the messages are returned as they are. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -132,7 +132,7 @@ export class PopClient {
     await Promise.all(acks.map((ack) => this.#ackOne(ack)));
   }
 
-  /** Has a message become visible after another time from now on; gives its new receipt. */
+  /** Changes after which time from now on a message becomes visible; returns its new receipt. */
   async changeInvisibleTime({ topic, receipt }: PopAck, invisibleTime: number): Promise<PopReceipt> {
     const header = { ...this.#headerOf(topic, receipt), invisibleTime };
     const { header: answer } = await this.#broker(receipt.broker).call(changeInvisibleTime, header, this.#wait);

@@ -16,9 +16,11 @@ const STEPS: readonly (readonly [latency: number, time: number])[] = [
 const SLOW = STEPS.at(-1)![0];
 /** What a failure counts as. Source: MQFaultStrategy, 5.x. */
 const FAILURE = 10_000;
-/** What a refusal for want of room counts as: brokers get over that sooner. */
+/** What a refusal for lack of room counts as: brokers recover from that sooner. */
 const BUSY = SLOW;
-/** How long one request has a broker to itself whose time is over, in milliseconds: others follow when it is answered. */
+/**
+ * How long one request has a broker to itself whose time is over, in milliseconds: others follow when it is answered.
+ */
 const TRIAL = 1_000;
 
 /**

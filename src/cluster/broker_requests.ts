@@ -33,7 +33,7 @@ export interface BrokerRoute {
 
 type Handle<S extends RequestSpec> = (header: HeaderOf<S["header"]>, request: BrokerRequest) => Reply | Promise<Reply>;
 
-/** Serves a request for one group: `groupOf` finds its name in the header or, as transaction checks need, in the body. */
+/** Serves a request for one group: `groupOf` reads its name in the header or, for transaction checks, in the body. */
 export function groupRoute<S extends RequestSpec>(
   spec: S,
   groupOf: (header: HeaderOf<S["header"]>, command: Command) => string,

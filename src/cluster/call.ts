@@ -1,15 +1,17 @@
 /**
- * One call of a server, from its request to whoever hears its end.
+ * One call of a server, from its request to its end.
  *
- * Calls tell their end to functions, which promises can be made of: where each of 128 sends on their way would hold a
+ * Calls report their end to functions, which promises can be made of: where each of 128 sends under way would hold a
  * chain of promises, it holds one.
  *
  * @module
  */
 
-import { ResponseError } from "../errors.ts";
+import { CredentialsError, ResponseError } from "../errors.ts";
+import { inBackground } from "../owned_work.ts";
 import type { Call, Connection, Wait } from "../transport/connection.ts";
 import { ResponseCode } from "../wire/codes.ts";
+import { refusalOf } from "./credentials.ts";
 import { decodeHeader, type HeaderOf } from "../wire/fields.ts";
 import type { BodyWriter, Command } from "../wire/frame.ts";
 import type { RequestSpec } from "../wire/requests.ts";
@@ -25,7 +27,7 @@ export interface CallOptions {
   readonly deadline?: number | undefined;
   /** Ends the call early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Codes besides success that the caller wants as an answer instead of an error. */
+  /** Codes besides success that are an answer instead of an error. */
   readonly accept?: readonly number[];
 }
 
@@ -55,6 +57,8 @@ export interface Answer<S extends RequestSpec> {
 export interface CallTarget {
   /** Its address, for errors. */
   readonly address: string;
+  /** Takes new credentials after a refusal: whether there are others. Undefined where requests are not signed. */
+  readonly renewCredentials: (() => Promise<boolean>) | undefined;
   /** Begins a call over the connection that is open or the next one. */
   begin(call: OpenCall): void;
 }
@@ -75,12 +79,12 @@ export abstract class OpenCall implements Call {
   deadline: number;
   /** Ends the call early, with the signal's reason. */
   readonly signal: AbortSignal | undefined;
-  /** Hears why there is no answer. */
+  /** Called with the reason why there is no answer. */
   readonly failed: (reason: unknown) => void;
   /** Whether the server may have received the request. */
   hasLeft = false;
 
-  /** Makes a call that has not begun; `failed` hears why it failed, unless it is answered. */
+  /** Makes a call that has not begun; `failed` is called with the reason unless it is answered. */
   constructor(
     { name, code }: RequestSpec,
     fields: WireHeader,
@@ -100,12 +104,12 @@ export abstract class OpenCall implements Call {
   /** Sends it over an open connection of a server. */
   abstract sendOver(connection: Connection, target: CallTarget): void;
 
-  /** Hears the answer. */
+  /** Called with the answer. */
   abstract answered(answer: Command): void;
 }
 
 /**
- * A call whose answer is wanted. It fails with a {@linkcode ResponseError} for a code that is neither success nor
+ * A call that waits for its answer. It fails with a {@linkcode ResponseError} for a code that is neither success nor
  * accepted, and as a {@linkcode Connection} fails calls.
  */
 export class AnsweredCall<S extends RequestSpec> extends OpenCall {
@@ -115,6 +119,8 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
   #connection: Connection | undefined;
   #target: CallTarget | undefined;
   #wasRefused = false;
+  /** Whether it was sent again with new credentials. */
+  #hasRenewed = false;
 
   /** Makes a call that has not begun. */
   constructor(
@@ -149,16 +155,30 @@ export class AnsweredCall<S extends RequestSpec> extends OpenCall {
     try {
       read = this.#read(answer);
     } catch (error) {
-      this.failed(error);
+      const renew = this.#target!.renewCredentials;
+      if (error instanceof CredentialsError && renew !== undefined && !this.#hasRenewed) this.#renewed(renew(), error);
+      else this.failed(error);
       return;
     }
     this.#answered(read);
   }
 
+  /** Sends it once more, with other credentials if there are others. */
+  #renewed(renewed: Promise<boolean>, refusal: CredentialsError): void {
+    this.#hasRenewed = true;
+    const again = renewed.then((areOthers) => {
+      if (!areOthers) throw refusal;
+      this.hasLeft = false;
+      this.#target!.begin(this);
+    });
+    inBackground(again, this.failed);
+  }
+
   #read({ code, fields, body, version, remark = "" }: Command): Answer<S> {
     const { name, answer } = this.#spec;
     if (code !== ResponseCode.SUCCESS && !this.#accept.includes(code)) {
-      throw new ResponseError(name, code, this.#target!.address, remark, RETRIABLE.has(code));
+      const error = new ResponseError(name, code, this.#target!.address, remark, RETRIABLE.has(code));
+      throw refusalOf(error) ?? error;
     }
     const header = decodeHeader(answer, fields, `${name} answer`) as HeaderOf<S["answer"]>;
     return { code, body, version, remark, header, receivedAt: this.#connection!.lastReceived };
@@ -224,7 +244,7 @@ export class OnewayCall extends OpenCall {
    * Makes a call that has not begun.
    *
    * @param options what has not left by the deadline never leaves; what has left has until the `end` to be written
-   * @param onServed asks for an answer all the same, and hears when it is there, or will not come
+   * @param onServed requests an answer all the same; called when it is there, or will not come
    */
   constructor(
     spec: RequestSpec,

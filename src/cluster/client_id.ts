@@ -1,5 +1,5 @@
 /**
- * What brokers tell clients apart by.
+ * The ids by which brokers distinguish clients.
  *
  * @module
  */
@@ -18,7 +18,9 @@ export function newClientId(localHost = "127.0.0.1"): string {
   return `${localHost}@${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** A generator of unique keys for a client: they begin with its IP address, if its id has one that can stand in them. */
+/**
+ * A generator of unique keys for a client: they begin with its IP address, if its id has one that can stand in them.
+ */
 export function uniqueKeysOf(clientId: string): UniqueKeys {
   const address = clientId.slice(0, clientId.lastIndexOf("@"));
   return new UniqueKeys(parseAddress(address) === undefined ? {} : { address });

@@ -44,6 +44,8 @@ export interface ClusterOptions {
   readonly routeInterval: number;
   /** Is applied to every request and reply before it is written: adds fields, such as a signature. */
   readonly prepare?: PrepareStep | undefined;
+  /** Takes new credentials after a refusal: whether there are others. */
+  readonly renewCredentials?: (() => Promise<boolean>) | undefined;
   /** Where events are reported. */
   readonly events: EventHub;
 }
@@ -57,7 +59,7 @@ export interface ClusterWatcher {
    *
    * @returns how many of its queues go on
    */
-  onBrokerBack(broker: string): number;
+  onBrokerRecovered(broker: string): number;
 }
 
 /** What any broker answers at once, whatever it has, and forgets. */
@@ -74,7 +76,7 @@ const PROBE = {
 export class Cluster {
   /** The checked options. */
   readonly options: ClusterOptions;
-  /** Unique per client: brokers tell members of a group apart by it. */
+  /** Unique per client: brokers distinguish members of a group by it. */
   readonly clientId: string;
   /** Where topics live. */
   readonly routes: Routes;
@@ -151,7 +153,7 @@ export class Cluster {
       nameOf: (address) => this.brokers.nameOf(address),
       onRegistered: (broker) => {
         let queues = 0;
-        for (const watcher of this.#watchers) queues += watcher.onBrokerBack(broker);
+        for (const watcher of this.#watchers) queues += watcher.onBrokerRecovered(broker);
         return queues;
       },
       events,
@@ -221,6 +223,7 @@ export class Cluster {
 }
 
 /** How connections to name servers and brokers are opened. */
-function connectionOptions({ transport, tls, requestTimeout, mapAddress, prepare }: ClusterOptions): EndpointOptions {
-  return { transport, tls, connectTimeout: requestTimeout, mapAddress, prepare };
+function connectionOptions(options: ClusterOptions): EndpointOptions {
+  const { transport, tls, requestTimeout, mapAddress, prepare, renewCredentials } = options;
+  return { transport, tls, connectTimeout: requestTimeout, mapAddress, prepare, renewCredentials };
 }

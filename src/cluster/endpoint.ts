@@ -40,17 +40,19 @@ export interface EndpointOptions {
   readonly mapAddress: (address: string) => string;
   /** Answers requests from the server. */
   readonly onRequest?: RequestHandler;
-  /** Hears of every connection that was opened; `again` if there was one before, or an attempt that failed. */
+  /** Called with every connection that was opened; `again` if there was one before, or an attempt that failed. */
   readonly onConnected?: (endpoint: Endpoint, again: boolean) => void;
-  /** Hears of every connection that was lost. */
+  /** Called when a connection was lost. */
   readonly onDisconnected?: (endpoint: Endpoint, reason: RocketMQError) => void;
   /**
-   * A request by which a server that hangs is told from a connection that is dead; without it a silent connection is
+   * A request that distinguishes a server that hangs from a connection that is dead; without it a silent connection is
    * taken for dead.
    */
   readonly probe?: OutgoingRequest;
   /** Is applied to every request and reply before it is written. */
   readonly prepare?: PrepareStep | undefined;
+  /** Takes new credentials after a refusal: whether there are others. */
+  readonly renewCredentials?: (() => Promise<boolean>) | undefined;
 }
 
 /** A server by its address: connects when needed, once for all callers, with jittered back-off after failures. */
@@ -78,6 +80,11 @@ export class Endpoint {
     if (request === undefined) return;
     const replace = (answered: Connection) => this.#adopt(answered);
     this.#probe = new Probe({ request, replace, connect: (signal) => this.#dial(signal) });
+  }
+
+  /** Takes new credentials after a refusal; undefined where requests are not signed. */
+  get renewCredentials(): (() => Promise<boolean>) | undefined {
+    return this.#options.renewCredentials;
   }
 
   /** Whether a connection is open now. */
@@ -130,7 +137,7 @@ export class Endpoint {
     for (const connection of this.#connections) connection.close();
   }
 
-  /** The open connection, or the next one; a caller gives up by its own timeout or signal, the attempt goes on. */
+  /** The open connection, or the next one; a caller stops waiting by its own timeout or signal, the attempt goes on. */
   #open(timeout: number, signal: AbortSignal | undefined): Promise<Connection> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
@@ -155,7 +162,7 @@ export class Endpoint {
     }
   }
 
-  /** Opens a connection, which is not in use yet; a signal gives up. */
+  /** Opens a connection, which is not in use yet; the signal ends the attempt. */
   async #dial(signal: AbortSignal): Promise<Connection> {
     const { transport, tls, connectTimeout } = this.#options;
     let target = this.address;

@@ -9,6 +9,7 @@ import { heartbeat, unregisterClient } from "../wire/requests.ts";
 import type { CallOptions } from "./call.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { inBackground, unheard } from "../owned_work.ts";
+import { isRefusal } from "./credentials.ts";
 
 const encoder = new TextEncoder();
 
@@ -104,7 +105,11 @@ export class Membership {
     else if (this.#producers.delete(group)) await this.#unregister({ producerGroup: group }, true);
   }
 
-  /** Sends a heartbeat to all brokers; true if at least one has answered. */
+  /**
+   * Sends a heartbeat to all brokers; true if at least one has answered.
+   *
+   * @throws {CredentialsError | PermissionError} if none has taken it, and one refuses the account
+   */
   async beat(): Promise<boolean> {
     return await this.#beatAll(this.#options.brokers(this.#consumers.size === 0));
   }
@@ -117,17 +122,21 @@ export class Membership {
 
   async #beatAll(brokers: readonly Registrar[]): Promise<boolean> {
     if (this.#isEmpty) return false;
+    let refusal: unknown;
     const taken = await Promise.all(brokers.map((broker) =>
       this.beatTo(broker).then(() => true, (error) => {
         this.#options.onFailed(broker, error);
+        if (isRefusal(error)) refusal = error;
         return false;
       })
     ));
+    if (refusal !== undefined && !taken.includes(true)) throw refusal;
     return taken.includes(true);
   }
 
   /**
-   * Sends a heartbeat to one broker; while one is under way, all callers share the next, which describes the groups of then.
+   * Sends a heartbeat to one broker. While one is under way, all callers share the next, which describes the groups of
+   * then.
    */
   beatTo(broker: Registrar): Promise<void> {
     const last = this.#beats.get(broker);

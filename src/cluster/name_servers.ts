@@ -66,8 +66,8 @@ export class NameServers {
   }
 
   /**
-   * The answer of the first name server that has one. They are asked one after the other, the next when one fails or has
-   * not answered after a short while: a silent one does not use up the time of those behind it.
+   * The answer of the first name server that has one. They are asked one after the other, the next when one fails or
+   * has not answered after a short while: a silent one does not use up the time of those behind it.
    *
    * @param turn which of them is asked first; without it the one that answered last
    * @throws {RocketMQError} what explains most of why none answered within the timeout
@@ -117,7 +117,7 @@ export class NameServers {
 function notANameServer(cause: unknown): NameServerError {
   const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
   return new NameServerError(
-    `Cannot use ${who} as a name server: what answers there is none; give the address of a name server ` +
+    `Cannot use ${who} as a name server: what answers there is none; use the address of a name server ` +
       `(usually port 9876), not of a broker or another service`,
     { code: "NOT_A_NAME_SERVER", cause },
   );

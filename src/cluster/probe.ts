@@ -26,8 +26,8 @@ export interface ProbeContext {
 /**
  * A second connection beside a silent one, which carries one request.
  *
- * A server that hangs leaves both without an answer: then the silent one is kept, with all that waits on it. To close it
- * and to register over a new one again and again would leave entries of dead connections in the server's list of
+ * A server that hangs leaves both without an answer: then the silent one is kept, with all that waits on it. To close
+ * it and to register over a new one again and again would leave entries of dead connections in the server's list of
  * members, as brokers handle what such connections have sent after their end, and keep the entries for two minutes.
  * Source: ClientHousekeepingService, ConsumerManager.
  */

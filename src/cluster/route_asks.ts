@@ -63,13 +63,13 @@ export async function allRoutes(
   known: RouteAnswer | undefined,
 ): Promise<RouteRound> {
   const first = known === undefined ? [] : [known];
-  const doubtful = new Set(servers.filter(({ answers }) => !answers));
+  const unreliable = new Set(servers.filter(({ answers }) => !answers));
   const patience = (
     answered: readonly Answered<NameServer, RouteAnswer>[],
     silent: ReadonlySet<NameServer>,
   ): Patience => {
     const hasRoute = [...first, ...answered.map(({ answer }) => answer)].some(({ data }) => data !== undefined);
-    const isSettled = [...silent].every((server) => doubtful.has(server));
+    const isSettled = [...silent].every((server) => unreliable.has(server));
     if (hasRoute && isSettled) return "none";
     return hasRoute || (isSettled && first.length + answered.length > 0) ? "short" : "all";
   };

@@ -25,7 +25,7 @@ export interface TopicRoute {
   readonly brokers: ReadonlyMap<string, ReadonlyMap<number, string>>;
 }
 
-/** Computes queues and addresses from what a name server told. Source: MQClientInstance. */
+/** Computes queues and addresses from what a name server answered. Source: MQClientInstance. */
 export function readRoute(topic: string, data: TopicRouteData): TopicRoute {
   const brokers = new Map<string, ReadonlyMap<number, string>>();
   for (const broker of data.brokerDatas ?? []) {
@@ -75,7 +75,7 @@ function sameRoute(a: TopicRoute, b: TopicRoute): boolean {
 /** Asks for one topic's route; undefined if nobody knows the topic. */
 export type RouteSource = (topic: string) => Promise<TopicRouteData | undefined>;
 
-/** How {@linkcode Routes} tells what changed. */
+/** How {@linkcode Routes} reports changes. */
 export interface RouteListener {
   /** A topic in use has other queues or addresses than before. */
   onChanged(route: TopicRoute): void;
@@ -83,14 +83,16 @@ export interface RouteListener {
   onFailed(topic: string, error: unknown): void;
 }
 
-/** In how many parts all routes are refreshed, one after the other: name servers are not asked for all of them at once. */
+/**
+ * In how many parts all routes are refreshed, one after the other: name servers are not asked for all of them at once.
+ */
 const PARTS = 30;
 /** From this turn on in which nobody holds a route or has asked for it, it is not refreshed any more. */
 const UNUSED = 2;
 /** From this one on it is forgotten. */
 const FORGOTTEN = 10;
 
-/** A route, and whether anybody wants it. */
+/** A route, and whether it is in use. */
 interface KnownRoute {
   readonly route: TopicRoute;
   /** Whether it was asked for since its last turn. */
@@ -186,7 +188,7 @@ export class Routes {
     return this.#brokers;
   }
 
-  /** A route that somebody wants again, if it is known. */
+  /** A route that is in use again, if it is known. */
   #use(topic: string): KnownRoute | undefined {
     const known = this.#known.get(topic);
     if (known === undefined) return undefined;
@@ -196,7 +198,7 @@ export class Routes {
     return known;
   }
 
-  /** Gives the next topics their turn, so many that all have it within an interval. */
+  /** Refreshes the next topics, so many that all are refreshed within an interval. */
   #refreshPart(): void {
     if (this.#due.length === 0) this.#due = [...this.#known.keys()];
     for (const topic of this.#due.splice(0, Math.ceil(this.#known.size / PARTS))) {
@@ -207,7 +209,7 @@ export class Routes {
     }
   }
 
-  /** Whether a route is to be refreshed; one that nobody has wanted for long is forgotten. */
+  /** Whether a route is to be refreshed; one that has not been in use for long is forgotten. */
   #isWanted(topic: string, known: KnownRoute): boolean {
     known.unused = known.isUsed || this.#holders.has(topic) ? 0 : known.unused + 1;
     known.isUsed = false;

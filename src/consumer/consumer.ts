@@ -119,7 +119,7 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
    * Calls `handler` with each batch, several at a time, until the consumer closes or `signal` aborts.
    *
    * When it returns, the batch is acknowledged; when it throws, what it has not settled is sent back for later, and an
-   * event tells why.
+   * event says why.
    */
   run(handler: (batch: MessageBatch<T>) => unknown, options?: RunOptions): Promise<void>;
   /** Calls `handler` with each message: like {@linkcode Consumer.run}, but one failure is one retry. */

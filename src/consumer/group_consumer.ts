@@ -31,7 +31,7 @@ import type { ConsumerObserver } from "../telemetry/consumer_observer.ts";
 
 /** How long a new broker may take until name servers know the retry topic that it has made, in milliseconds. */
 const RETRY_TOPIC_DELAY = 1_000;
-/** How long `seek()` may take unless told, in milliseconds. */
+/** How long `seek()` may take by default, in milliseconds. */
 const SEEK_TIMEOUT = 10_000;
 /** How long the last commit, unlocking and leaving may take beside the time that batches in flight have. */
 const LEAVE_TIME = 800;
@@ -151,7 +151,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       }),
       onRouteChanged: ({ topic }) =>
         inBackground(this.#routeChanged(topic), this.#failureOf(`a new route of "${topic}"`)),
-      onBrokerBack: (broker) => this.#brokerBack(broker),
+      onBrokerRecovered: (broker) => this.#brokerBack(broker),
     });
     if (retryTopic !== undefined) rebalancer.expect(retryTopic);
   }
@@ -280,7 +280,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
     if (subscriptions.selector(topic) === undefined) return;
     this.#rebalance();
     if (retryTopic === undefined || topic === retryTopic) return;
-    // A broker that is new makes the group's retry topic when it hears of the group, and registers it a moment later.
+    // A broker that is new makes the group's retry topic with the first heartbeat, and registers it a moment later.
     await delay(RETRY_TOPIC_DELAY, { signal: this.closing }).catch(() => {});
     if (!this.isClosed) await this.#cluster.routes.refresh(retryTopic).catch(() => {});
   }

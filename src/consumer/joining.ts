@@ -13,7 +13,7 @@ import { consumerRoutes, type GroupCommands } from "./group/served_requests.ts";
 export interface GroupMembership {
   /** No longer serves requests of brokers, nor watches the cluster. */
   unlisten(): void;
-  /** Leaves the group; resolves when the brokers know, or cannot be told. */
+  /** Leaves the group; resolves when the brokers know, or cannot be reached. */
   leave(): Promise<void>;
 }
 

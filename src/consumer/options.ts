@@ -1,5 +1,5 @@
 /**
- * What a consumer can be told.
+ * Consumer options.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export interface ConsumerOptions {
   topics: TopicsOption;
   /**
    * Whether the members share the messages (`"clustering"`), or each has them all (`"broadcasting"`). In broadcasting
-   * offsets are kept locally, and what fails is told of and skipped.
+   * offsets are kept locally, and what fails is reported and skipped.
    *
    * @default {"clustering"}
    */
@@ -169,7 +169,7 @@ export interface ConsumerOptions {
   suspendQueue?: number;
   /**
    * How long a batch may be in flight before what is left of it is sent back, 1 000 to 2 147 483 647 ms. In ordered
-   * consumption and in broadcasting an event tells of it, and nothing else happens.
+   * consumption and in broadcasting an event reports it, and nothing else happens.
    *
    * @default {900_000}
    */
@@ -182,7 +182,7 @@ export interface ConsumerOptions {
    */
   lockTimeout?: number;
   /**
-   * Between two looks at who should own which queue, 1 000 to 60 000 ms. Changes that brokers tell of count at once.
+   * Between two looks at who should own which queue, 1 000 to 60 000 ms. Changes that brokers notify count at once.
    *
    * @default {20_000}
    */
@@ -201,7 +201,7 @@ export interface ConsumerOptions {
    */
   offsetStore?: OffsetStore;
   /**
-   * What tells the members on one machine apart in broadcasting, and in it only: where no `offsetStore` is given,
+   * What distinguishes the members on one machine in broadcasting, and in it only: where no `offsetStore` is given,
    * offsets are kept under group and instance. The same after a restart. 1 to 127 characters of `%|a-zA-Z0-9_-`.
    *
    * @default {"default"}

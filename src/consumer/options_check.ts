@@ -1,5 +1,5 @@
 /**
- * Checking what a consumer was told, and filling in the defaults.
+ * Checking consumer options, and filling in the defaults.
  *
  * @module
  */

@@ -12,8 +12,8 @@ import type { CheckedConsumerOptions } from "./options_check.ts";
 import type { KeyOf } from "./queue/key_order.ts";
 
 /**
- * The key of each message: one for all in orderly consumption, the user's in consumption by key; undefined where nothing
- * is ordered. A message whose key cannot be computed is one without a key.
+ * The key of each message: one for all in orderly consumption, the user's in consumption by key; undefined where
+ * nothing is ordered. A message whose key cannot be computed is one without a key.
  */
 export function orderingKeyOf<T>(options: CheckedConsumerOptions, events: EventHub): KeyOf<T> | undefined {
   const { ordering, orderingKey, group } = options;

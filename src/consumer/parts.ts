@@ -146,7 +146,7 @@ export class ConsumerParts<T = unknown> {
   }
 
   #sendBack(): Redelivery<T> {
-    const copies = new RetryCopies(this.#cluster);
+    const copies = new RetryCopies(this.#cluster, this.#options.group);
     return new SendBack<T>({
       options: this.#options,
       events: this.#events,

@@ -20,7 +20,8 @@ export interface SignalTargets<T = unknown> {
 
 /**
  * Three pairs of parts need each other: the settlement and the dispatcher, the locks and the assignment, the
- * subscriptions and the rebalancer. The first of each is built with this object, which is connected to the second later.
+ * subscriptions and the rebalancer. The first of each is built with this object, which is connected to the second
+ * later.
  */
 export class ConsumerSignals<T = unknown> implements QueueSink<T> {
   #targets: SignalTargets<T> | undefined;

@@ -6,6 +6,7 @@
 
 import type { Transport } from "../transport/transport.ts";
 import { assemble, brokerHandlers } from "./assemble.ts";
+import { credentialsFilter } from "./credentials.ts";
 import { FaultTable } from "./faults.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { Parts } from "./parts.ts";
@@ -43,9 +44,13 @@ export class BrokerServer {
     const scheduler = new Scheduler();
     const parts = assemble(options, port.address, registries, scheduler);
     const faults = new FaultTable();
+    const filters = [faults.filter];
+    const { credentials, dialect } = options;
+    const ofNameServer = new Set(others.map(({ code }) => code));
+    if (credentials.length > 0) filters.push(credentialsFilter(credentials, ofNameServer, dialect));
     const { heldPulls, pop, consumerGroups, producerGroups } = parts;
     port.serve({
-      onRequest: requestHandler([...brokerHandlers(parts), ...others], [faults.filter], options.dialect),
+      onRequest: requestHandler([...brokerHandlers(parts), ...others], filters, options.dialect),
       onClosed: (connection) => {
         for (const part of [heldPulls, pop.held, consumerGroups, producerGroups]) part.dropConnection(connection);
       },

@@ -15,6 +15,7 @@
 
 export { EmbeddedBroker, type QueueStats } from "./broker.ts";
 export { type ClusterTopicOptions, EmbeddedCluster } from "./cluster.ts";
+export type { EmbeddedAccount } from "./credentials.ts";
 export type { Fault, FaultAction, FaultOptions, FaultReply, FaultRequest, Faults } from "./faults.ts";
 export { EmbeddedNameServer, type EmbeddedNameServerOptions } from "./name_server.ts";
 export type { EmbeddedBrokerOptions, EmbeddedClusterOptions } from "./options.ts";

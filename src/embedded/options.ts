@@ -5,6 +5,7 @@
  */
 
 import { given, isRecord, isWhole, only, type OptionCheck, requireOptions, whole } from "./checks.ts";
+import type { EmbeddedAccount } from "./credentials.ts";
 import { EmbeddedNameServer } from "./name_server.ts";
 import {
   type CheckedServerOptions,
@@ -96,6 +97,13 @@ export interface EmbeddedBrokerOptions extends EmbeddedServerOptions {
    */
   offsetPersistInterval?: number;
   /**
+   * The accounts whose signed requests the broker accepts, 0 to 1 000; all others are refused, as by a broker with
+   * access control. Accounts have all rights.
+   *
+   * @default {[]: requests are not checked}
+   */
+  credentials?: readonly EmbeddedAccount[];
+  /**
    * The broker's name in routes.
    *
    * @default {"broker-a"}
@@ -173,6 +181,7 @@ const defaults: CheckedOptions = {
   maxLocks: 1_000_000,
   maxMessageSize: 4_194_304,
   offsetPersistInterval: 5_000,
+  credentials: [],
   brokerName: "broker-a",
   clusterName: "DefaultCluster",
   propertyFilter: true,
@@ -200,6 +209,7 @@ const checks: Readonly<Record<keyof EmbeddedBrokerOptions, OptionCheck>> = {
   maxLocks: whole(1, 10_000_000),
   maxMessageSize: whole(1, 16_000_000),
   offsetPersistInterval: whole(0, 2_000_000_000),
+  credentials: only("an array of up to 1 000 objects with accessKey and secretKey", isAccounts),
   brokerName: name,
   clusterName: name,
   propertyFilter: flag,
@@ -222,6 +232,13 @@ export function checkClusterOptions(options: EmbeddedClusterOptions): void {
 function isDelayLevels(value: unknown): boolean {
   return Array.isArray(value) && value.length >= 1 && value.length <= 100 &&
     value.every((level) => isWhole(level, 0, Number.MAX_SAFE_INTEGER));
+}
+
+function isAccounts(value: unknown): boolean {
+  return Array.isArray(value) && value.length <= 1_000 &&
+    value.every((each) =>
+      isRecord(each) && [each.accessKey, each.secretKey].every((text) => typeof text === "string" && text !== "")
+    );
 }
 
 function isNameServers(value: unknown): boolean {

@@ -13,7 +13,9 @@ const MAX_READ_BYTES = 64 * 1024 * 1024;
 
 /** After how many milliseconds without an arrival all that the system has buffered counts as read. */
 const IDLE = 10;
-/** And after how many turns of the event loop: where the process has to wait for the processor, time alone says nothing. */
+/**
+ * And after how many turns of the event loop: where the process has to wait for the processor, time alone says nothing.
+ */
 const IDLE_TURNS = 20;
 
 /** One pause of a server. */

@@ -20,8 +20,8 @@ const MOST_NAMED = 50;
 /**
  * The root of all errors that this package throws on purpose.
  *
- * A message is one line of 8 000 characters at most; of a text that somebody else has written, such as a server's remark
- * or the value of an option, it has 200. Control characters and others that are not to be printed are escaped.
+ * A message is one line of 8 000 characters at most; of a text that somebody else has written, such as a server's
+ * remark or the value of an option, it has 200. Control characters and others that are not to be printed are escaped.
  */
 export class RocketMQError extends Error {
   /** The class's name, also after bundling. */

@@ -71,7 +71,9 @@ export class MessageConsumeError extends ConsumerError {
   }
 }
 
-/** A handler returned the name of a result of Java's listeners, which here means nothing: its messages count as failed. */
+/**
+ * A handler returned the name of a result of Java's listeners, which here means nothing: its messages count as failed.
+ */
 export class InvalidConsumeResultError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "InvalidConsumeResultError";

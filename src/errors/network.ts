@@ -67,6 +67,42 @@ export class BrokerNotAvailableError extends RocketMQError {
   }
 }
 
+/** The credentials are missing, or brokers refuse them: the key or the secret is wrong, or the account is disabled. */
+export class CredentialsError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "CredentialsError";
+
+  /** Makes the error; it never holds a secret. */
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, code: "CREDENTIALS_REFUSED" });
+  }
+}
+
+/** The account has not the right to do this. */
+export class PermissionError extends RocketMQError {
+  /** The class's name, also after bundling. */
+  override name = "PermissionError";
+  /** What the right is lacking on, in the broker's words: `"Topic:orders"`; empty if it names nothing. */
+  readonly resource: string;
+  /** What was requested, by its name in the request table: `"SendMessage"`. */
+  readonly action: string;
+
+  /** Makes the error from a broker's answer. */
+  constructor(answer: ResponseError, resource: string) {
+    const { request, address, remark } = answer;
+    const on = resource === "" ? "" : ` on ${excerpt(resource)}`;
+    super(
+      `Cannot complete ${request} on ${excerpt(address)}: the account has no right for it${on}: "${
+        excerpt(remark)
+      }"; ` +
+        `grant it (docs/security.md lists the rights of each kind of client)`,
+      { code: "NO_PERMISSION", cause: answer },
+    );
+    this.resource = resource;
+    this.action = request;
+  }
+}
+
 /** A broker or name server answered with a code other than success. */
 export class ResponseError extends RocketMQError {
   /** The class's name, also after bundling. */

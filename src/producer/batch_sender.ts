@@ -40,8 +40,8 @@ export class BatchSender {
   /**
    * Sends messages; the receipts have the order of the messages.
    *
-   * A request has at most 1 MiB, 8 are in flight at a time, and the time of each begins with its first attempt. After the
-   * first request that fails no other begins.
+   * A request has at most 1 MiB, 8 are in flight at a time, and the time of each begins with its first attempt. After
+   * the first request that fails no other begins.
    *
    * @throws {SendBatchError} if messages could not be sent; the signal's reason when it aborts
    */

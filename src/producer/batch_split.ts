@@ -51,8 +51,8 @@ export function recordSize(message: SplittableMessage): number {
 /**
  * Splits messages by topic and size.
  *
- * A request stays within `maxSize` also in the form in which the broker stores it: brokers up to 4.9.3 compare the limit
- * with the stored records, which are larger. A message that is too large for that has a request of its own.
+ * A request stays within `maxSize` also in the form in which the broker stores it: brokers up to 4.9.3 compare the
+ * limit with the stored records, which are larger. A message that is too large for that has a request of its own.
  */
 export function splitBatch(messages: readonly SplittableMessage[], maxSize: number): BatchPart[] {
   const parts: BatchPart[] = [];

@@ -95,7 +95,9 @@ export class MessageEncoder {
     return compressed(message, await packInBackground(message.body, COMPRESSION_LEVEL, signal));
   }
 
-  /** Encodes one message of a batch, without compression; the result is valid only if no problem is added to the list. */
+  /**
+   * Encodes one message of a batch, without compression; the result is valid only if no problem is added to the list.
+   */
   encodePlain(message: OutgoingMessage, extras: Extras, problems: Problem[], report: ReportProblem): EncodedMessage {
     return this.#encode(message, extras, problems, report);
   }

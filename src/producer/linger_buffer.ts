@@ -22,7 +22,9 @@ import { inBackground } from "../owned_work.ts";
 
 /** Refusals whose cause may be another message, the size of the batch, or a queue that a key has left. */
 const REFUSED_AS_BATCH: ReadonlySet<number> = new Set([ResponseCode.MESSAGE_ILLEGAL, ResponseCode.INVALID_PARAMETER]);
-/** How 5.x brokers refuse a batch that is too large, by code 1, before anything is stored. Source: MessageExtEncoder. */
+/**
+ * How 5.x brokers refuse a batch that is too large, by code 1, before anything is stored. Source: MessageExtEncoder.
+ */
 const TOO_LARGE = "size exceeded";
 
 /** Collects the single sends of one producer into batches. */

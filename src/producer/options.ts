@@ -41,8 +41,8 @@ export interface ProducerOptions {
    */
   retries?: number;
   /**
-   * From which size on a body is compressed with zlib, 1 to 16 000 000 bytes; `false` compresses none. A body that would
-   * not get smaller is sent as it is, and so are the bodies of a batch.
+   * From which size on a body is compressed with zlib, 1 to 16 000 000 bytes; `false` compresses none. A body that
+   * would not get smaller is sent as it is, and so are the bodies of a batch.
    *
    * @default {4_096}
    */
@@ -63,15 +63,15 @@ export interface ProducerOptions {
    * loses nothing. Each send has its own receipt or error, and its own `timeout` and `signal` count.
    *
    * Messages with an `orderingKey` or a `queue` are sent one request after the other, in the order of their sends; each
-   * request waits for the one before, however long that takes. A message with a `delayLevel`, one that is compressed and
-   * one that is too large for a batch have a request of their own. Messages of one batch go to one queue.
+   * request waits for the one before, however long that takes. A message with a `delayLevel`, one that is compressed
+   * and one that is too large for a batch have a request of their own. Messages of one batch go to one queue.
    *
    * @default {0}
    */
   linger?: number;
   /**
-   * The largest request that `linger` makes, 1 024 to 16 000 000 bytes, at most `maxMessageSize`; a larger message has a
-   * request of its own. It does not apply to `sendBatch()`.
+   * The largest request that `linger` makes, 1 024 to 16 000 000 bytes, at most `maxMessageSize`; a larger message has
+   * a request of its own. It does not apply to `sendBatch()`.
    *
    * @default {65_536}
    */

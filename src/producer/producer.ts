@@ -39,8 +39,8 @@ export interface Producer {
    * there is one, with the same unique key. `retries` bounds the attempts that brokers answer with an error; while no
    * broker answers, or all are busy, attempts continue until the time is over. The message is stored at least once: if
    * an answer is lost, it may be stored twice with the same key. With `orderingKey` or `queue` all attempts go to the
-   * same queue, and another one follows only if it is certain that nothing was stored: the order is kept, and the caller
-   * decides about duplicates.
+   * same queue, and another one follows only if it is certain that nothing was stored: the order is kept, and the
+   * caller decides about duplicates.
    *
    * Brokers create topics that do not exist, if they are configured to do so.
    *
@@ -65,8 +65,8 @@ export interface Producer {
    * Sends messages in few requests; resolves with their receipts, in their order, when all are stored.
    *
    * There is one request for each topic, and more where 1 MiB or `maxMessageSize` is reached. Each request goes to the
-   * next queue of its topic and has the time of a send; with `orderingKey` or `queue` all go to that queue, one after the
-   * other. A request is retried like a single message. Bodies are not compressed.
+   * next queue of its topic and has the time of a send; with `orderingKey` or `queue` all go to that queue, one after
+   * the other. A request is retried like a single message. Bodies are not compressed.
    *
    * @throws {ValidationError} if a message or an option is not allowed; nothing was sent then
    * @throws {SendBatchError} if a request failed; it states which messages are stored

@@ -16,8 +16,8 @@ const NOT_IN_KEY = /[\u0001\u0002]/;
 /** Options of {@linkcode Producer.sendBatch}. Unknown names are errors. */
 export interface SendBatchOptions {
   /**
-   * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its queues.
-   * Consumers see it as the property `__SHARDINGKEY`.
+   * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its
+   * queues. Consumers see it as the property `__SHARDINGKEY`.
    */
   orderingKey?: string | undefined;
   /** The queue to send to, instead of the topic's queues in turn. Not together with `orderingKey`. */
@@ -72,7 +72,8 @@ export function checkSendBatchOptions(options: SendBatchOptions, sendTimeout: nu
   const check = new OptionsCheck("send a batch");
   if (typeof options === "object" && options !== null && "delayLevel" in options) {
     const { delayLevel, ...others } = options;
-    // Brokers store the messages of a batch without a delay, whatever their properties are. Source: SendMessageProcessor.
+    // Brokers store the messages of a batch without a delay, whatever their properties are. Source:
+    // SendMessageProcessor.
     const allowed = "no delay level: brokers do not delay batches; send the messages one by one";
     if (delayLevel !== undefined) check.add("delayLevel", delayLevel, allowed);
     check.known(others, batchNames);

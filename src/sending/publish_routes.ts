@@ -59,8 +59,8 @@ export class PublishRoutes {
   /**
    * Requests the queues; there is at least one.
    *
-   * If those name servers that answer do not know the topic, and others do not answer, it may exist: then the message is
-   * sent to brokers that would create the topic, which is right in either case, and it is never reported as missing.
+   * If those name servers that answer do not know the topic, and others do not answer, it may exist: then the message
+   * is sent to brokers that would create the topic, which is right in either case, and it is never reported as missing.
    *
    * @throws {ProducerError} `TOPIC_NOT_FOUND`, `NO_WRITABLE_QUEUE`, or `ROUTE_NOT_AVAILABLE` if no name server answers
    */

@@ -66,8 +66,8 @@ export class RoundRobin {
 const NONE: readonly string[] = [];
 
 /**
- * How bad a choice a broker is, 0 is good: the worst is the last that failed. A broker that is to be avoided ranks before
- * those that this send has tried, as it may have recovered.
+ * How bad a choice a broker is, 0 is good: the worst is the last that failed. A broker that is to be avoided ranks
+ * before those that this send has tried, as it may have recovered.
  */
 function rankOf(broker: string, failed: readonly string[], isAvoided: boolean): number {
   if (broker === failed.at(-1)) return 4;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRefusal } from "../cluster/credentials.ts";
 import {
   BrokerNotAvailableError,
   NetworkError,
@@ -66,7 +67,7 @@ const MAX_LISTED = 5;
 
 /** Whether it is certain that an attempt with this error has stored nothing. */
 export function isNotStored(error: unknown): boolean {
-  if (error instanceof BrokerNotAvailableError) return true;
+  if (error instanceof BrokerNotAvailableError || isRefusal(error)) return true;
   if (error instanceof NetworkError) return error.code === "CONNECT_FAILED" || isBusy(error);
   return error instanceof ResponseError && (REFUSALS.has(error.responseCode) || isBusy(error));
 }
@@ -81,8 +82,8 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * Whether a broker has answered with an error, which `retries` counts: not if it could not be reached, did not answer, or
- * was busy.
+ * Whether a broker has answered with an error, which `retries` counts: not if it could not be reached, did not answer,
+ * or was busy.
  */
 export function isAnswered(error: unknown): boolean {
   if (error instanceof NetworkError) return error.code === "MALFORMED_FRAME";
@@ -98,8 +99,8 @@ export function isOfTheBroker(error: unknown): boolean {
 /**
  * Whether another attempt may follow.
  *
- * Where the queue is chosen, order counts: a message that may be stored, and is sent again, could appear behind one that
- * was sent after it. There it has to be certain that nothing was stored.
+ * Where the queue is chosen, order counts: a message that may be stored, and is sent again, could appear behind one
+ * that was sent after it. There it has to be certain that nothing was stored.
  */
 export function mayRetry({ error, maybeStored }: FailedAttempt, onlyIfNotStored: boolean): boolean {
   return error instanceof RocketMQError && error.retriable && !(onlyIfNotStored && maybeStored);

@@ -6,6 +6,7 @@
 
 import type { BrokerHealth } from "../cluster/broker_health.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { isRefusal } from "../cluster/credentials.ts";
 import { ProducerError, ResponseError, TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 import { inBackground } from "../owned_work.ts";
@@ -109,9 +110,9 @@ export class Sender {
    * Sends a request: to the chosen queue, else to the next one of the topic, and if that fails to another broker, or to
    * another queue of the same broker if it is the only one.
    *
-   * An attempt has a part of the time, and another one follows if there is no answer by then; an answer that comes later
-   * still counts. `retries` bounds the attempts that brokers answer with an error. While none answers, or all have no
-   * room, there are attempts until the deadline.
+   * An attempt has a part of the time, and another one follows if there is no answer by then; an answer that comes
+   * later still counts. `retries` bounds the attempts that brokers answer with an error. While none answers, or all
+   * have no room, there are attempts until the deadline.
    *
    * The message is stored at least once: an attempt whose answer is lost may have stored it too.
    *
@@ -245,6 +246,7 @@ export class Sender {
     pending.addFailed(last);
     try {
       deadline.signal?.throwIfAborted();
+      if (isRefusal(last.error)) throw last.error;
       this.#routes.invalidateAfter(topic, last.error);
       const queueIsGone = placement.queue === undefined && isUnknownQueue(last.error);
       const again = queueIsGone || mayRetry(last, mode.onlyIfNotStored);

@@ -10,9 +10,9 @@ import type { SendReceipt } from "../sending/receipt.ts";
 /**
  * Observes the sends of all producers of a client.
  *
- * Observers run in the order in which they are listed, synchronously, as part of the send: they should be fast. One that
- * throws, or whose promise rejects, is reported by the event `observerFailed`, and nothing else changes: the message is
- * sent without the properties that this call has added.
+ * Observers run in the order in which they are listed, synchronously, as part of the send: they should be fast. One
+ * that throws, or whose promise rejects, is reported by the event `observerFailed`, and nothing else changes: the
+ * message is sent without the properties that this call has added.
  */
 export interface ProducerObserver {
   /**
@@ -80,7 +80,9 @@ export interface SendListener {
 export interface SendEnd {
   /** When it ended, in milliseconds since 1970, with fractions. */
   readonly endTime: number;
-  /** One for each message, in their order; undefined for what is not known to be stored, and for what is sent one-way. */
+  /**
+   * One for each message, in their order; undefined for what is not known to be stored, and for what is sent one-way.
+   */
   readonly receipts: readonly (SendReceipt | undefined)[];
   /** The error of the send; undefined if it succeeded. */
   readonly error: unknown;

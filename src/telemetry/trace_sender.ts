@@ -58,8 +58,8 @@ export interface TraceSenderOptions {
 /**
  * A bounded queue of contexts, and the batches of them that are in flight.
  *
- * While the trace topic is missing contexts wait for it. Those for which there is no room are dropped, as are those of a
- * batch that could not be sent; they are counted, and one event is emitted until sending succeeds again.
+ * While the trace topic is missing contexts wait for it. Those for which there is no room are dropped, as are those of
+ * a batch that could not be sent; they are counted, and one event is emitted until sending succeeds again.
  */
 export class TraceSender {
   #options: TraceSenderOptions;

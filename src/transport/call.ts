@@ -1,5 +1,5 @@
 /**
- * What is asked over a connection, and who hears the answer.
+ * Requests over a connection, and the waits for their answers.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface RequestWait {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A wait for an answer; hears of its end exactly once. */
+/** A wait for an answer; exactly one of `answered` and `failed` is called, once. */
 export interface Wait {
   /** The request's name, for errors. */
   readonly name: string;
@@ -38,9 +38,9 @@ export interface Wait {
   readonly timeout: number;
   /** When that is, by the monotonic clock. */
   readonly deadline: number;
-  /** Hears the answer, whatever its code. */
+  /** Called with the answer, whatever its code. */
   answered(answer: Command): void;
-  /** Hears why there is none. */
+  /** Called with the reason why there is none. */
   failed(reason: unknown): void;
   /** Ends the wait early, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;

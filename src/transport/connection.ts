@@ -118,14 +118,14 @@ export class Connection {
     return new Promise((answered, failed) => this.hand(callOf(request, ENDLESS, () => answered(), failed)));
   }
 
-  /** Sends a request, as {@linkcode Connection.request} does; the call hears how it ends. */
+  /** Sends a request, as {@linkcode Connection.request} does; the call is called with its end. */
   start(call: Call): void {
     const opaque = this.#waits.next();
     if (this.#send(call, opaque, 0)) this.#waits.add(opaque, call);
   }
 
   /**
-   * Sends a request of which only the way out is waited for: the call hears when its bytes have been handed to the
+   * Sends a request of which only the way out is waited for: the call ends when its bytes have been handed to the
    * system. Nobody answers it, unless somebody waits for that.
    */
   hand(call: Call, served?: Wait): void {
@@ -149,7 +149,7 @@ export class Connection {
     try {
       this.#socket.close();
     } catch {
-      // A transport of the user's own may throw: those who wait must hear all the same.
+      // A transport of the user's own may throw: the waits must end all the same.
     }
     this.#waits.fail(this.#closeReason);
     this.#resolveClosed(this.#closeReason);
@@ -270,7 +270,7 @@ export class Connection {
   }
 }
 
-/** What those hear who wait for a write: there is no answer. */
+/** The answer to a wait for a write: there is none. */
 const WRITTEN: Command = decodeFrame(encodeFrame({ code: ResponseCode.SUCCESS, opaque: 0 }));
 
 function answerTo({ opaque }: Command, reply: Reply): WritableCommand {

@@ -17,7 +17,7 @@ const LONG_SILENCE = 3_000;
 export interface PendingWaitsContext {
   /** The other side, for errors. */
   readonly address: string;
-  /** Called when requests were in vain and nothing was received for so many milliseconds, and again with further ones. */
+  /** Called when requests timed out and nothing was received for so many milliseconds, and again with further ones. */
   readonly onSilent: (silence: number) => void;
   /** Called when waits have ended by themselves. */
   readonly onEnded: () => void;

@@ -20,7 +20,7 @@ export interface TlsOptions {
 
 /** What {@linkcode Transport.connect} takes. */
 export interface ConnectSocketOptions {
-  /** Gives up when it aborts, with its reason. */
+  /** Ends the attempt when it aborts, with its reason. */
   readonly signal: AbortSignal;
   /** Encrypts the connection. */
   readonly tls?: TlsOptions | undefined;

@@ -9,7 +9,7 @@ const FIRST_SIZE = 16;
 /** The largest opaque: they are int32, and positive where somebody reads them. */
 const LAST_OPAQUE = 0x7fffffff;
 
-/** A table of values by opaque, which gives the opaques out. Not a `Map`, for the reason that `PlacedList` tells. */
+/** A table of values by opaque, which assigns the opaques. Not a `Map`, for the reason in `PlacedList`. */
 export class WaitTable<T> {
   /** A value stands where the low bits of its opaque say; opaques whose place is taken are not given out. */
   #values: (T | undefined)[] = new Array(FIRST_SIZE).fill(undefined);
@@ -17,7 +17,7 @@ export class WaitTable<T> {
   #size = 0;
   #last: number;
 
-  /** Makes an empty table that gives out the opaques behind `last`. */
+  /** Makes an empty table that assigns the opaques behind `last`. */
   constructor(last = 0) {
     this.#last = last;
   }
@@ -43,7 +43,7 @@ export class WaitTable<T> {
     if (this.#size * 2 > this.#values.length) this.#grow();
   }
 
-  /** Removes the value of an opaque and gives it; undefined if there is none. */
+  /** Removes the value of an opaque and returns it; undefined if there is none. */
   take(opaque: number): T | undefined {
     const at = opaque & (this.#values.length - 1);
     const value = this.#values[at];
@@ -53,12 +53,12 @@ export class WaitTable<T> {
     return value;
   }
 
-  /** Removes the values of which `isWanted` says so, and gives them. */
-  takeAll(isWanted: (value: T) => boolean): T[] {
+  /** Removes the values that `isSelected` selects, and returns them. */
+  takeAll(isSelected: (value: T) => boolean): T[] {
     const taken: T[] = [];
     for (let at = 0; at < this.#values.length; at++) {
       const value = this.#values[at];
-      if (value === undefined || !isWanted(value)) continue;
+      if (value === undefined || !isSelected(value)) continue;
       this.#values[at] = undefined;
       this.#size--;
       taken.push(value);

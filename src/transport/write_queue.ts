@@ -38,10 +38,10 @@ export class WriteQueue {
   #unwritten = 0;
   #running = false;
   #writing = false;
-  /** Those who want to hear when all frames that are queued now have been written. */
+  /** Called when all frames that are queued now have been written. */
   #listeners: (() => void)[] = [];
 
-  /** Makes a queue of one socket that is full from `maxQueued` bytes on; `onError` hears of the first failed write. */
+  /** Makes a queue of one socket that is full from `maxQueued` bytes on; `onError` is called with the first failure. */
   constructor(socket: Socket, maxQueued: number, onError: (cause: unknown) => void) {
     this.#socket = socket;
     this.#maxQueued = maxQueued;
@@ -82,9 +82,9 @@ export class WriteQueue {
     this.#pushed(this.#end - start);
   }
 
-  /** Hears when all that is queued now has been written; never if that fails. */
-  onWritten(hear: () => void): void {
-    this.#listeners.push(hear);
+  /** Calls `listener` when all that is queued now has been written; never if that fails. */
+  onWritten(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Drops what is queued. */
@@ -141,7 +141,7 @@ export class WriteQueue {
         break;
       }
       this.#spare = buffer;
-      for (const hear of listeners) hear();
+      for (const listener of listeners) listener();
     }
     this.#writing = false;
     this.#running = false;

@@ -15,7 +15,7 @@ const steps = new Semaphore(1);
 let sinceTurn = 0;
 
 /**
- * Does work that yields after each step how large it was, in bytes; gives what it returns.
+ * Does work that yields after each step how large it was, in bytes; returns what it returns.
  *
  * @throws the signal's reason, if it has aborted; the work is ended then
  */

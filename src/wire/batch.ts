@@ -67,7 +67,7 @@ export function encodeBatch(messages: readonly BatchMessage[]): Uint8Array {
   return bytes;
 }
 
-/** Messages as one body that is written where it is wanted. */
+/** Messages as one body that is written in place. */
 export class BatchBody implements BodyWriter {
   /** How many bytes it has. */
   readonly length: number;

@@ -28,7 +28,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** The value of a field before it is text. */
 export type FieldValue = string | number | boolean;
 
-/** Fields that are written where they are wanted. */
+/** Fields that are written in place. */
 export class BinaryFields {
   /** The most bytes that they have. */
   readonly maxLength: number;
@@ -49,7 +49,7 @@ export class BinaryFields {
     this.maxLength = most;
   }
 
-  /** Writes them from `at` on and gives their end; there must be room for `maxLength` bytes. */
+  /** Writes them from `at` on and returns their end; there must be room for `maxLength` bytes. */
   writeTo(target: Uint8Array, at: number): number {
     target.set(this.#fixed, at);
     at += this.#fixed.length;

@@ -40,7 +40,7 @@ export interface ConsumerData {
   readonly unitMode: boolean;
 }
 
-/** What a client tells a broker. Source: HeartbeatData. */
+/** A heartbeat of a client. Source: HeartbeatData. */
 export interface HeartbeatData {
   /** The client's id, unique per client. */
   readonly clientID: string;

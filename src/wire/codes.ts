@@ -119,7 +119,7 @@ export const PropertyName = {
 /** The topic that brokers copy when they create one by themselves. Source: TopicValidator. */
 export const AUTO_CREATE_TOPIC = "TBW102";
 
-/** The topic of message traces, unless told. Source: TopicValidator. */
+/** The topic of message traces, by default. Source: TopicValidator. */
 export const TRACE_TOPIC = "RMQ_SYS_TRACE_TOPIC";
 
 /** Java's `String.hashCode`, by which brokers filter tags. */

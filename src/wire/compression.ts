@@ -36,7 +36,7 @@ export function compress(body: Uint8Array, type: CompressionType, level: number)
 }
 
 /**
- * Unpacks a body of the kind that the message's system flag tells.
+ * Unpacks a body of the kind that the message's system flag states.
  *
  * @throws {NetworkError} `MALFORMED_FRAME` if the body is broken or unpacks to more than `maxSize` bytes
  * @throws {UnsupportedError} if the kind is unknown, or is Zstandard on Node 20, which cannot unpack it

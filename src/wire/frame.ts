@@ -169,7 +169,7 @@ function decodeBinaryHeader(frame: Uint8Array, end: number, body: Uint8Array): C
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const buffer = readable(frame);
   let at = 8;
-  /** Steps over a field of known size, or of a size that the wire told. */
+  /** Steps over a field of known size, or of a size that the wire states. */
   const take = (size: number): number => {
     if (size < 0 || at + size > end) throw malformedFrame(`a field of ${size} bytes passes the end of its header`);
     at += size;

@@ -13,7 +13,9 @@ const SHARED_SIZE = 64 * 1024;
 const FIRST_CAPACITY = 64 * 1024;
 /** How much a frame's memory grows by when it is full: each time costs a copy. */
 const GROWTH = 4;
-/** How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow. */
+/**
+ * How many times the size of the last large frame is taken at once for the next: it saves the copies of a steady flow.
+ */
 const TRUST = 2;
 /** But never more than this, in bytes. */
 const MOST_TRUST = 8 * 1024 * 1024;
@@ -44,10 +46,10 @@ export interface FrameReaderOptions {
 /**
  * Cuts a stream of bytes into frames, whatever the pieces in which they arrive.
  *
- * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE} bytes:
- * taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive than that,
- * or its own frame. The memory of a large frame grows as it arrives, from 64 KiB or twice the large frame before it, and
- * not by what its length word claims.
+ * Every frame is copied out once. Whole frames that arrive together share a copy of up to {@linkcode SHARED_SIZE}
+ * bytes: taking memory for each would take longer than to copy them. What keeps a message alive keeps no more alive
+ * than that, or its own frame. The memory of a large frame grows as it arrives, from 64 KiB or twice the large frame
+ * before it, and not by what its length word claims.
  */
 export class FrameReader {
   #onFrame: (frame: Uint8Array) => void;
@@ -94,8 +96,8 @@ export class FrameReader {
             continue;
           }
         }
-        const wanted = Math.min(4 - this.#prefixLength, bytes.length - at);
-        for (let i = 0; i < wanted; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
+        const missing = Math.min(4 - this.#prefixLength, bytes.length - at);
+        for (let i = 0; i < missing; i++) this.#prefix[this.#prefixLength++] = bytes[at++]!;
         if (this.#prefixLength < 4) return;
         this.#begin(bytes.length - at);
       }
@@ -103,7 +105,7 @@ export class FrameReader {
     }
   }
 
-  /** Hands out frames that begin here, if any are here as a whole, and gives their end. */
+  /** Passes on the frames that begin here and are here as a whole, and returns their end. */
   #takeWhole(bytes: Uint8Array, at: number): number {
     const first = endOfWhole(bytes, at);
     if (this.#inPlace && first > at && isBodiless(bytes, at, first)) {
@@ -140,7 +142,7 @@ export class FrameReader {
     this.#size = size;
   }
 
-  /** Takes bytes of the frame that is arriving; gives where they end. */
+  /** Takes bytes of the frame that is arriving; returns where they end. */
   #fill(bytes: Uint8Array, at: number): number {
     const count = Math.min(this.#size - this.#arrived, bytes.length - at);
     const frame = this.#keep(bytes, at, count, Math.min(this.#size, this.#frame!.length * GROWTH));
@@ -166,14 +168,14 @@ export class FrameReader {
     return frame;
   }
 
-  /** Takes bytes of a frame that is too large: its head first, then nothing; gives where they end. */
+  /** Takes bytes of a frame that is too large: its head first, then nothing; returns where they end. */
   #skip(bytes: Uint8Array, at: number): number {
     while (this.#frame !== undefined) {
       const end = this.#arrived < PREFIX_SIZE ? PREFIX_SIZE : headEnd(this.#frame, this.#size);
       const count = Math.min(end - this.#arrived, bytes.length - at);
       const head = this.#keep(bytes, at, count, end);
       at += count;
-      const whole = headEnd(head, this.#size); // at the first byte that no header has, a text or TLS is told from frames
+      const whole = headEnd(head, this.#size); // at the first byte that no header has, a text or TLS is no frame
       if (this.#arrived < end) return at;
       if (whole > end) continue;
       this.#frame = undefined;
@@ -192,13 +194,13 @@ export class FrameReader {
   }
 }
 
-/** Where the header ends of a frame that is too large, as far as its bytes tell. */
+/** Where the header ends of a frame that is too large, as far as its bytes show. */
 function headEnd(frame: Uint8Array, size: number): number {
   const end = PREFIX_SIZE + (readWord(frame, 4) & 0xffffff);
   if (frame[4]! <= 1 && end <= MAX_HEAD_SIZE) return end;
   const allowed = `allowed is 4 to ${MAX_FRAME_SIZE - 4}`;
   throw malformedFrame(
-    `its length word is ${size - 4}, ${allowed}, and no header follows that tells whose frame it is`,
+    `its length word is ${size - 4}, ${allowed}, and no header follows that names its request`,
   );
 }
 

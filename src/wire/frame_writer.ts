@@ -1,5 +1,5 @@
 /**
- * Frames that are written where they are wanted: into the bytes that go to a socket.
+ * Frames that are written in place: into the bytes that go to a socket.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const BINARY_START = 21;
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
 
-/** A body that writes itself where it is wanted, so that nothing has to be put together before. */
+/** A body that writes itself in place, so that nothing has to be put together before. */
 export interface BodyWriter {
   /** How many bytes it has. */
   readonly length: number;
@@ -56,7 +56,7 @@ export interface WritableCommand extends Omit<CommandInit, "fields"> {
 }
 
 /**
- * A frame that is ready to be written where it is wanted: binary if its fields are, else with a JSON header.
+ * A frame that is ready to be written in place: binary if its fields are, else with a JSON header.
  */
 export class FrameWriter {
   /** The most bytes that it has. */
@@ -76,7 +76,7 @@ export class FrameWriter {
   }
 
   /**
-   * Writes it from `at` on and gives its end; there must be room for `maxLength` bytes.
+   * Writes it from `at` on and returns its end; there must be room for `maxLength` bytes.
    *
    * @throws {ValidationError} if it is larger than {@linkcode MAX_FRAME_SIZE}: a peer answers that by hanging up
    */

@@ -56,7 +56,7 @@ export interface InnerBatch {
 export interface PackedBatch extends InnerBatch {
   /** How many messages it has. */
   readonly count: number;
-  /** Its messages below this offset are not wanted. */
+  /** Its messages below this offset are left out. */
   readonly begin: number;
   /** How many messages of other records are in front of it. */
   readonly messagesBefore: number;
@@ -70,14 +70,16 @@ export interface DecodedRecords {
   readonly messages: StoredMessage[];
   /** The records that cannot be read, in their order. */
   readonly broken: BrokenRecord[];
-  /** Inner batches that {@linkcode unpackBatches} has to unpack first: their messages are missing. Nearly always empty. */
+  /**
+   * Inner batches that {@linkcode unpackBatches} has to unpack first: their messages are missing. Nearly always empty.
+   */
   readonly packed: readonly PackedBatch[];
   /** The offset to go on from, if not all records were read. */
   readonly stoppedAt?: number;
 }
 
 /**
- * How many messages an inner batch claims to have; a text tells why that is not believed.
+ * How many messages an inner batch claims to have; a text says why that cannot be true.
  *
  * @param limit the offset that its messages must be below
  */
@@ -99,7 +101,7 @@ function numberIn({ buffer }: RecordSource, start: number, end: number, name: Ui
   return text !== undefined && DIGITS.test(text) ? Number(text) : undefined;
 }
 
-/** Adds the messages of an inner batch that are at `begin` or behind, or none; a text or an error tells why. */
+/** Adds the messages of an inner batch that are at `begin` or behind, or none; returns a text or an error that says why. */
 export function unwrap(batch: InnerBatch, count: number, begin: number, to: StoredMessage[]): unknown {
   const { source, start, bodyStart, bodyEnd, queueOffset } = batch;
   try {
@@ -130,10 +132,10 @@ export async function unpackBatches(
 ): Promise<DecodedRecords> {
   const messages: StoredMessage[] = [];
   const broken: BrokenRecord[] = [];
-  let [taken, told, size] = [0, 0, 0];
+  let [taken, listed, size] = [0, 0, 0];
   for (const batch of records.packed) {
     while (taken < batch.messagesBefore) messages.push(records.messages[taken++]!);
-    while (told < batch.brokenBefore) broken.push(records.broken[told++]!);
+    while (listed < batch.brokenBefore) broken.push(records.broken[listed++]!);
     if (size >= maxSize) return { messages, broken, packed: [], stoppedAt: batch.queueOffset };
     const unpacked = await unpackedBatch(batch, signal);
     size += unpacked instanceof Error ? MAX_UNPACKED_SIZE : unpacked.bodyEnd - unpacked.bodyStart;
@@ -141,7 +143,7 @@ export async function unpackBatches(
     if (problem !== undefined) broken.push(brokenRecord(batch.source, batch.start, batch.end, problem));
   }
   while (taken < records.messages.length) messages.push(records.messages[taken++]!);
-  while (told < records.broken.length) broken.push(records.broken[told++]!);
+  while (listed < records.broken.length) broken.push(records.broken[listed++]!);
   return { messages, broken, packed: [] };
 }
 

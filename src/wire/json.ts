@@ -19,7 +19,7 @@
 
 import { NetworkError } from "../errors.ts";
 
-/** What {@linkcode parseJson} gives. */
+/** What {@linkcode parseJson} returns. */
 export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | JsonObject;
 
 /** A JSON object. It has no prototype: no key can be mistaken for something inherited. */
@@ -31,7 +31,9 @@ export interface JsonObject {
 /** How deep values may be nested; RocketMQ's own reach about ten. */
 const MAX_DEPTH = 100;
 
-/** The most values of a text, those inside of others included: a list of 4 096 queues with their times has half of them. */
+/**
+ * The most values of a text, those inside of others included: a list of 4 096 queues with their times has half of them.
+ */
 export const MAX_VALUES = 65_536;
 
 /** The most bytes of a body of JSON, unless its request allows more. */
@@ -307,9 +309,9 @@ class Parser {
     if (count > most) throw this.#malformed(`it has more than ${most} ${what}`);
   }
 
-  #unexpected(wanted: string): NetworkError {
+  #unexpected(allowed: string): NetworkError {
     const found = this.#at < this.#text.length ? JSON.stringify(this.#text[this.#at]) : "the end";
-    return this.#malformed(`expected ${wanted}, found ${found}`);
+    return this.#malformed(`expected ${allowed}, found ${found}`);
   }
 
   #malformed(problem: string): NetworkError {

@@ -126,8 +126,8 @@ export class BlockUnpacker {
   }
 
   /**
-   * Unpacks sequences until `#length` is at `stop`, or something long is to be copied. Returns where to go on, -1 at the
-   * end of the block.
+   * Unpacks sequences until `#length` is at `stop`, or something long is to be copied. Returns where to go on, -1 at
+   * the end of the block.
    */
   #sequences(start: number, end: number, window: number, stop: number): number {
     const input = this.#input;

@@ -142,7 +142,7 @@ export class UniqueKeys {
   }
 
   #setTime(now: number): void {
-    if (now < this.#lastTime) this.#renew(); // the clock was put back: its times come again
+    if (now < this.#lastTime) this.#renew(); // the clock was set back: its times are repeated
     if (now >= this.#nextMonth) {
       const date = new Date(now);
       this.#monthStart = new Date(date.getFullYear(), date.getMonth(), 1).getTime();

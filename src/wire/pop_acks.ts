@@ -92,7 +92,7 @@ function decodeBase64(base64: string): string {
   try {
     if (base64.length <= LONGEST_BITS) return atob(base64);
   } catch {
-    // Told below.
+    // Reported below.
   }
   const allowed = `base64 of up to ${LONGEST_BITS} characters`;
   throw new ValidationError("decode acks", [{ field: "bits", value: base64, allowed }]);

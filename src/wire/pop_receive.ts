@@ -41,7 +41,7 @@ const INTEGER = /^-?\d{1,16}$/;
 export interface ReceivedPop {
   /** The messages with their receipts. */
   readonly popped: PoppedMessage[];
-  /** Records whose messages cannot be told apart in an ack: settling one of them could lose another. */
+  /** Records whose messages cannot be distinguished in an ack: settling one of them could lose another. */
   readonly strange: BrokenRecord[];
 }
 
@@ -62,9 +62,10 @@ interface NamedOffsets {
 /**
  * Makes the receipts of an answer's messages.
  *
- * Messages from a retry topic bring theirs with them, which counts if it is of this very pop: anybody can send a message
- * with such a property. The other receipts are made of the answer's header, which names the offsets of each queue. A
- * message whose own offset is not among them has the one in its place, if no neighbour is missing: the n-th of its queue.
+ * Messages from a retry topic bring theirs with them, which counts if it is of this very pop: anybody can send a
+ * message with such a property. The other receipts are made of the answer's header, which names the offsets of each
+ * queue. A message whose own offset is not among them has the one in its place, if no neighbour is missing: the n-th of
+ * its queue.
  *
  * @param broker the name of the broker that answered
  * @throws {NetworkError} `MALFORMED_FRAME` if the infos of the answer cannot be read
@@ -114,7 +115,7 @@ export function receivePopped(
 }
 
 /**
- * The receipts of records of an answer that cannot be read, by what their queues and offsets tell; undefined where that
+ * The receipts of records of an answer that cannot be read, by their queues and offsets; undefined where that
  * is not certain.
  *
  * @param broker the name of the broker that answered
@@ -153,7 +154,7 @@ function countBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<stri
   return counts;
 }
 
-/** What a function gives, computed when it is first wanted: an answer that is right wants none of it. */
+/** The result of a function, computed when it is first read: an answer that is right needs none. */
 function lazily<T>(compute: () => T): () => T {
   let value: { readonly of: T } | undefined;
   return () => (value ??= { of: compute() }).of;
@@ -211,7 +212,7 @@ function receiptIn(message: StoredMessage, { answer, offsets }: PopInfos): PopRe
   return isOfThisPop ? receipt : undefined;
 }
 
-/** When the message was popped first, as its properties tell; `popTime` if they do not. */
+/** When the message was popped first, by its properties; `popTime` if they do not have it. */
 function firstPopTimeOf(message: StoredMessage, popTime: number): number {
   const text = message.property(PropertyName.FIRST_POP_TIME);
   return text !== undefined && INTEGER.test(text) ? Number(text) : popTime;

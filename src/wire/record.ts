@@ -55,7 +55,7 @@ const encoder = new TextEncoder();
 /**
  * Reads records: views, every length checked, an inner batch as its single messages.
  *
- * A record that does not fit together inside is told in `broken`; the others are read all the same. With `span` they
+ * A record that does not fit together inside is listed in `broken`; the others are read all the same. With `span` they
  * are the answer to a pull: the messages that come out rise in their offsets, and are within the span. A record is
  * broken too that is of another topic or queue, that is not behind the one before it, or that is an inner batch with
  * more messages than there are offsets before the next record. What is outside of the span was not asked for and is
@@ -119,7 +119,7 @@ class RecordDecoder {
     this.#end = span !== undefined && span.end > span.begin ? span.end : Infinity;
   }
 
-  /** Reads the record that begins here; gives its end. */
+  /** Reads the record that begins here; returns its end. */
   read(start: number, length: number): number {
     const left = length - start;
     const size = left < 4 ? 0 : this.#source.view.getInt32(start);
@@ -132,7 +132,7 @@ class RecordDecoder {
     return end;
   }
 
-  /** Adds a record's message or messages; a text or an error tells what is wrong with it. */
+  /** Adds a record's message or messages; returns a text or an error if something is wrong with it. */
   #record(start: number, end: number): unknown {
     const { view } = this.#source;
     const magic = view.getInt32(start + At.MAGIC);

@@ -49,7 +49,7 @@ export interface StoredRecordFields {
   readonly storeTimestamp: number;
   /** The broker as `host:port`, or the bytes that {@linkcode parseHost} made of it. */
   readonly storeHost: string | Uint8Array;
-  /** How often it was sent back before. */
+  /** How often it was retried before. */
   readonly reconsumeTimes: number;
   /** The position of the half message of a committed transaction. @default {0} */
   readonly preparedTransactionOffset?: number;

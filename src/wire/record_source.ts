@@ -16,7 +16,7 @@ export interface RecordSource {
   readonly buffer: Buffer;
   /** The same bytes, for numbers. */
   readonly view: DataView;
-  /** The queue that they were pulled from; with the number -1 each record tells its own. */
+  /** The queue that they were pulled from; with the number -1 each record has its own. */
   readonly queue: MessageQueue;
   /** The topic of them all; undefined in a retry queue, where each message has its own. */
   readonly topic: string | undefined;

@@ -1,8 +1,8 @@
 /**
  * Shapes that values of JSON are checked against: what comes out is typed, what does not fit is named by its place.
  *
- * What Java's own reader takes fits too: members that nobody knows are left out, null is as good as missing, a number or
- * a flag may stand in quotes. Source: fastjson.
+ * What Java's own reader takes fits too: members that nobody knows are left out, null is as good as missing, a number
+ * or a flag may stand in quotes. Source: fastjson.
  *
  * @module
  */

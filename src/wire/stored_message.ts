@@ -45,7 +45,7 @@ const NO_KEYS: readonly string[] = Object.freeze([]);
 export class StoredMessage<T = unknown> implements Message<T> {
   /** Its offset in its queue. */
   readonly queueOffset: number;
-  /** How often it was put back after a failure by the member that holds it, which no broker counts. */
+  /** How often it was requeued locally after a failure, which no broker counts. */
   retriedHere: number;
   readonly #source: RecordSource;
   /** Where the record begins. */
@@ -165,7 +165,7 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return formatHost(this.#source.bytes, start, start + storeHostSize(sysFlag));
   }
 
-  /** How often it was sent back, or put back after a failure, before: 0 at the first delivery to its group. */
+  /** How often it was retried, by a broker or locally, before: 0 at the first delivery to its group. */
   get reconsumeTimes(): number {
     const { topic, reader } = this.#source;
     const isForeign = reader !== undefined && topic !== undefined;

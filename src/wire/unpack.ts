@@ -25,13 +25,15 @@ import { inBackground, unheard } from "../owned_work.ts";
  */
 export const LARGE_PACKED_SIZE: number = 4 * 1024;
 
-/** Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one. */
+/**
+ * Zstandard can grow by more than 30 000 times. Where a small body might unpack to more than this it is a large one.
+ */
 const LARGE_UNPACKED_SIZE = 1024 * 1024;
 /** Up to this size a zlib body may well unpack in one step. */
 const ONE_STEP_PACKED_SIZE = STEP_SIZE / 2;
 /** How many bytes a stream is given at a time: they may unpack to nothing, but not without work. */
 const INPUT_STEP = 64 * 1024;
-/** How many bytes a stream takes before it has to give half of what it takes: what it gives is seen a little later. */
+/** How many bytes a stream takes before it must return half of that: what it returns is seen a little later. */
 const STREAM_AHEAD = 256 * 1024;
 
 /** What it costs to step over a Zstandard block, as a number of bytes. */
@@ -43,7 +45,7 @@ const FRAME_COST = 8 * 1024;
 export interface UnpackOptions {
   /** The most bytes that a body may unpack to. */
   readonly maxSize: number;
-  /** Ends the work: the result is not wanted any more. */
+  /** Ends the work: the result is of no use any more. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -111,7 +113,7 @@ export async function* unpackSteps(
     }
     case MessageSysFlag.COMPRESSION_ZSTD:
       if (typeof builtin("node:zlib").createZstdDecompress === "function") return yield* zstdSteps(body, maxSize);
-      // falls through: it tells what is missing
+      // falls through: it reports what is missing
     default:
       return decompress(body, sysFlag, maxSize);
   }

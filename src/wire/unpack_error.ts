@@ -43,7 +43,7 @@ export function zlibError(kind: PackedKind, maxSize: number, cause: unknown): Ne
   return isTooLarge(cause) ? tooLargeError(kind, maxSize, cause) : unpackError(kind, (cause as Error).message, cause);
 }
 
-/** Whether node:zlib refused to give more than `maxOutputLength` bytes. */
+/** Whether node:zlib refused to return more than `maxOutputLength` bytes. */
 export function isTooLarge(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === "ERR_BUFFER_TOO_LARGE";
 }

@@ -45,7 +45,7 @@ export function decodeUtf8(bytes: Buffer, start: number, end: number): string {
   return decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
 }
 
-/** Reads the one text that is wanted of `bytes`, as {@linkcode decodeUtf8} does. */
+/** Reads one text of `bytes`, as {@linkcode decodeUtf8} does. */
 export function readUtf8(bytes: Uint8Array, start: number, end: number): string {
   return end - start <= SHORT ? decodeUtf8(readable(bytes), start, end) : decoder.decode(bytes.subarray(start, end));
 }

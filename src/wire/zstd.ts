@@ -1,7 +1,7 @@
 /**
  * Finds the ends of Zstandard frames, without unpacking them.
  *
- * Runtimes differ where the input is not one whole frame: Deno gives what a cut-off frame holds, and of several frames
+ * Runtimes differ where the input is not one whole frame: Deno returns what a cut-off frame holds, and of several frames
  * only the first, as if that were all.
  *
  * | part | size | meaning |
@@ -68,7 +68,7 @@ export function* zstdFramesInSteps(input: Uint8Array, blocks: number): Generator
   let seen = 0;
   let count = 0;
   let mostOfAll = 0;
-  /** Steps over `size` bytes of input and tells where they begin. */
+  /** Steps over `size` bytes of input and returns where they begin. */
   const take = (size: number): number => {
     if (size > input.length - at) throw malformed("it is cut off");
     at += size;

@@ -18,12 +18,12 @@ import { eventually, turns, Unheard } from "../transport/waiting.ts";
 import { FakeTransport } from "./fake_transport.ts";
 import {
   consumerData,
-  Heard,
   routeOver,
   ScriptedBroker,
   ScriptedNameServer,
   take,
   TestCluster,
+  WatcherLog,
 } from "./scripted_cluster.ts";
 
 const LONG = { timeout: 20_000 };
@@ -34,7 +34,7 @@ function orders(broker: ScriptedServer): ScriptedNameServer {
   return new ScriptedNameServer({ orders: routeOver({ a: { 0: broker.address } }) });
 }
 
-Deno.test("connect() gives every client an id of its own, with the address that the name server sees", async () => {
+Deno.test("connect() makes an id for every client, with the address that the name server sees", async () => {
   await using names = new ScriptedNameServer();
   await using first = await TestCluster.connect(names.address);
   await using second = await TestCluster.connect(names.address);
@@ -99,7 +99,7 @@ Deno.test("Brokers.get() finds brokers by name and replica in the known routes",
   assertEquals([cluster.brokers.nameOf("10.0.0.2:1"), cluster.brokers.nameOf("10.9.9.9:1")], ["a", "10.9.9.9:1"]);
 });
 
-Deno.test("call() asks a broker's master, at the address that mapAddress gives", async () => {
+Deno.test("call() asks a broker's master, at the address that mapAddress returns", async () => {
   await using broker = new ScriptedBroker();
   await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: "10.0.0.1:10911" } }) });
   const mapAddress = (address: string) => address.replace("10.0.0.1:10911", broker.address);
@@ -165,12 +165,12 @@ Deno.test("a producer group is registered at once, also with a broker that knows
   ]);
 });
 
-Deno.test("a broker that was lost gets a heartbeat before anything else, then listeners hear that it is back, once", async () => {
+Deno.test("a broker that was lost receives a heartbeat before anything else, then its recovery is reported, once", async () => {
   await using broker = new ScriptedBroker();
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const [billing, audit] = [new Heard(), new Heard()];
+  const [billing, audit] = [new WatcherLog(), new WatcherLog()];
   await cluster.routes.get("orders");
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   const unlisten = cluster.watch(billing);
@@ -209,15 +209,15 @@ Deno.test("a broker whose first connection failed is one that is back", async ()
   await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: address } }) });
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await assertRejects(() => cluster.brokers.call("a", getMaxOffset, queue), NetworkError, "Cannot connect");
   await using broker = new ScriptedBroker(undefined, { port: Number(address.split(":")[1]) });
   await cluster.brokers.call("a", getMaxOffset, queue);
-  await heard.until(1);
-  assertEquals([heard.lines, broker.codes(0)[0]], [["back a"], heartbeat.code]);
+  await watched.until(1);
+  assertEquals([watched.lines, broker.codes(0)[0]], [["back a"], heartbeat.code]);
 });
 
 /** Refuses heartbeats while `refusals` are left. */
@@ -230,14 +230,14 @@ function refusing(refusals: { left: number }): Script {
   };
 }
 
-Deno.test("a broker that is back and refuses heartbeats gets more until it takes one: that it is back is told then", async () => {
+Deno.test("a broker that has recovered and refuses heartbeats receives more until it takes one: its recovery is reported then", async () => {
   const refusals = { left: 0 };
   await using broker = new ScriptedBroker(refusing(refusals));
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await cluster.brokers.call("a", getMaxOffset, queue);
@@ -249,10 +249,10 @@ Deno.test("a broker that is back and refuses heartbeats gets more until it takes
   const back = cluster.brokers.call("a", getMaxOffset, queue);
   await eventually(async () => {
     await time.tickAsync(100);
-    return heard.lines.length === 1;
+    return watched.lines.length === 1;
   }, "the broker is back");
   await back;
-  assertEquals([heard.lines, broker.heartbeats.length], [["back a"], 3]);
+  assertEquals([watched.lines, broker.heartbeats.length], [["back a"], 3]);
   const told = client.events.filter(({ type, error }) => type === "disconnected" && error instanceof ResponseError);
   assertEquals(told.length, 2);
   assertStringIncludes(told[0]!.text, "does not take our heartbeat");
@@ -269,8 +269,8 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   await cluster.routes.get("orders");
   await cluster.brokers.call("a", getMaxOffset, queue);
@@ -280,10 +280,10 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
     await client.event("disconnected", lost);
     await cluster.brokers.call("a", getMaxOffset, queue).catch(() => {});
   }
-  await heard.until(1);
+  await watched.until(1);
   await turns();
   assertEquals([broker.codes(1)[0], broker.codes(2)[0], broker.codes(3)[0]], Array(3).fill(heartbeat.code));
-  assertEquals(heard.lines, ["back a"]);
+  assertEquals(watched.lines, ["back a"]);
   assertEquals(client.types, [
     "connected",
     ...Array.from({ length: 3 }, () => ["disconnected", "connected"]).flat(),
@@ -291,34 +291,34 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   ]);
 });
 
-Deno.test("a changed route is told, listeners hear of it, and brokers that are new get a heartbeat", async () => {
+Deno.test("a changed route is reported, to watchers too, and brokers that are new receive a heartbeat", async () => {
   await using a = new ScriptedBroker();
   await using b = new ScriptedBroker();
   await using names = orders(a);
   await using client = await TestCluster.connect(names.address, { routeInterval: 10 });
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await names.untilRequests(4);
-  assertEquals([heard.lines, client.types, b.requests.length], [[], [], 0]);
+  assertEquals([watched.lines, client.types, b.requests.length], [[], [], 0]);
 
   names.routes.set("orders", routeOver({ a: { 0: a.address }, b: { 0: b.address } }, 3));
-  await heard.until(1);
+  await watched.until(1);
   await b.untilRequests(1);
   const event = await client.event("routeChanged");
   assertEquals([event.level, event.topic], ["info", "orders"]);
   assertStringIncludes(event.text, 'route of topic "orders" changed: 6 queues to read');
-  assertEquals([b.codes(0), heard.lines], [[heartbeat.code], ["route orders"]]);
+  assertEquals([b.codes(0), watched.lines], [[heartbeat.code], ["route orders"]]);
   names.routes.delete("orders");
   const asked = names.requests.length;
   await names.untilRequests(asked + 3);
-  assertEquals([cluster.routes.known("orders")!.readQueues.length, heard.lines.length], [6, 1]);
+  assertEquals([cluster.routes.known("orders")!.readQueues.length, watched.lines.length], [6, 1]);
 });
 
-Deno.test("a route that cannot be refreshed is told, and the one from before stays", async () => {
+Deno.test("a route that cannot be refreshed is reported, and the one from before stays", async () => {
   await using broker = new ScriptedBroker();
   let fails = false;
   await using names = new ScriptedNameServer({ orders: routeOver({ a: { 0: broker.address } }) }, (asked, peer) => {
@@ -399,7 +399,7 @@ Deno.test("many connections that are lost leave no timers, sockets or rejections
   assertEquals([transport.open, broker.peers.length, unheard.reasons], [1, 6, []]);
 });
 
-Deno.test("a broker that refuses heartbeats, again and again, is told: a fault must not be silent", async () => {
+Deno.test("a broker that refuses heartbeats, again and again, is reported: a fault must not be silent", async () => {
   await using broker = new ScriptedBroker(refusing({ left: Infinity }));
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address, { heartbeatInterval: 10 });
@@ -417,13 +417,13 @@ Deno.test("connections to addresses that no route names any more are closed", as
   await using names = orders(old);
   await using client = await TestCluster.connect(names.address, { transport: denoTransport, routeInterval: 10 });
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await cluster.brokers.call("a", getMaxOffset, queue);
   names.routes.set("orders", routeOver({ a: { 0: moved.address } }));
-  await heard.until(1);
+  await watched.until(1);
   await cluster.brokers.call("a", getMaxOffset, queue);
   const asked = names.requests.length;
   await names.untilRequests(asked + 10);
@@ -462,21 +462,21 @@ Deno.test("a broker that was in no route for a while is one that is back", async
   await using names = new ScriptedNameServer({ orders: both });
   await using client = await TestCluster.connect(names.address, { routeInterval: 10 });
   const { cluster } = client;
-  const heard = new Heard();
-  cluster.watch(heard);
+  const watched = new WatcherLog();
+  cluster.watch(watched);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));
   cluster.routes.hold(["orders"]);
   await cluster.routes.get("orders");
   await cluster.brokers.call("b", getMaxOffset, queue);
   names.routes.set("orders", routeOver({ a: { 0: a.address } }));
-  await heard.until(1);
+  await watched.until(1);
   (await b.peer(0)).close();
   await b.untilOpen(0);
   names.routes.set("orders", both);
-  await heard.until(2);
+  await watched.until(2);
   await b.untilRequests(2);
   await cluster.brokers.call("b", getMaxOffset, queue);
   await turns();
   assertEquals(b.codes(1)[0], heartbeat.code);
-  assertEquals(heard.lines.filter((line) => line === "back b"), ["back b"]);
+  assertEquals(watched.lines.filter((line) => line === "back b"), ["back b"]);
 });

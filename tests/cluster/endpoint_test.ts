@@ -32,8 +32,8 @@ const queue = { topic: "orders", queueId: 3 };
 
 const answering: Script = (asked, peer) => peer.answer(asked, { fields: { offset: "12" }, version: 479, remark: "r" });
 
-/** What an endpoint has told, in order. */
-class Told {
+/** What an endpoint has reported, in order. */
+class EndpointLog {
   readonly lines: string[] = [];
   readonly reasons: RocketMQError[] = [];
   readonly onConnected = (endpoint: Endpoint, again: boolean) => {
@@ -69,14 +69,14 @@ class TestEndpoint extends Endpoint {
 Deno.test("Endpoint opens nothing before the first call, and one connection for all", async () => {
   await using server = new ScriptedServer(answering);
   const transport = new FakeTransport();
-  const told = new Told();
-  await using endpoint = new TestEndpoint(server.address, { transport, ...told });
+  const log = new EndpointLog();
+  await using endpoint = new TestEndpoint(server.address, { transport, ...log });
   assertEquals([transport.dialed, endpoint.localHost], [[], undefined]);
   const offsets = await Promise.all(Array.from({ length: 50 }, () => endpoint.maxOffset()));
   await endpoint.maxOffset();
   assertEquals(new Set(offsets), new Set([12]));
   assertEquals([transport.dialed, server.peers.length], [[server.address], 1]);
-  assertEquals([told.lines, endpoint.localHost], [[`connected ${server.address}`], "127.0.0.1"]);
+  assertEquals([log.lines, endpoint.localHost], [[`connected ${server.address}`], "127.0.0.1"]);
 });
 
 Deno.test("call() writes and reads typed headers, bodies, versions and remarks", async () => {
@@ -135,15 +135,15 @@ Deno.test("call() rejects if the answer lacks a field, and keeps the connection"
 
 Deno.test("call() rejects if nobody listens, with the address and the cause", async () => {
   const address = deadAddress();
-  const told = new Told();
-  await using endpoint = new TestEndpoint(address, told);
+  const log = new EndpointLog();
+  await using endpoint = new TestEndpoint(address, log);
   const error = await assertRejects(() => endpoint.maxOffset(), NetworkError, `Cannot connect to ${address}: `);
   assertEquals([error.code, error.address, error.retriable], ["CONNECT_FAILED", address, true]);
   assert(error.cause instanceof Error);
-  assertEquals(told.lines, []);
+  assertEquals(log.lines, []);
 });
 
-Deno.test("call() gives up by its own timeout or signal, and the connection attempt serves those who wait", async () => {
+Deno.test("call() ends by its own timeout or signal, and the connection attempt serves those who wait", async () => {
   await using server = new ScriptedServer(answering);
   let connect!: () => void;
   const held = new Promise<void>((resolve) => connect = resolve);
@@ -186,31 +186,31 @@ Deno.test("call() has one timeout for connecting and the answer together", async
   assertLess(took, 900);
 });
 
-Deno.test("call() comes again once over another connection when the server says GO_AWAY", async () => {
-  const told = new Told();
+Deno.test("call() is repeated once over another connection when the server answers GO_AWAY", async () => {
+  const log = new EndpointLog();
   await using server = new ScriptedServer((asked, peer) => {
     if (peer === server.peers[0]) peer.answer(asked, { code: 1500, remark: "please go away" });
     else answering(asked, peer);
   });
-  await using endpoint = new TestEndpoint(server.address, told);
+  await using endpoint = new TestEndpoint(server.address, log);
   assertEquals(await endpoint.maxOffset(), 12);
   await server.untilOpen(1);
   assertEquals([server.peers.length, server.peers[0]!.isOpen], [2, false]);
-  assertEquals(told.lines, [
+  assertEquals(log.lines, [
     `connected ${server.address}`,
     `disconnected ${server.address}`,
     `connected ${server.address} again`,
   ]);
 });
 
-Deno.test("call() tells of GO_AWAY if the next connection says so too", async () => {
+Deno.test("call() rejects with GO_AWAY if the next connection is answered so too", async () => {
   await using server = new ScriptedServer((asked, peer) => peer.answer(asked, { code: 1500, remark: "go" }));
   await using endpoint = new TestEndpoint(server.address);
   const error = await assertRejects(() => endpoint.maxOffset(), ResponseError);
   assertEquals([error.responseCode, error.retriable, server.requests.length], [1500, true, 2]);
 });
 
-Deno.test("calls that all hear GO_AWAY come again over one connection", async () => {
+Deno.test("calls that are all answered GO_AWAY are repeated over one connection", async () => {
   await using server = new ScriptedServer((asked, peer) => {
     if (peer === server.peers[0]) peer.answer(asked, { code: 1500 });
     else answering(asked, peer);
@@ -223,14 +223,14 @@ Deno.test("calls that all hear GO_AWAY come again over one connection", async ()
 });
 
 Deno.test("GO_AWAY drains a connection: its other calls get their answers, and then it closes", async () => {
-  const told = new Told();
+  const log = new EndpointLog();
   const held: [Command, ScriptedPeer][] = [];
   await using server = new ScriptedServer((asked, peer) => {
     if (peer !== server.peers[0]) answering(asked, peer);
     else if (held.length < 2) held.push([asked, peer]);
     else peer.answer(asked, { code: 1500, remark: "please go away" });
   });
-  await using endpoint = new TestEndpoint(server.address, told);
+  await using endpoint = new TestEndpoint(server.address, log);
   const neighbours = [endpoint.maxOffset(), endpoint.maxOffset()];
   await server.untilRequests(2);
   const refused = [endpoint.maxOffset(), endpoint.maxOffset(), endpoint.maxOffset()];
@@ -243,7 +243,7 @@ Deno.test("GO_AWAY drains a connection: its other calls get their answers, and t
   await server.untilOpen(1);
   assertEquals([server.peers.length, server.peers[0]!.isOpen], [2, false]);
   assertEquals(server.peers[1]!.requests.length, 4);
-  assertEquals(told.lines, [`connected ${server.address}`, `connected ${server.address} again`]);
+  assertEquals(log.lines, [`connected ${server.address}`, `connected ${server.address} again`]);
 });
 
 Deno.test("a drained connection closes when its last call is over, answered or not", async () => {
@@ -298,7 +298,7 @@ Deno.test("mapAddress decides where is dialed, and errors name both addresses", 
   assertEquals((await assertRejects(() => lost.maxOffset(), NetworkError, words)).address, "10.0.0.5:10911");
 });
 
-Deno.test("a mapAddress that throws, or gives what is no address, fails calls with the address", async () => {
+Deno.test("a mapAddress that throws, or returns what is no address, fails calls with the address", async () => {
   const maps: (() => string)[] = [
     () => "nowhere",
     () => Reflect.get({}, "address"),
@@ -321,31 +321,31 @@ Deno.test("an address that is none fails calls, and nothing is dialed", async ()
   assertEquals(transport.dialed, []);
 });
 
-Deno.test("a lost connection fails what is pending, is told, and the next call opens another", async () => {
-  const told = new Told();
+Deno.test("a lost connection fails what is pending, is reported, and the next call opens another", async () => {
+  const log = new EndpointLog();
   await using server = new ScriptedServer((asked, peer) => server.peers.length > 1 && answering(asked, peer));
-  await using endpoint = new TestEndpoint(server.address, told);
+  await using endpoint = new TestEndpoint(server.address, log);
   const lost = assertRejects(() => endpoint.maxOffset(), NetworkError, "Lost the connection");
   await server.untilRequests(1);
   server.peers[0]!.close();
   assertEquals((await lost).code, "CONNECTION_LOST");
   assertEquals([endpoint.isOpen, await endpoint.maxOffset(), endpoint.isOpen], [false, 12, true]);
-  assertEquals(told.lines, [
+  assertEquals(log.lines, [
     `connected ${server.address}`,
     `disconnected ${server.address}`,
     `connected ${server.address} again`,
   ]);
-  assertEquals(told.reasons[0]!.code, "CONNECTION_LOST");
+  assertEquals(log.reasons[0]!.code, "CONNECTION_LOST");
 });
 
 Deno.test("the first connection counts as one that is made again if an attempt failed before", async () => {
-  const told = new Told();
+  const log = new EndpointLog();
   const address = freeAddress();
-  await using endpoint = new TestEndpoint(address, told);
+  await using endpoint = new TestEndpoint(address, log);
   await assertRejects(() => endpoint.maxOffset(), NetworkError);
   await using _server = new ScriptedServer(answering, { port: Number(address.split(":")[1]) });
   assertEquals(await endpoint.maxOffset(), 12);
-  assertEquals(told.lines, [`connected ${address} again`]);
+  assertEquals(log.lines, [`connected ${address} again`]);
 });
 
 /** Lets waits of less than 5 s pass at once, and notes how long they would have been. */
@@ -400,11 +400,11 @@ Deno.test("a server that accepts and hangs up at once is called further and furt
   assertBackoff(short.waits);
 });
 
-Deno.test("close() fails what is pending and later calls, closes the socket and tells nobody", async () => {
-  const told = new Told();
+Deno.test("close() fails what is pending and later calls, closes the socket and reports nothing", async () => {
+  const log = new EndpointLog();
   const transport = new FakeTransport();
   await using server = new ScriptedServer();
-  const endpoint = new TestEndpoint(server.address, { transport, ...told });
+  const endpoint = new TestEndpoint(server.address, { transport, ...log });
   const pending = assertRejects(() => endpoint.maxOffset(), NetworkError, `Connection to ${server.address} was closed`);
   await server.untilRequests(1);
   endpoint.close();
@@ -412,7 +412,7 @@ Deno.test("close() fails what is pending and later calls, closes the socket and 
   assertEquals((await pending).code, "CONNECTION_LOST");
   await assertRejects(() => endpoint.maxOffset(), NetworkError, "was closed");
   await server.untilOpen(0);
-  assertEquals([transport.open, told.lines], [0, [`connected ${server.address}`]]);
+  assertEquals([transport.open, log.lines], [0, [`connected ${server.address}`]]);
 });
 
 Deno.test("close() ends an attempt to connect, and closes a socket that comes too late", async () => {
@@ -450,7 +450,7 @@ Deno.test("close() during a pause between attempts leaves no timer", async () =>
   assertEquals([transport.dialed.length, unheard.reasons], [3, []]);
 });
 
-Deno.test("close() before the first call is heard by that call", async () => {
+Deno.test("close() before the first call fails that call", async () => {
   const transport = new FakeTransport();
   const endpoint = new TestEndpoint(deadAddress(), { transport });
   endpoint.close();

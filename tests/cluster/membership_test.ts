@@ -74,7 +74,7 @@ Deno.test("beat() sends nothing without a group", async () => {
   assertEquals([broker.asked, membership.version("a:1")], [[], undefined]);
 });
 
-Deno.test("beat() tells all brokers, slaves too, who is in which group", async () => {
+Deno.test("beat() reports to all brokers, slaves too, who is in which group", async () => {
   const brokers = [new FakeBroker("a:1"), new FakeBroker("a:2", false, 407), new FakeBroker("b:1")];
   const membership = membershipOf(...brokers);
   membership.addConsumer("billing", billing);
@@ -107,7 +107,7 @@ Deno.test("beat() tells all brokers, slaves too, who is in which group", async (
   assertEquals(["a:1", "a:2", "b:1", "c:1"].map((at) => membership.version(at)), [479, 407, 479, undefined]);
 });
 
-Deno.test("beat() tells masters only while there is no consumer", async () => {
+Deno.test("beat() goes to masters only while there is no consumer", async () => {
   const [master, slave] = [new FakeBroker("a:1"), new FakeBroker("a:2", false)];
   const membership = membershipOf(master, slave);
   membership.addProducer("senders");
@@ -132,7 +132,7 @@ Deno.test("beat() describes each consumer anew", async () => {
   assertEquals(topics, ["orders", "payments"]);
 });
 
-Deno.test("beat() is false only if no broker has answered, tells of each that has not, and never rejects", async () => {
+Deno.test("beat() is false only if no broker has answered, reports each that has not, and never rejects", async () => {
   const [good, bad] = [new FakeBroker("a:1"), new FakeBroker("b:1")];
   const failures: [string, unknown][] = [];
   const membership = withFailures(failures, bad, good);
@@ -171,7 +171,7 @@ Deno.test("start() beats at an interval until stop(), whatever fails", async () 
   assertEquals(unheard.reasons, []);
 });
 
-Deno.test("heartbeats that are asked for while one is on its way share the next, and tell what is so then", async () => {
+Deno.test("heartbeats that are requested while one is under way share the next, and describe the groups of then", async () => {
   const broker = new FakeBroker("a:1");
   const membership = membershipOf(broker);
   membership.addConsumer("billing", billing);

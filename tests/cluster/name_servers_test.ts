@@ -63,7 +63,7 @@ function nameOf(route: TopicRouteData | undefined): string | undefined {
   return route?.brokerDatas?.[0]?.brokerName;
 }
 
-Deno.test("first() asks for strict JSON and reads what a name server tells", async () => {
+Deno.test("first() asks for strict JSON and reads what a name server answers", async () => {
   await using server = new ScriptedServer(knowing("a"));
   await using names = new TestNameServers([server.address]);
   assertEquals(names.addresses, [server.address]);
@@ -205,7 +205,7 @@ Deno.test("start() waits for a name server that comes up, or is not ready yet", 
   assertEquals(asked, 3);
 });
 
-Deno.test("start() tells after startTimeout that no name server can be reached, and which were tried", async () => {
+Deno.test("start() rejects after startTimeout: no name server can be reached, and which were tried", async () => {
   await using silent = new ScriptedServer();
   await using busy = new ScriptedServer((asked, peer) => peer.answer(asked, { code: 2, remark: "busy" }));
   const cases = [[deadAddress()], [silent.address], [busy.address], [deadAddress(), silent.address, busy.address]];
@@ -232,7 +232,7 @@ Deno.test("start() keeps to startTimeout however many name servers are silent", 
   assertLess(performance.now() - started, 2_500);
 });
 
-Deno.test("start() tells at once that something else answers, and who", async () => {
+Deno.test("start() rejects at once if something else answers, and names it", async () => {
   const others: [string, Script][] = [
     ["a broker of 5.x", (asked, peer) => peer.answer(asked, { code: 3, remark: "request type 105 not supported" })],
     ["an HTTP server", (_, peer) => {
@@ -252,7 +252,7 @@ Deno.test("start() tells at once that something else answers, and who", async ()
   }
 });
 
-Deno.test("start() tells at once of a server that speaks first: SSH, SMTP, a database", async () => {
+Deno.test("start() rejects at once for a server that speaks first: SSH, SMTP, a database", async () => {
   for (const greeting of ["SSH-2.0-OpenSSH_9.2\r\n", "220 mail ready\r\n", "\u004a\u0000\u0000\u0000\u000a8.0.36"]) {
     await using server = new ScriptedServer(undefined, { onAccept: (peer) => peer.send(utf8.encode(greeting)) });
     await using names = new TestNameServers([server.address]);

@@ -12,27 +12,27 @@ import { FakeTransport } from "./fake_transport.ts";
 const fields = JsonFields.of(getMaxOffset.header, { topic: "orders", queueId: 3 });
 const silent: Script = () => {};
 
-/** A call of an endpoint, and what its caller hears. */
+/** A call of an endpoint, and what is reported to its caller. */
 class TestCall {
-  readonly heard: unknown[] = [];
+  readonly reported: unknown[] = [];
   readonly call: PatientCall<typeof getMaxOffset>;
 
   constructor(endpoint: Endpoint, timeout: number, end: number, signal?: AbortSignal) {
     const now = performance.now();
-    const overdue = () => this.heard.push("overdue");
+    const overdue = () => this.reported.push("overdue");
     const options = { timeout, deadline: now + timeout, end: now + end, overdue, signal };
     this.call = new PatientCall(
       getMaxOffset,
       fields,
       options,
-      ({ header }) => this.heard.push(header.offset),
-      (reason) => this.heard.push(reason),
+      ({ header }) => this.reported.push(header.offset),
+      (reason) => this.reported.push(reason),
     );
     endpoint.begin(this.call);
   }
 
   until(count: number): Promise<void> {
-    return eventually(() => this.heard.length >= count, `${count} calls of the caller`);
+    return eventually(() => this.reported.length >= count, `${count} calls of the caller`);
   }
 }
 
@@ -55,18 +55,18 @@ Deno.test("PatientCall reports once that it is overdue, and takes an answer unti
     const peer = await server.peer();
     peer.answer(peer.requests.at(-1)!, { fields: { offset: "12" } });
     await test.until(2);
-    assertEquals([test.heard, test.call.hasLeft], [["overdue", 12], true]);
+    assertEquals([test.reported, test.call.hasLeft], [["overdue", 12], true]);
   }
 });
 
-Deno.test("PatientCall fails at its end, and tells the whole time", async () => {
+Deno.test("PatientCall fails at its end, and names the whole time", async () => {
   await using server = new ScriptedServer(silent);
   await using endpoint = endpointOf(server.address);
   const test = new TestCall(endpoint, 50, 150);
   await test.until(2);
-  assertEquals(test.heard[0], "overdue");
-  assertInstanceOf(test.heard[1], TimeoutError);
-  assertEquals(Math.round(test.heard[1].timeout), 150);
+  assertEquals(test.reported[0], "overdue");
+  assertInstanceOf(test.reported[1], TimeoutError);
+  assertEquals(Math.round(test.reported[1].timeout), 150);
 });
 
 Deno.test("PatientCall that has not left by its deadline fails, and never leaves", async () => {
@@ -79,12 +79,12 @@ Deno.test("PatientCall that has not left by its deadline fails, and never leaves
   await using endpoint = endpointOf(server.address, transport);
   const test = new TestCall(endpoint, 50, 20_000);
   await test.until(1);
-  assertInstanceOf(test.heard[0], TimeoutError);
+  assertInstanceOf(test.reported[0], TimeoutError);
   assertEquals(test.call.hasLeft, false);
   connecting.resolve();
   await server.untilOpen(1);
   await turns();
-  assertEquals([test.heard.length, server.requests.length], [1, 0]);
+  assertEquals([test.reported.length, server.requests.length], [1, 0]);
 });
 
 Deno.test("PatientCall on a connection that has been silent for 3 s at its deadline has it closed", async () => {
@@ -98,8 +98,8 @@ Deno.test("PatientCall on a connection that has been silent for 3 s at its deadl
   const short = new TestCall(endpoint, 1_500, 60_000);
   const long = new TestCall(endpoint, 3_000, 60_000);
   await short.until(2);
-  assertEquals(short.heard[0], "overdue");
-  for (const reason of [short.heard[1], long.heard[0]]) {
+  assertEquals(short.reported[0], "overdue");
+  for (const reason of [short.reported[1], long.reported[0]]) {
     assertInstanceOf(reason, NetworkError);
     assertStringIncludes(reason.message, "nothing was received");
   }

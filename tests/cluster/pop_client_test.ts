@@ -120,7 +120,7 @@ Deno.test("PopClient.ack() rejects with any other answer, and keeps to acks of m
   }
 });
 
-Deno.test("PopClient.changeInvisibleTime() gives the receipt that the message has then", async () => {
+Deno.test("PopClient.changeInvisibleTime() returns the receipt that the message has then", async () => {
   const fields = { popTime: "1700000005000", invisibleTime: "30000", reviveQid: "7" };
   await using setup = await Setup.make(answering(changeInvisibleTime, { fields }));
   const old = receipt(12, 1);
@@ -132,7 +132,7 @@ Deno.test("PopClient.changeInvisibleTime() gives the receipt that the message ha
   assertEquals([asked?.fields.topic, asked?.fields.invisibleTime], ["%RETRY%billing_orders", "30000"]);
 });
 
-Deno.test("PopClient.pop() tells an empty answer from a broker that is full, and asks as Java does", async () => {
+Deno.test("PopClient.pop() distinguishes an empty answer from a broker that is full, and asks as Java does", async () => {
   for (const [code, kind] of [[209, "full"], [210, "empty"], [19, "empty"]] as const) {
     await using setup = await Setup.make(answering(popMessage, { code, fields: popHeader }));
     const { receivedAt, ...answer } = await setup.client.pop(place, request);
@@ -154,7 +154,7 @@ Deno.test("PopClient.pop() rejects with an answer that is an error, or whose rec
   assertEquals(error.code, "MALFORMED_FRAME");
 });
 
-Deno.test("PopClient.assignment() gives what a broker assigns, and rejects where it does not know how", async () => {
+Deno.test("PopClient.assignment() returns what a broker assigns, and rejects where it does not know how", async () => {
   const assigned = [{ messageQueue: { topic: "orders", brokerName: "a", queueId: 1 }, mode: "POP" }];
   const body = new TextEncoder().encode(JSON.stringify({ messageQueueAssignments: assigned }));
   await using setup = await Setup.make(answering(queryAssignment, { body }));

@@ -22,7 +22,7 @@ function ids(queues: TopicRoute["readQueues"]): string[] {
   return queues.map(({ broker, queueId }) => `${broker}/${queueId}`);
 }
 
-/** A table of routes that asks the test, and what it told. */
+/** A table of routes that asks the test, and what it reported. */
 class Bench {
   readonly answers = new Map<string, TopicRouteData | undefined | Error>();
   readonly asked: string[] = [];
@@ -123,7 +123,7 @@ Deno.test("get() is undefined for an unknown topic, and asks again the next time
   assertEquals(bench.changed, []);
 });
 
-Deno.test("refresh() tells of other queues, addresses, brokers and masters", async () => {
+Deno.test("refresh() reports other queues, addresses, brokers and masters", async () => {
   const two = [queueData("a", 6, 2, 2), queueData("b", 6, 1, 1)];
   const all = [brokerData("a", { 0: "10.0.0.1:10911" }), brokerData("b", { 0: "10.0.0.2:10911" })];
   const changes: TopicRouteData[] = [
@@ -149,7 +149,7 @@ Deno.test("refresh() tells of other queues, addresses, brokers and masters", asy
   }
 });
 
-Deno.test("refresh() tells nobody if only the order of things has changed", async () => {
+Deno.test("refresh() reports nothing if only the order of things has changed", async () => {
   const queues = [queueData("a", 6, 2, 2), queueData("b", 6, 1, 1)];
   const brokers = [brokerData("a", { 0: "h:1", 1: "h:2" }), brokerData("b", { 0: "h:3" })];
   const bench = new Bench({ orders: { queueDatas: queues, brokerDatas: brokers } });
@@ -178,7 +178,7 @@ async function pass(time: FakeTime, intervals: number): Promise<void> {
   for (let second = 0; second < 30 * intervals; second++) await time.tickAsync(1_000);
 }
 
-Deno.test("start() refreshes every topic that somebody holds at an interval until stop(), and tells which failed", async () => {
+Deno.test("start() refreshes every topic that somebody holds at an interval until stop(), and reports which failed", async () => {
   using unheard = new Unheard();
   using time = new FakeTime();
   const bench = new Bench({ a: simple(1), b: simple(1), c: simple(1) });
@@ -279,7 +279,7 @@ Deno.test("brokers() believes the newest route, not that of a topic that is gone
   }
 });
 
-Deno.test("brokers() is right already when a change is told", async () => {
+Deno.test("brokers() is right already when a change is reported", async () => {
   const answers = new Map([["orders", simple(1, "old:1")]]);
   const seen: unknown[] = [];
   const routes = new Routes((topic) => Promise.resolve(answers.get(topic)), {

@@ -16,7 +16,7 @@ import { Changes } from "../transport/waiting.ts";
 
 const utf8 = new TextEncoder();
 
-/** A name server that tells what `routes` holds, unless `script` takes the request. */
+/** A name server that answers with what `routes` holds, unless `script` takes the request. */
 export class ScriptedNameServer extends ScriptedServer {
   readonly routes: Map<string, TopicRouteData>;
 
@@ -83,7 +83,7 @@ export function consumerData(groupName: string): ConsumerData {
   };
 }
 
-/** A cluster that closes with the test, what it told, and what it logged. */
+/** A cluster that closes with the test, its events, and what it logged. */
 export class TestCluster {
   readonly cluster: Cluster;
   readonly events: StatusEvent[];
@@ -146,7 +146,7 @@ export class TestCluster {
 }
 
 /** What a watcher of a cluster was called with. */
-export class Heard {
+export class WatcherLog {
   readonly lines: string[] = [];
   #changes = new Changes();
 
@@ -154,14 +154,14 @@ export class Heard {
     this.note(`route ${topic}`);
   }
 
-  onBrokerBack(broker: string): number {
+  onBrokerRecovered(broker: string): number {
     this.note(`back ${broker}`);
     return 5;
   }
 
-  /** Resolves when that many things have been heard. */
+  /** Resolves when there are that many lines. */
   until(count: number): Promise<void> {
-    return this.#changes.until(() => this.lines.length >= count, `${count} lines, heard ${this.lines}`);
+    return this.#changes.until(() => this.lines.length >= count, `${count} lines, watched ${this.lines}`);
   }
 
   protected note(line: string): void {

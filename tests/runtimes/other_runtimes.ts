@@ -65,7 +65,7 @@ export async function testOnRuntimes(
  * @param program The program's path from the root of the checkout.
  */
 export async function builtIn(folder: string, program: string): Promise<string> {
-  const folders = ["mod.ts", "src", "tests/behaviour", "tests/runtimes", "tests/wire", "tools/std"];
+  const folders = ["mod.ts", "src", "tests/behaviour", "tests/runtimes", "tests/wire", "tests/untyped.ts", "tools/std"];
   const sources = folders.flatMap((path) => filesBelow(path, ".ts")).filter((path) => !path.endsWith("_test.ts"));
   await outputOf(Deno.execPath(), ["transpile", "--quiet", "--no-check", "--outdir", folder, ...sources]);
   await Deno.writeTextFile(join(folder, "package.json"), '{ "type": "module" }');

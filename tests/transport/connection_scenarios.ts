@@ -23,7 +23,7 @@ const SILENCE = 1_200;
 
 const request: OutgoingRequest = { name: "Test", code: 105, fields: JsonFields.ofText({ topic: "orders" }) };
 
-/** The same request with a number, so that the server can tell them apart. */
+/** The same request with a number, so that the server can distinguish them. */
 function numbered(number: number): OutgoingRequest {
   return { ...request, fields: JsonFields.ofText({ number: `${number}` }) };
 }

@@ -81,7 +81,7 @@ Deno.test("Connection answers a request that is too large with an error, and a o
   connection.close();
 });
 
-Deno.test("Connection cuts a peer off that sends a frame that is too large, if told so", async () => {
+Deno.test("Connection cuts a peer off that sends a frame that is too large, if `cutsOversized` says so", async () => {
   const socket = new MemorySocket();
   const connection = new Connection(socket, undefined, { cutsOversized: true });
   socket.deliverBytes(headOf({ code: 40, opaque: 5 }));

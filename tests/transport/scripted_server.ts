@@ -122,7 +122,7 @@ export class ScriptedPeer {
     this.send(encodeFrame(request));
   }
 
-  /** Answers a request: with code 0 and nothing else, unless told. */
+  /** Answers a request: with code 0 and nothing else, by default. */
   answer(request: Command, answer: Partial<CommandInit> = {}): void {
     this.send(encodeFrame({ code: 0, flag: 1, ...answer, opaque: request.opaque }));
   }

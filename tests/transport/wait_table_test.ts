@@ -7,7 +7,7 @@ function added(table: WaitTable<string>, value: string): number {
   return opaque;
 }
 
-Deno.test("WaitTable gives a value back once, and nothing for an opaque that it does not have", () => {
+Deno.test("WaitTable returns a value once, and nothing for an opaque that it does not have", () => {
   const table = new WaitTable<string>();
   const [first, second] = [added(table, "first"), added(table, "second")];
   assertEquals(table.take(second), "second");
@@ -17,7 +17,7 @@ Deno.test("WaitTable gives a value back once, and nothing for an opaque that it 
   assertEquals(table.take(first), "first");
 });
 
-Deno.test("WaitTable gives no late answer to who waits now, however often places are used again", () => {
+Deno.test("WaitTable returns no wait of now for a late answer, however often places are used again", () => {
   const table = new WaitTable<string>();
   const held = added(table, "held");
   const late: number[] = [];

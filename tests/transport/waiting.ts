@@ -10,7 +10,7 @@ const PATIENCE = 15_000;
 /** Between two looks at a condition that nobody announces, in milliseconds. */
 const POLL_INTERVAL = 5;
 
-/** Something that changes, and those who wait until it is as they want. */
+/** Something that changes, and waits until a condition holds. */
 export class Changes {
   #waiting = new Set<() => void>();
 

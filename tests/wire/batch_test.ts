@@ -52,7 +52,7 @@ Deno.test("BatchBody writes into bytes that were used before, and touches none b
   }
 });
 
-Deno.test("BatchBody takes the size of properties that is told, and keeps halves of a character apart", () => {
+Deno.test("BatchBody takes the size of properties that it is made with, and keeps halves of a character apart", () => {
   const body = new Uint8Array(1);
   const messages = [{ flag: 0, body, properties: "a\ud83d" }, { flag: 0, body, properties: "\ude00b" }];
   const properties = decodeBatch(encodeBatch(messages)).map((message) => message.properties);

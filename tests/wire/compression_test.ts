@@ -28,7 +28,7 @@ Deno.test("decompress() takes type 0 for zlib, and other bits of the flag for no
   assertEquals(decompress(packed, ZLIB | 0xf8, body.length), body);
 });
 
-Deno.test("decompress() gives bytes whose slice() is a copy", () => {
+Deno.test("decompress() returns bytes whose slice() is a copy", () => {
   const unpacked = decompress(compress(body, "zlib", 5), ZLIB, body.length);
   unpacked.slice(0, 1)[0] = 0;
   assertEquals(unpacked[0], body[0]);

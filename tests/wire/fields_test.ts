@@ -65,11 +65,11 @@ Deno.test("encodeHeader() leaves out what is undefined or not in the table", () 
   assertEquals({ ...encodeHeader({}, {}) }, {});
 });
 
-Deno.test("encodeHeader() gives an object without prototype: no field is mistaken for something inherited", () => {
+Deno.test("encodeHeader() returns an object without prototype: no field is mistaken for something inherited", () => {
   assertEquals(Object.getPrototypeOf(encodeHeader(table, all)), null);
 });
 
-Deno.test("headerJson() writes the JSON of what encodeHeader() gives", () => {
+Deno.test("headerJson() writes the JSON of what encodeHeader() returns", () => {
   assertEquals(headerJson(table, all), JSON.stringify(encodeHeader(table, all)));
   const odd = { ...all, topic: '"\\\u0001\u2028ä\ud800', note: undefined };
   assertEquals(headerJson(table, odd), JSON.stringify(encodeHeader(table, odd)));

@@ -158,7 +158,7 @@ Deno.test("FrameReader takes the memory of a large frame at once from a peer tha
   assert(bytesTaken(() => reader.push(headOf(12 * MIB))) <= 8 * MIB + 200);
 });
 
-Deno.test("FrameReader gives a frame memory of its own size, however it arrived", () => {
+Deno.test("FrameReader allocates a frame memory of its own size, however it arrived", () => {
   for (const size of [70_000, 262_145, MIB, 5 * MIB + 3]) {
     for (const piece of [1_000, 65_536, 300_000, 2_000_000]) {
       const frame = encodeFrame({ code: 0, opaque: 1, body: new SeededRandom(size).bytes(1_000) });

@@ -154,7 +154,7 @@ Deno.test("decodeFrame() knows languages by number, also those after its time", 
   ]);
 });
 
-Deno.test("decodeFrame() gives the body as a view on the frame, and needs no buffer of its own for the frame", () => {
+Deno.test("decodeFrame() returns the body as a view on the frame, and needs no buffer of its own for the frame", () => {
   for (const encode of [encodeFrame, encodeBinaryFrame]) {
     const frame = encode({ code: 0, opaque: 1, fields: { a: "b" }, body: Uint8Array.of(5, 6) });
     const larger = new Uint8Array(frame.length + 20).fill(255);
@@ -299,7 +299,7 @@ Deno.test("FrameReader hands out many frames of one piece in order, of copies th
   assertEquals(separate.map((frame) => frame.buffer.byteLength), large.map(({ length }) => length));
 });
 
-Deno.test("FrameReader hands out frames without a body in place, if told so, and copies all others", () => {
+Deno.test("FrameReader passes frames without a body in place, with `inPlace`, and copies all others", () => {
   const commands: CommandInit[] = Array.from({ length: 40 }, (_, i) => ({
     code: i,
     opaque: i,

@@ -113,7 +113,7 @@ Deno.test("decodeRecords() checks an inner message's checksum only if it has one
   assertEquals(decodeRecords(batch(41, 1, { body }), queue).messages[0]!.checksumValid(), false);
 });
 
-Deno.test("decodeRecords() tells of an inner batch that cannot be read, as one record", async () => {
+Deno.test("decodeRecords() reports an inner batch that cannot be read, as one record", async () => {
   const good = bodyOf(1);
   for (const body of [new Uint8Array(0), good.subarray(0, 20), join(good, good.subarray(0, 22))]) {
     const { messages, broken } = decodeRecords(join(batch(41, 1, { body }), plainRecord({ queueOffset: 42 })), queue);
@@ -200,7 +200,7 @@ Deno.test("decodeRecords() with a span takes records of the queue that was pulle
   assertEquals([message?.topic, broken], ["orders", []]);
 });
 
-Deno.test("decodeRecords() with a span gives offsets that rise within it: what repeats or falls is broken", () => {
+Deno.test("decodeRecords() with a span returns offsets that rise within it: what repeats or falls is broken", () => {
   const at = (...offsets: number[]) => join(...offsets.map((queueOffset) => plainRecord({ queueOffset })));
   const span = { begin: 10, end: 20 };
   assertEquals(outcome(at(10, 12, 19), span), [[10, 12, 19], []]);
@@ -237,7 +237,7 @@ Deno.test("unpackBatches() keeps the order of all, and stops in front of what wo
   assertEquals([offsetsOf(part), part.broken.length, part.stoppedAt], [[0, ...inner(1)], 1, 4_000]);
 });
 
-Deno.test("unpackBatches() tells of a packed inner batch that is no batch, or too large", async () => {
+Deno.test("unpackBatches() reports a packed inner batch that is no batch, or too large", async () => {
   const bomb = zlib.deflateSync(new Uint8Array(17 * 1024 * 1024), { level: 9 });
   for (
     const body of [encoder.encode("none"), zlib.deflateSync(bodyOf(2)), zlib.deflateSync(bodyOf(4)), bomb]

@@ -59,7 +59,7 @@ Deno.test("parseJson() reads maps with objects as keys as pairs", () => {
   ]]);
 });
 
-Deno.test("pairsOf() gives none for an empty or missing map", () => {
+Deno.test("pairsOf() returns none for an empty or missing map", () => {
   assertEquals(pairsOf(parseJson("{}")), []);
   assertEquals(pairsOf(undefined), []);
 });
@@ -76,7 +76,7 @@ Deno.test("parseJson() keeps integers exact", () => {
   assertThrows(() => parseJson("1".repeat(1_000_000)), NetworkError, "an integer of 1000000 characters");
 });
 
-Deno.test("parseJson() gives objects that inherit nothing", () => {
+Deno.test("parseJson() returns objects that inherit nothing", () => {
   const object = parseJson('{"__proto__":{"polluted":1},"constructor":2,"a":1,"a":3}') as Record<string, JsonValue>;
   assertStrictEquals(Object.getPrototypeOf(object), null);
   assertEquals(Object.keys(object), ["__proto__", "constructor", "a"]);

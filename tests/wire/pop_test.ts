@@ -99,7 +99,7 @@ Deno.test("realPopTopic() names the topic that an ack must name", () => {
   assertEquals(popRetryTopic("billing", "orders"), "%RETRY%billing_orders");
 });
 
-Deno.test("popRetryOf() tells the kinds of topics apart", () => {
+Deno.test("popRetryOf() distinguishes the kinds of topics", () => {
   assertEquals(["orders", "a+b", "%RETRY%billing_orders", "%RETRY%billing+orders"].map(popRetryOf), [0, 0, 1, 2]);
 });
 
@@ -329,7 +329,7 @@ Deno.test("batchAcks() makes one entry per delivery", () => {
 });
 
 for (const [file, expected] of Object.entries(golden.files)) {
-  Deno.test(`receivePopped() gives the messages of ${file} the receipts that Java gives them`, () => {
+  Deno.test(`receivePopped() returns the messages of ${file} with the receipts that Java reads`, () => {
     const { fields, body } = decodeFrame(Deno.readFileSync(new URL(`./golden/${file}`, import.meta.url)));
     const topic = file.includes("ordered") ? "popped-in-order" : "popped";
     const { messages } = decodeRecords(body, { topic, broker: "broker-a", queueId: -1 });

@@ -249,7 +249,7 @@ Deno.test("decodeRecords() reads what encodeRecord() writes", () => {
   assertEquals(decodeRecords(new Uint8Array(0), queue), { messages: [], broken: [], packed: [] });
 });
 
-Deno.test("decodeRecords() tells of a broken record and reads the ones around it", () => {
+Deno.test("decodeRecords() reports a broken record and reads the ones around it", () => {
   const bad = record({ queueOffset: 42, commitLogOffset: 1_000 });
   bad[7] = 0xff;
   const { messages, broken } = decodeRecords(join(record(), bad, record({ queueOffset: 43 })), queue);

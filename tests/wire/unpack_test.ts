@@ -35,7 +35,7 @@ const ways: readonly [string, number, (body: Uint8Array) => Uint8Array][] = [
   ] as [string, number, (body: Uint8Array) => Uint8Array][]),
 ];
 
-/** What unpacking gives, or the error's name and text. */
+/** The result of unpacking, or the error's name and text. */
 function outcome(run: () => Uint8Array): Uint8Array | string {
   try {
     return run();
@@ -65,7 +65,7 @@ function join(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 for (const [name, sysFlag, pack] of ways) {
-  Deno.test(`unpackInBackground() gives what decompress() gives: ${name}`, async () => {
+  Deno.test(`unpackInBackground() returns what decompress() returns: ${name}`, async () => {
     for (const size of [0, 1, 100, STEP_SIZE - 1, STEP_SIZE, STEP_SIZE + 1, 5 * MIB + 7]) {
       for (const body of [words(size), new Uint8Array(size)]) {
         const packed = pack(body);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { xxHash32 } from "../../src/wire/xxhash32.ts";
 
-Deno.test("xxHash32() gives the published values", () => {
+Deno.test("xxHash32() returns the published values", () => {
   const cases = {
     "": 0x02cc5d05,
     "a": 0x550d7456,

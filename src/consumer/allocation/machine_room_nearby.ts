@@ -10,7 +10,7 @@ import { OptionsCheck } from "../../options.ts";
 import { average } from "./average.ts";
 import { type AllocationContext, type AllocationStrategy, isAllocationStrategy } from "./strategy.ts";
 
-/** Tells where brokers and clients are. All members of the group must be told the same. */
+/** Returns where brokers and clients are. All members of the group must get the same. */
 export interface RoomResolver {
   /** The room of the broker that holds a queue; never empty. */
   roomOfQueue(queue: MessageQueue): string;
@@ -20,7 +20,7 @@ export interface RoomResolver {
 
 /** Options of {@linkcode machineRoomNearby}. */
 export interface MachineRoomNearbyOptions {
-  /** Tells where brokers and clients are. */
+  /** Returns where brokers and clients are. */
   resolver: RoomResolver;
   /**
    * Divides the queues of a room between those who may have them.

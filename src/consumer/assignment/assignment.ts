@@ -177,7 +177,7 @@ export class Assignment<T = unknown> {
     const revoked = this.#revocations.whenDone(queue);
     before.end(reason);
     const owned = this.#begin(queue);
-    // The commit of the epoch before comes first, and it gives up the lock.
+    // The commit of the epoch before comes first, and it releases the lock.
     const locked = revoked.then(() => this.#start.lock(owned));
     const late = () => new TimeoutError(`set the position of ${queueKey(queue)}, which is not locked for us`, timeout);
     try {
@@ -194,7 +194,8 @@ export class Assignment<T = unknown> {
     try {
       await this.#context.offsets.persist([queue]);
     } finally {
-      // Not stored yet, it is written with the next commit: the caller is told, and the queue must not stand still.
+      // Not stored yet, it is written with the next commit: the caller receives the error, and the queue must not stand
+      // still.
       const opened = this.#start.lock(owned).then((isReady) => isReady && this.#start.open(owned, offset));
       if (owned.holdsLock) await opened;
       else inBackground(opened, this.#start.failureOf(queue));

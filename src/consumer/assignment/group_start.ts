@@ -1,5 +1,5 @@
 /**
- * When a group began to consume a topic, as far as its next member can tell.
+ * When a group began to consume a topic, as far as its next member can know.
  *
  * @module
  */

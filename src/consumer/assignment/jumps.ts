@@ -15,7 +15,7 @@ import { inBackground } from "../../owned_work.ts";
 
 /** After a position could not be found out or stored, and between two attempts at a position, in milliseconds. */
 const RETRY_INTERVAL = 1_000;
-/** How often a position that the broker does not have is asked for again, where nothing tells a better one. */
+/** How often a position that the broker does not have is asked for again, where no better one is known. */
 const MOVED_PATIENCE = 3;
 /** The broker's word for a position that an operator has set. Source: GetMessageStatus. */
 const OFFSET_RESET = "OFFSET_RESET";

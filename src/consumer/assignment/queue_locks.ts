@@ -36,7 +36,7 @@ export interface QueueLocksContext {
  * Brokers keep a lock for 60 s; here it counts for less, from the moment before its request left, so that we stop
  * before another member can begin. One request to a broker at a time: a renewal that overtakes an unlock would lock the
  * queue for nobody. An unlock that was not answered may still be carried out, and would take a newer lock away: such a
- * queue is in doubt, and is not locked before another unlock of it was answered.
+ * queue is uncertain, and is not locked before another unlock of it was answered.
  * Source: ConsumeMessageOrderlyService, RebalanceLockManager.
  */
 export class QueueLocks {
@@ -46,7 +46,7 @@ export class QueueLocks {
   /** Queues whose lock is asked for or held: what a late answer grants besides is on its way to be given up. */
   #wanted = new Set<string>();
   #failing = new Set<string>();
-  #lanes = new Map<string, Lane>();
+  #brokers = new Map<string, BrokerLocks>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
@@ -56,24 +56,24 @@ export class QueueLocks {
     this.#now = context.now ?? (() => performance.now());
   }
 
-  /** Asks for a lock; undefined if another member has it, the queue is in doubt, or the broker does not answer. */
+  /** Asks for a lock; undefined if another member has it, the queue is uncertain, or the broker does not answer. */
   async acquire(queue: MessageQueue): Promise<QueueLock | undefined> {
     const held = this.#held.get(queueKey(queue));
     if (held?.isHeld) return held;
     if (this.#closed) return undefined;
     this.#wanted.add(queueKey(queue));
-    await this.#lane(queue.broker).lock(queue);
+    await this.#locksOf(queue.broker).lock(queue);
     return this.#held.get(queueKey(queue));
   }
 
-  /** Releases a lock, which ends at once; resolves when the broker knows, or cannot be told. */
+  /** Releases a lock, which ends at once; resolves when the broker knows, or cannot be reached. */
   async release(queue: MessageQueue): Promise<void> {
     const key = queueKey(queue);
     const lock = this.#held.get(key);
     if (lock !== undefined) lock.validUntil = -Infinity;
     this.#wanted.delete(key);
     this.#held.delete(key);
-    await this.#lane(queue.broker).unlock(queue);
+    await this.#locksOf(queue.broker).unlock(queue);
   }
 
   /** Ends the renewals. */
@@ -100,20 +100,20 @@ export class QueueLocks {
     for (const lock of this.#held.values()) {
       if (lock.queue.broker !== broker) continue;
       lock.renewAt = this.#now() + RETRY_INTERVAL;
-      inBackground(this.#lane(broker).lock(lock.queue), (error) => this.#failed(broker, error));
+      inBackground(this.#locksOf(broker).lock(lock.queue), (error) => this.#failed(broker, error));
     }
   }
 
-  #lane(broker: string): Lane {
-    let lane = this.#lanes.get(broker);
-    if (lane === undefined) {
-      lane = new Lane({
+  #locksOf(broker: string): BrokerLocks {
+    let locks = this.#brokers.get(broker);
+    if (locks === undefined) {
+      locks = new BrokerLocks({
         lock: (queues) => this.#ask(broker, queues),
         unlock: (queues) => this.#giveUp(broker, queues),
       });
-      this.#lanes.set(broker, lane);
+      this.#brokers.set(broker, locks);
     }
-    return lane;
+    return locks;
   }
 
   async #ask(broker: string, queues: readonly MessageQueue[]): Promise<void> {
@@ -198,16 +198,16 @@ class HeldLock implements QueueLock {
   }
 }
 
-/** The two requests of a lane. */
-interface LaneRequests {
+/** The two requests about locks. */
+interface BrokerLockRequests {
   readonly lock: (queues: readonly MessageQueue[]) => Promise<void>;
   /** Returns whether the broker has answered. */
   readonly unlock: (queues: readonly MessageQueue[]) => Promise<boolean>;
 }
 
 /** The requests to one broker, one after the other: what is asked for meanwhile goes together with the next. */
-class Lane {
-  #requests: LaneRequests;
+class BrokerLocks {
+  #requests: BrokerLockRequests;
   #toLock = new Map<string, MessageQueue>();
   #toUnlock = new Map<string, MessageQueue>();
   /** Queues whose last unlock was not answered. */
@@ -215,7 +215,7 @@ class Lane {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(requests: LaneRequests) {
+  constructor(requests: BrokerLockRequests) {
     this.#requests = requests;
   }
 

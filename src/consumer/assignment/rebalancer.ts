@@ -7,6 +7,7 @@
 import { atMost, delay } from "../../waiting.ts";
 import type { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
+import { refusalBelow } from "../../cluster/credentials.ts";
 import { firstAnswer } from "../../cluster/first_answer.ts";
 import type { TopicRoute } from "../../cluster/routes.ts";
 import { ConsumerStartError, RebalanceError } from "../../errors.ts";
@@ -96,12 +97,15 @@ export class Rebalancer {
    * Runs for the first time, until it is complete.
    *
    * @throws {ConsumerStartError} if it is not within `timeout` milliseconds
+   * @throws {CredentialsError | PermissionError} at once, if brokers refuse the account
    */
   async start(timeout: number): Promise<void> {
     const end = performance.now() + timeout;
     do {
       await atMost(this.run(), end - performance.now());
       if (this.#failure === undefined) return;
+      const refusal = refusalBelow(this.#failure.error);
+      if (refusal !== undefined) throw refusal;
       await delay(Math.min(START_RETRY_INTERVAL, Math.max(0, end - performance.now())));
     } while (performance.now() < end);
     const { reason, error } = this.#failure;
@@ -248,7 +252,7 @@ export class Rebalancer {
       return (await firstAnswer(names, ask, { timeout, action })).toSorted(byCodeUnits);
     } catch (error) {
       const who = names.length === 1 ? `broker "${asked}" does` : `${names.length} brokers, "${asked}" the last, do`;
-      return { reason: `${who} not tell who is in group "${group}"`, error };
+      return { reason: `${who} not list the members of group "${group}"`, error };
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Positions that operators set, of which 4.9 brokers tell all members.
+ * Positions that operators set, of which 4.9 brokers notify all members.
  *
  * @module
  */

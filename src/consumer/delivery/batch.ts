@@ -114,7 +114,7 @@ export class Batch<T = unknown> extends DeliveredBatch<T, HeldMessage<T>> implem
     this.rules.voided?.(this);
   }
 
-  /** If nobody has settled any of it, and its numbers follow each other: settles all, and tells that it did. */
+  /** If nobody has settled any of it, and its numbers follow each other: settles all and returns true. */
   settleWhole(): boolean {
     if (!this.isUntouched || this.#numbers !== undefined) return false;
     this.claimAll();

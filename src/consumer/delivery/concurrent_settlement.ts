@@ -13,7 +13,7 @@ import { inBackground } from "../../owned_work.ts";
 
 /** The delay level of a message whose batch was in flight for too long. Source: ConsumeMessageConcurrentlyService. */
 const TIMEOUT_LEVEL = 3;
-/** The highest level that brokers are configured with, unless told. Source: MessageStoreConfig. */
+/** The highest level that brokers have by default. Source: MessageStoreConfig. */
 const HIGHEST_LEVEL = 18;
 
 /** The rules of concurrent consumption: each message for itself, what fails is sent back. */

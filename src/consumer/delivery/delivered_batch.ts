@@ -112,7 +112,7 @@ export abstract class DeliveredBatch<T, M extends Message<T> = Message<T>> imple
     return this.messages[Symbol.iterator]();
   }
 
-  /** What cannot be settled is told by a rejection, never by a throw. */
+  /** What cannot be settled is a rejection, never a throw. */
   ack(message?: Message<T>): Promise<void> {
     try {
       return this.rules.ack(this, message);
@@ -187,7 +187,7 @@ export abstract class DeliveredBatch<T, M extends Message<T> = Message<T>> imple
     return [...this.messages.keys()].filter((at) => this.#claimed?.[at] !== 1);
   }
 
-  /** Tells whoever works on it that settlements no longer count. */
+  /** Aborts its signal: settlements no longer count. */
   abort(reason: string = noReason): void {
     this.#abortReason = new ConsumerStateError(`Cannot settle this batch any more: ${reason}`, {
       code: "BATCH_VOID",

@@ -27,7 +27,7 @@ interface Settled {
 }
 
 /**
- * Hands a batch of one message to a loop or handler that asks; it moves no offset. Tells what came of
+ * Hands a batch of one message to a loop or handler that asks; it moves no offset. Returns what came of
  * it: a text if nothing did in the time that the broker waits.
  */
 export async function consumeDirectly<T, B extends DeliveredBatch<T>>(
@@ -68,7 +68,7 @@ export class DirectBatch<T = unknown> extends DeliveredBatch<T> implements Messa
   }
 }
 
-/** Settlements of one message that is in no queue of ours: nothing is stored, the operator is told. */
+/** Settlements of one message that is in no queue of ours: nothing is stored, the operator receives the result. */
 class DirectRules<T> implements SettlementRules<T, DeliveredBatch<T>> {
   readonly settled: Promise<Settled>;
   #report!: (settled: Settled) => void;

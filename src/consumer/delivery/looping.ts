@@ -26,7 +26,7 @@ export interface LoopingOptions {
   readonly what: string;
   /** Whether a batch is acknowledged when the next one is requested. */
   readonly autoAck: boolean;
-  /** How long closing waits for what is in flight, unless told, in milliseconds. */
+  /** How long closing waits for what is in flight, by default, in milliseconds. */
   readonly closeTimeout: number;
 }
 
@@ -88,7 +88,7 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
     return this.#closed !== undefined;
   }
 
-  /** Tells whoever waits that closing has begun. */
+  /** Ends the waits of whoever waits, because closing has begun. */
   protected abortWaits(): void {
     this.#closing.abort(this.closedError("join"));
   }

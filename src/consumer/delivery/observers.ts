@@ -139,7 +139,9 @@ export class AllObservers<T = unknown> implements SettlementObserver<T> {
   }
 }
 
-/** Calls users' observers that have a function for deliveries; undefined if none has, so that nothing is done for them. */
+/**
+ * Calls users' observers that have a function for deliveries; undefined if none has, so that nothing is done for them.
+ */
 export function userObservers<T>(
   observers: readonly ConsumerObserver[],
   context: UserObserversContext,

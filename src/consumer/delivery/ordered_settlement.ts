@@ -13,7 +13,7 @@ import { Settlement } from "./settlement.ts";
 
 /** For how long a queue or a key may rest, in milliseconds. Source: ConsumeMessageOrderlyService. */
 const [SHORTEST_REST, LONGEST_REST] = [10, 30_000];
-/** After so many failures of one message an event tells that it holds up those behind it. */
+/** After so many failures of one message an event reports that it holds up those behind it. */
 const MANY_TIMES = 16;
 
 /**

@@ -16,8 +16,6 @@ import { encodeProperties } from "../../wire/properties.ts";
 import type { BrokenRecord } from "../../wire/record.ts";
 import type { HeldMessage } from "../queue/process_queue.ts";
 
-/** The producer group under which copies travel. Source: MixAll. */
-const COPY_PRODUCER = "CLIENT_INNER_PRODUCER";
 /** How many answers with an error a copy may have before it fails, less one. Source: DefaultMQProducer. */
 const RETRIES = 2;
 /** The first retry's delay level, to which the number of retries is added. Source: DefaultMQPushConsumerImpl. */
@@ -55,16 +53,19 @@ interface Copy {
 }
 
 /**
- * Sends copies to retry topics. A copy has as much time as any other request, and one attempt on each broker: the caller
- * has an alternative.
+ * Sends copies to retry topics. A copy has as much time as any other request, and one attempt on each broker: the
+ * caller has an alternative.
  */
 export class RetryCopies {
   #sender: Sender;
   #timeout: number;
 
-  /** Makes a sender of copies over a cluster's shared connections. */
-  constructor(cluster: Pick<Cluster, "broker" | "health" | "routes" | "options">) {
-    this.#sender = new Sender(cluster, { group: COPY_PRODUCER, retries: RETRIES });
+  /**
+   * Makes a sender of copies over a cluster's shared connections. They are sent in the name of the consumer group: brokers
+   * with access control let that write to its retry topic, and no other.
+   */
+  constructor(cluster: Pick<Cluster, "broker" | "health" | "routes" | "options">, group: string) {
+    this.#sender = new Sender(cluster, { group, retries: RETRIES });
     this.#timeout = cluster.options.requestTimeout;
   }
 
@@ -91,7 +92,9 @@ export class RetryCopies {
     await this.#send(copy, options, avoid);
   }
 
-  /** Sends the bytes of a record that cannot be read to the group's dead-letter queue; resolves when they are stored. */
+  /**
+   * Sends the bytes of a record that cannot be read to the group's dead-letter queue; resolves when they are stored.
+   */
   async sendBroken(queue: MessageQueue, record: BrokenRecord, options: SendBackOptions): Promise<void> {
     const place = `${queue.broker}/${queue.queueId}@${record.commitLogOffset ?? "?"}`;
     const properties = [[PropertyName.RETRY_TOPIC, queue.topic], [BROKEN_RECORD, place]] as const;

@@ -154,7 +154,7 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
     this.requeue(batch, [at], rest);
   }
 
-  /** Tells of messages that have failed. */
+  /** Reports messages that have failed. */
   protected failed(batch: Batch<T>, claimed: readonly number[], outcome?: Outcome): void {
     this.#report(batch, outcome ?? this.failureOf(batch), claimed);
   }

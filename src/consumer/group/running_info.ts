@@ -1,5 +1,5 @@
 /**
- * What a consumer tells an operator about itself. Source: ConsumerRunningInfo, DefaultMQPushConsumerImpl.
+ * What operators can read about a running consumer. Source: ConsumerRunningInfo, DefaultMQPushConsumerImpl.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What a member wants, as its own parts, the brokers and the name servers hear it.
+ * The subscriptions of a member, for its own parts and for heartbeats.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface GroupSubscriptionsContext {
     CheckedConsumerOptions,
     "group" | "model" | "topics" | "maxSubscriptions" | "missingTopic" | "consumeFrom"
   >;
-  /** How brokers are told that messages are taken: `CONSUME_PASSIVELY` or `CONSUME_POP`. */
+  /** How messages are taken, for brokers: `CONSUME_PASSIVELY` or `CONSUME_POP`. */
   readonly consumeType: string;
   /** The topic of the group's retries, if the consumer takes them itself. */
   readonly retryTopic: string | undefined;
@@ -96,7 +96,7 @@ export class GroupSubscriptions {
     return subscription?.active ? subscription.selector : undefined;
   }
 
-  /** The member as heartbeats tell it. Brokers make the group's retry topic when they hear of it. */
+  /** The member as heartbeats describe it. Brokers create the group's retry topic with the first one. */
   describe(): ConsumerData {
     const { options: { group, model, consumeFrom }, consumeType } = this.#context;
     const topics = this.topics();

@@ -1,5 +1,5 @@
 /**
- * Looking at a group as its brokers know it, for mistakes that no request would tell.
+ * Looking at a group as its brokers know it, for mistakes that no request shows.
  *
  * @module
  */
@@ -47,8 +47,8 @@ export class GroupWatch {
   #timer: ReturnType<typeof setInterval> | undefined;
   #isLooking = false;
   #isStopped = false;
-  /** What was told, until it is over. */
-  #told = new Set<string>();
+  /** What was reported, until it is over. */
+  #reported = new Set<string>();
   /** Since when another client has our id at every look, by the monotonic clock. */
   #twiceSince: number | undefined;
 
@@ -123,10 +123,10 @@ export class GroupWatch {
     const { events, group } = this.#context;
     const keyOf = ({ topic = "" }: { topic?: string }) => `${type} ${topic}`;
     const now = new Set(found.map(keyOf));
-    for (const key of this.#told) if (key.startsWith(`${type} `) && !now.has(key)) this.#told.delete(key);
+    for (const key of this.#reported) if (key.startsWith(`${type} `) && !now.has(key)) this.#reported.delete(key);
     for (const each of found) {
-      if (this.#told.has(keyOf(each))) continue;
-      this.#told.add(keyOf(each));
+      if (this.#reported.has(keyOf(each))) continue;
+      this.#reported.add(keyOf(each));
       const about = each.topic === undefined ? { group } : { group, topic: each.topic };
       events.emit("warning", type, `group "${group}": ${each.text}`, about);
     }

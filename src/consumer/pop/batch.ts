@@ -24,7 +24,7 @@ export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   readonly signal: AbortSignal;
   /**
    * Acknowledges one message, or all that are not settled yet. Resolves when the broker has answered; after three tries
-   * in vain an `ackFailed` event tells, and the messages are redelivered.
+   * in vain an `ackFailed` event reports it, and the messages are redelivered.
    */
   ack(message?: Message<T>): Promise<void>;
   /**
@@ -50,7 +50,7 @@ export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   extend(ms: number): Promise<void>;
 }
 
-/** What has given messages out, and hears when they are settled. */
+/** What has delivered messages, and is called when they are settled. */
 export interface PopHolder {
   /** So many messages are settled. */
   settled(count: number): void;

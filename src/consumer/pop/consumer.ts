@@ -37,7 +37,7 @@ export interface PopConsumerStats {
   readonly inFlight: number;
   /** Messages settled. */
   readonly settled: number;
-  /** Messages told to come again later, or moved to the dead letter queue. */
+  /** Messages retried, or moved to the dead letter queue. */
   readonly retried: number;
 }
 

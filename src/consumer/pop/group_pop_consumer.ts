@@ -168,7 +168,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
         onMembersChanged: () => this.#parts.places.notice(),
       }),
       onRouteChanged: () => this.#parts.places.notice(),
-      onBrokerBack: (broker: string) => {
+      onBrokerRecovered: (broker: string) => {
         this.#parts.places.notice();
         return this.#parts.places.places().filter((place) => place.broker === broker).length;
       },

@@ -1,5 +1,5 @@
 /**
- * What a POP consumer can be told.
+ * POP consumer options.
  *
  * @module
  */

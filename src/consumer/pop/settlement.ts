@@ -1,5 +1,5 @@
 /**
- * What becomes of popped messages: all of it is told to their broker.
+ * What becomes of popped messages: all of it is settled at their broker.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const ATTEMPTS = 3;
 const ATTEMPT_INTERVAL = 500;
 /** The delay of the n-th failure, in seconds. Source: DefaultMQPushConsumer `popDelayLevel`. */
 const DELAYS = [10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200];
-/** How long a message may be told to stay away, in milliseconds. */
+/** How long a message may stay invisible after a failure, in milliseconds. */
 const [SHORTEST_DELAY, LONGEST_DELAY] = [1_000, 7_200_000];
 /** The delay level that means the dead letter queue. */
 const DEAD_LETTER_LEVEL = -1;
@@ -117,7 +117,7 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
     this.inFlight.watch(batch.deadline);
   }
 
-  /** Resolves when nothing is in flight, and all that is to be told is told. */
+  /** Resolves when nothing is in flight, and all settlements have reached their broker. */
   async whenIdle(): Promise<void> {
     while (this.#inFlightCount > 0 || this.#sending.size > 0) {
       if (this.#sending.size > 0) await Promise.all(this.#sending);
@@ -211,7 +211,7 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
     events.emit("warning", type, text, { group, topic, broker, error });
   }
 
-  /** Claims messages while that counts, and tells how they ended. */
+  /** Claims messages while that counts, and reports how they ended. */
   #claim(batch: PoppedBatch<T>, message: Message<T> | undefined, outcome: Outcome): Delivery<T>[] {
     if (!batch.counts) return [];
     const claimed = batch.claim(message);
@@ -233,7 +233,7 @@ export class PopSettlement<T = unknown> extends BatchSettlement<T, PoppedBatch<T
   /** Keeps a request until it has ended: closing waits for it. */
   #work(work: Promise<unknown>): Promise<void> {
     const done = work.then(() => {});
-    const ended = done.catch(() => {}).then(() => void this.#sending.delete(ended)); // the caller hears of a failure
+    const ended = done.catch(() => {}).then(() => void this.#sending.delete(ended)); // the caller receives a failure
     this.#sending.add(ended);
     return done;
   }

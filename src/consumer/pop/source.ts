@@ -74,7 +74,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
   /** Whether the last answer brought nothing. */
   #isAtEnd = false;
   #state: "stopped" | "popping" | "blocked" | "waiting" = "blocked";
-  /** Whether an error or a stall has been told of. */
+  /** Whether an error or a stall has been reported. */
   #isTroubled = false;
   #pace = new PopPace();
   #stop = new AbortController();

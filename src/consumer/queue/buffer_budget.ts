@@ -104,7 +104,7 @@ export class BufferBudget {
     return count;
   }
 
-  /** Ends a request of `count` messages: what it brought is told by {@linkcode BudgetAccount.hold}, at once. */
+  /** Ends a request of `count` messages: what it brought is passed to {@linkcode BudgetAccount.hold}, at once. */
   end(account: BudgetAccount, count: number): void {
     this.#change(account, -count);
     account.asked -= count;
@@ -267,13 +267,13 @@ export class BudgetAccount {
     return this.#isClosing ? 0 : this.#budget.take(this, want, isIdle);
   }
 
-  /** A request is over for which there was room for `count` messages: what came is told next, by `hold`. */
+  /** A request is over for which there was room for `count` messages: what came is passed next, to `hold`. */
   answered(count: number): void {
     if (count > 0) this.#budget.end(this, count);
     this.#closeIfEmpty();
   }
 
-  /** Tells what is held: messages that are received and not settled. */
+  /** Reports what is held: messages that are received and not settled. */
   hold(count: number, bytes: number): void {
     if (count === this.held && bytes === this.heldBytes) return;
     this.#budget.hold(this, count, bytes);

@@ -50,7 +50,7 @@ export class FlowLimits {
       batch: options.pullBatchSize,
       batchBytes: options.pullBatchBytes,
     });
-    // In orderly consumption nothing is settled ahead of others, so that a span tells nothing.
+    // In orderly consumption nothing is settled ahead of others, so that a span means nothing.
     this.#maxSpan = options.ordering === "orderly" ? Infinity : Math.max(options.maxSpan, 4 * options.pullBatchSize);
     this.share(1);
   }

@@ -110,7 +110,9 @@ export class OwnedQueue<T = unknown> {
     return this.#isPaused;
   }
 
-  /** The store time of the newest message received, by the broker's clock, in milliseconds since 1970; 0 if none was. */
+  /**
+   * The store time of the newest message received, by the broker's clock, in milliseconds since 1970; 0 if none was.
+   */
   get newestStoredAt(): number {
     return this.#newestStoredAt;
   }

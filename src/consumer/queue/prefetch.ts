@@ -65,7 +65,7 @@ export class Prefetch<T = unknown> {
     const next = offset + this.#stride;
     if (this.#isSteady && next + this.#stride <= this.#end && this.#source.mayPrefetch()) {
       const answer = this.#source.pull(next, brokerId, now);
-      inBackground(answer, unheard); // whoever asks for it is told
+      inBackground(answer, unheard); // whoever requests it receives the failure
       this.#ahead = { offset: next, asked: this.#source.asked, answer };
     }
     return answer;

@@ -26,7 +26,7 @@ const HOLD_MARGIN = 15_000;
 
 /** What a broker answered to a pull. */
 export interface PullAnswer<T = unknown> {
-  /** `found`: messages; `empty`: none for us, so far; `moved`: the position does not exist, `remark` tells why. */
+  /** `found`: messages; `empty`: none for us, so far; `moved`: the position does not exist, `remark` says why. */
   readonly kind: "found" | "empty" | "moved";
   /** The messages that this consumer wants, in offset order. */
   readonly messages: readonly StoredMessage<T>[];
@@ -104,7 +104,7 @@ export class Puller<T = unknown> {
    * Large packed bodies are unpacked before the answer is given, in the background. Of many it gives the first, and the
    * others as its rest, so that there is never more in memory than one answer of bodies that are not packed.
    *
-   * @param signal ends the unpacking: nobody wants the messages any more
+   * @param signal ends the unpacking: the messages are not wanted any more
    * @param now the time, by the monotonic clock
    * @param count how many messages are asked for
    * @param mayBeHeld whether the broker may hold the request

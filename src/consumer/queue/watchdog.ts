@@ -12,7 +12,7 @@ const INTERVAL = 5_000;
 /** How much later than its timeout an answer may be, in milliseconds. */
 const GRACE = 5_000;
 
-/** After this time without an ask, full buffers are told of, in milliseconds. */
+/** After this time without an ask, full buffers are reported, in milliseconds. */
 const UNASKED_LIMIT = 60_000;
 
 /** What a {@linkcode Watchdog} looks at. */
@@ -36,7 +36,7 @@ export interface WatchdogContext {
 export class Watchdog {
   #context: WatchdogContext;
   #timer: ReturnType<typeof setInterval> | undefined;
-  /** The idleness that was told of: each is told of once. */
+  /** The idleness that was reported: each is reported once. */
   #reported: number | undefined;
 
   /** Makes a watchdog that sleeps until {@linkcode Watchdog.start}. */

@@ -1,5 +1,5 @@
 /**
- * What a reader can be told.
+ * Reader options.
  *
  * @module
  */
@@ -91,7 +91,7 @@ export interface CheckedReaderOptions {
   readonly topic: string;
   readonly from: ReadFrom;
   readonly queues: readonly MessageQueue[] | undefined;
-  /** What its parts are told, as those of a consumer. */
+  /** The options of its parts, as those of a consumer. */
   readonly consumer: CheckedConsumerOptions;
 }
 

@@ -24,12 +24,12 @@ import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts
 import { excerpt, shown } from "../../plain_text.ts";
 
 /**
- * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers tell name
- * servers of a topic that they have made with its first message by a oneway request, after they have answered.
+ * How often a topic that is not known is asked for again, and how long after, in milliseconds: brokers register with
+ * name servers of a topic that they have made with its first message by a oneway request, after they have answered.
  */
 const MORE_ASKS = 3;
 const ASK_INTERVAL = 100;
-/** Answers that tell nothing of what was asked. */
+/** Answers that say nothing about what was asked. */
 const BUSY: readonly number[] = [ResponseCode.SYSTEM_BUSY, ResponseCode.FLOW_CONTROL];
 
 /** What {@linkcode checkSubscription} works with. */

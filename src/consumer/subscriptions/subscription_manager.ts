@@ -16,7 +16,7 @@ import {
 import { isName, MAX_TOPIC_LENGTH, nameRule } from "../../options.ts";
 import { parseSelector, type Selector, sql } from "./selector.ts";
 
-/** How many topics one consumer may subscribe to, unless told. */
+/** How many topics one consumer may subscribe to by default. */
 export const MAX_SUBSCRIPTIONS = 1_000;
 
 /** One subscription. */
@@ -54,7 +54,7 @@ export interface SubscriptionManagerOptions {
 /**
  * The subscriptions of a consumer: at most one per topic.
  *
- * As `consumer.subscriptions` it is live: a change is checked with the cluster first, then the brokers are told and
+ * As `consumer.subscriptions` it is live: a change is checked with the cluster first, then the brokers are notified and
  * queues are taken or revoked. Offsets of topics that are revoked stay stored.
  */
 export class SubscriptionManager {

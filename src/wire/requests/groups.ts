@@ -7,7 +7,7 @@
 import { MAX_QUEUE_LIST_SIZE } from "../json.ts";
 import type { RequestSpec } from "./request_spec.ts";
 
-/** Tells a broker who we are and what we subscribe. Source: HeartbeatRequestHeader, HeartbeatData. */
+/** Registers this client and its subscriptions with a broker. Source: HeartbeatRequestHeader, HeartbeatData. */
 export const heartbeat = {
   name: "Heartbeat",
   code: 34,
@@ -40,7 +40,7 @@ export const getConsumerList = {
 export const notifyConsumerIdsChanged = {
   name: "NotifyConsumerIdsChanged",
   code: 40,
-  about: "A broker tells that a group has other members now (oneway, from broker to client).",
+  about: "A broker reports that a group has other members now (oneway, from broker to client).",
   header: { consumerGroup: "text" },
   answer: {},
 } as const satisfies RequestSpec;
@@ -56,11 +56,11 @@ export const lockQueues = {
   maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
-/** Gives locks of queues up. Source: UnlockBatchRequestBody. */
+/** Releases locks of queues. Source: UnlockBatchRequestBody. */
 export const unlockQueues = {
   name: "UnlockQueues",
   code: 42,
-  about: "Gives the locks of queues up.",
+  about: "Releases the locks of queues.",
   header: {},
   answer: {},
   bodies: ["UnlockBatchRequestBody", "none"],

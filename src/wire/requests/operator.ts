@@ -11,7 +11,7 @@ import type { RequestSpec } from "./request_spec.ts";
 export const resetConsumerOffset = {
   name: "ResetConsumerOffset",
   code: 220,
-  about: "A broker before 5.0 tells that an operator has reset a group's offsets (oneway, from broker to client).",
+  about: "A broker before 5.0 reports that an operator has reset a group's offsets (oneway, from broker to client).",
   header: { topic: "text", group: "text", timestamp: "long", isForce: "bool" },
   answer: {},
   bodies: ["ResetOffsetBody", "none"],

@@ -202,7 +202,11 @@ Deno.test("Rebalancer takes the queues of a topic that did not exist, and does n
 Deno.test("Rebalancer.start() rejects when the group cannot be joined in time, and names the reason", async () => {
   const group = new Group();
   group.members = new Error("no");
-  await assertRejects(() => group.rebalancer.start(0), ConsumerStartError, `does not tell who is in group "billing"`);
+  await assertRejects(
+    () => group.rebalancer.start(0),
+    ConsumerStartError,
+    `does not list the members of group "billing"`,
+  );
   await group.rebalancer.stop();
 });
 

@@ -29,7 +29,7 @@ async function setUp(requestTimeout = 3_000) {
   const b = stack.use(await EmbeddedBroker.start({ topics, brokerName: "broker-b" }));
   joinRoutes([a, b], retries);
   const { cluster } = stack.use(await connectTo(a, { requestTimeout }));
-  return { a, b, copies: new RetryCopies(cluster), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { a, b, copies: new RetryCopies(cluster, "billing"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 Deno.test("RetryCopies.send() states the message's times and birth, under the clients' own producer group", async () => {
@@ -42,7 +42,7 @@ Deno.test("RetryCopies.send() states the message's times and birth, under the cl
   const [sent, ...more] = [...atA, ...atB];
   assertEquals(more, []);
   const { producerGroup, topic, bornTimestamp, reconsumeTimes, maxReconsumeTimes, batch } = sent!.header;
-  assertEquals([producerGroup, topic, batch], ["CLIENT_INNER_PRODUCER", retries, false]);
+  assertEquals([producerGroup, topic, batch], ["billing", retries, false]);
   assertEquals([bornTimestamp, reconsumeTimes, maxReconsumeTimes], [original.bornAt.getTime(), 1, 16]);
   assertEquals([sent!.properties.get("RETRY_TOPIC"), sent!.properties.get("DELAY")], ["orders", "5"]);
 });
@@ -60,7 +60,7 @@ Deno.test("RetryCopies.send() avoids a broker while there is another, whatever b
 Deno.test("RetryCopies.send() takes the broker to avoid if no other has the topic", async () => {
   await using broker = await EmbeddedBroker.start({ topics: { [retries]: { queues: 1 } } });
   await using client = await connectTo(broker);
-  await new RetryCopies(client.cluster).send(message(), how, "broker-a");
+  await new RetryCopies(client.cluster, "billing").send(message(), how, "broker-a");
   assertEquals(broker.faults.received("SendMessage"), 1);
 });
 

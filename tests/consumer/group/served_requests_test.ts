@@ -9,7 +9,13 @@ import {
   notifyConsumerIdsChanged,
   resetConsumerOffset,
 } from "../../../src/wire/requests.ts";
-import { Heard, routeOver, ScriptedBroker, ScriptedNameServer, TestCluster } from "../../cluster/scripted_cluster.ts";
+import {
+  routeOver,
+  ScriptedBroker,
+  ScriptedNameServer,
+  TestCluster,
+  WatcherLog,
+} from "../../cluster/scripted_cluster.ts";
 import type { ScriptedServer } from "../../transport/scripted_server.ts";
 
 const queue = { topic: "orders", queueId: 0 };
@@ -20,7 +26,7 @@ function orders(broker: ScriptedServer): ScriptedNameServer {
 }
 
 /** A consumer that notes what it is called with. */
-class Commanded extends Heard implements GroupCommands {
+class Commanded extends WatcherLog implements GroupCommands {
   onMembersChanged(): void {
     this.note("members");
   }
@@ -51,20 +57,20 @@ Deno.test("NotifyConsumerIdsChanged reaches the consumer of the group", async ()
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const heard = new Commanded();
-  serve(cluster, heard);
+  const watched = new Commanded();
+  serve(cluster, watched);
   await cluster.routes.get("orders");
   await cluster.brokers.call("a", getMaxOffset, queue);
   const { code } = notifyConsumerIdsChanged;
   const peer = await broker.peer();
   peer.ask({ code, opaque: 1, flag: 2, fields: { consumerGroup: "billing" } });
-  await heard.until(1);
+  await watched.until(1);
   peer.ask({ code, opaque: 2, fields: { consumerGroup: "billing" } });
   peer.ask({ code, opaque: 3, fields: { consumerGroup: "nobody" } });
   peer.ask({ code, opaque: 4 });
   peer.ask({ code: 39, opaque: 5 });
   await broker.untilRequests(5);
-  assertEquals(heard.lines, ["members", "members"]);
+  assertEquals(watched.lines, ["members", "members"]);
   const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]);
   assertEquals(replies.sort(), [[2, 0], [3, 1], [4, 1], [5, 3]]);
 });
@@ -74,8 +80,8 @@ Deno.test("ResetConsumerOffset reaches the consumer of the group, whatever else 
   await using names = orders(broker);
   await using client = await TestCluster.connect(names.address);
   const { cluster } = client;
-  const heard = new Commanded();
-  serve(cluster, heard);
+  const watched = new Commanded();
+  serve(cluster, watched);
   await cluster.routes.get("orders");
   await cluster.brokers.call("a", getMaxOffset, queue);
   const { code } = resetConsumerOffset;
@@ -96,8 +102,8 @@ Deno.test("ResetConsumerOffset reaches the consumer of the group, whatever else 
   peer.ask({ code, opaque: 6, fields: { ...fields, group: "nobody" }, body: new TextEncoder().encode(bodies[0]) });
   peer.ask({ code, opaque: 7 });
   await broker.untilRequests(9);
-  assertEquals(heard.lines.slice(0, 3), ["reset orders@a@0 to 5,orders@a@1 to 0", "reset ", "reset orders@a@2 to 8"]);
-  assert(heard.lines.slice(3).every((line) => line === "reset "), `${heard.lines}`);
+  assertEquals(watched.lines.slice(0, 3), ["reset orders@a@0 to 5,orders@a@1 to 0", "reset ", "reset orders@a@2 to 8"]);
+  assert(watched.lines.slice(3).every((line) => line === "reset "), `${watched.lines}`);
   const replies = broker.requests.slice(1).map((reply) => [reply.opaque, reply.code]).sort();
   assertEquals(replies.filter(([opaque]) => [0, 1, 2, 6].includes(opaque!)), [[0, 0], [1, 0], [2, 0], [6, 1]]);
   assertEquals(replies.filter(([opaque]) => [3, 5, 7].includes(opaque!)), [[3, 1], [5, 1], [7, 1]]);
@@ -117,10 +123,10 @@ Deno.test("GetConsumerStatus is answered with positions, for a group that is her
   await broker.untilRequests(2);
   peer.ask({ code: getConsumerStatus.code, opaque: 2, fields: { topic: "orders", group: "nobody" } });
   await broker.untilRequests(3);
-  const [told, unknown] = broker.requests.slice(1);
-  const table = parseJson(new TextDecoder().decode(told!.body)) as JsonObject;
+  const [answered, unknown] = broker.requests.slice(1);
+  const table = parseJson(new TextDecoder().decode(answered!.body)) as JsonObject;
   const positions = pairsOf(table.messageQueueTable).map(([name, offset]) => [{ ...name }, offset]);
-  assertEquals([told!.code, positions], [0, [
+  assertEquals([answered!.code, positions], [0, [
     [{ brokerName: "a", queueId: 0, topic: "orders" }, 5],
     [{ brokerName: "a", queueId: 1, topic: "orders" }, 6],
   ]]);
