@@ -55,8 +55,12 @@ export interface ClusterOptions {
 export interface ClusterWatcher {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
-  /** A broker has recovered after its connection was lost; it knows this client again. */
-  onBrokerRecovered(broker: string): void;
+  /**
+   * A broker has recovered after its connection was lost; it knows this client again.
+   *
+   * @returns how many of its queues go on
+   */
+  onBrokerRecovered(broker: string): number;
 }
 
 /** What any broker answers at once, whatever it has, and forgets. */
@@ -127,7 +131,9 @@ export class Cluster {
         probe: PROBE,
         onConnected: (endpoint, again) => this.#connected(endpoint, again),
         onDisconnected: ({ address }, error) => {
-          const text = `lost broker ${this.brokers.nameOf(address)} at ${address}: ${error.message}`;
+          const name = this.brokers.nameOf(address);
+          const text = `lost broker ${name} at ${address}: ${error.message}; connecting again`;
+          this.#recovery.lost(name);
           events.emit("warning", "disconnected", text, { broker: address, error });
         },
       },
@@ -152,7 +158,9 @@ export class Cluster {
       },
       nameOf: (address) => this.brokers.nameOf(address),
       onRegistered: (broker) => {
-        for (const watcher of this.#watchers) watcher.onBrokerRecovered(broker);
+        let queues = 0;
+        for (const watcher of this.#watchers) queues += watcher.onBrokerRecovered(broker);
+        return queues;
       },
       events,
     });
@@ -178,7 +186,7 @@ export class Cluster {
   }
 
   async #close(): Promise<void> {
-    const failed = this.options.events.failureOf("disconnected", "a step of closing");
+    const failed = this.options.events.failureOf("disconnected", "a step of closing", {});
     await inAnyCase([
       () => this.users.close(failed),
       () => this.#recovery.stop(),
