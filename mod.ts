@@ -56,7 +56,16 @@ export type {
   SubscriptionRecord,
 } from "./src/consumer/subscriptions/subscription_manager.ts";
 export * from "./src/errors.ts";
-export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
+export type {
+  Logger,
+  StatusEvent,
+  StatusEventBase,
+  StatusEventFields,
+  StatusEventPlace,
+  StatusEventType,
+  StatusEventWith,
+  StatusLevel,
+} from "./src/status_event.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
 export type { OffsetStore, QueueOffset } from "./src/offsets/store.ts";
 export {

@@ -17,7 +17,21 @@ import type { Graph } from "./graph.ts";
  * in one row does not import each other.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ["builtin", "message", "errors", "events", "options", "owned_work", "pace", "placed_list", "plain_text", "waiting"],
+  [
+    "builtin",
+    "message",
+    "errors",
+    "events",
+    "event_log",
+    "status_event",
+    "options",
+    "option_names",
+    "owned_work",
+    "pace",
+    "placed_list",
+    "plain_text",
+    "waiting",
+  ],
   ["wire"],
   ["transport"],
   ["cluster"],
