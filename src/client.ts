@@ -17,6 +17,7 @@ import type { ReaderOptions } from "./consumer/reader/options.ts";
 import type { Reader } from "./consumer/reader/reader.ts";
 import { openReader } from "./consumer/reader/topic_reader.ts";
 import { EventHub, type StatusEvent } from "./events.ts";
+import type { ClientHealth } from "./health.ts";
 import type { Observer } from "./telemetry/observer.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
@@ -60,6 +61,11 @@ export interface Client {
   producer(options?: ProducerOptions): Promise<Producer>;
   /** Yields what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
   status(): AsyncIterableIterator<StatusEvent>;
+  /**
+   * Whether a name server and all brokers answer and all consumers work, and the state of each: what is known now,
+   * without a request.
+   */
+  health(): ClientHealth;
   /** Closes consumers and producers, then all connections. */
   close(): Promise<void>;
   /** Closes. */
@@ -118,6 +124,10 @@ class RocketMQClient implements Client {
 
   status(): AsyncIterableIterator<StatusEvent> {
     return this.#events.read();
+  }
+
+  health(): ClientHealth {
+    return this.#cluster.currentHealth();
   }
 
   async close(): Promise<void> {

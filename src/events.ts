@@ -36,6 +36,8 @@ export type StatusEventType =
   | "mixedSubscriptions"
   | "duplicateClientId"
   | "broken"
+  | "closing"
+  | "closed"
   | "lost";
 
 /** How much an event matters: warnings and errors go to the logger as well. */

@@ -17,7 +17,19 @@ import type { Graph } from "./graph.ts";
  * in one row does not import each other.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ["builtin", "message", "errors", "events", "options", "owned_work", "pace", "placed_list", "plain_text", "waiting"],
+  [
+    "builtin",
+    "message",
+    "errors",
+    "events",
+    "health",
+    "options",
+    "owned_work",
+    "pace",
+    "placed_list",
+    "plain_text",
+    "waiting",
+  ],
   ["wire"],
   ["transport"],
   ["cluster"],

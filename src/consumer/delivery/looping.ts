@@ -34,6 +34,7 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
   #options: LoopingOptions;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
+  #hasStream = false;
 
   constructor(options: LoopingOptions) {
     this.#options = options;
@@ -62,6 +63,7 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
   }
 
   readable(options: BatchesOptions = {}): ReadableStream<B> {
+    this.#hasStream = true;
     return batchStream(this.source(), options);
   }
 
@@ -72,6 +74,11 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Whether the program acknowledges each batch by itself. */
+  protected get acksExplicitly(): boolean {
+    return !this.#options.autoAck || this.#hasStream;
   }
 
   /** Where batches come from. */
