@@ -56,9 +56,18 @@ export type {
   SubscriptionRecord,
 } from "./src/consumer/subscriptions/subscription_manager.ts";
 export * from "./src/errors.ts";
-export type { Logger, StatusEvent, StatusEventType, StatusLevel } from "./src/events.ts";
 export type { Findings } from "./src/consumer/diagnosis/finding.ts";
 export type { ClientHealth, ConsumerHealth, Finding, FindingCode, ProducerHealth, ServerHealth } from "./src/health.ts";
+export type {
+  Logger,
+  StatusEvent,
+  StatusEventBase,
+  StatusEventFields,
+  StatusEventPlace,
+  StatusEventType,
+  StatusEventWith,
+  StatusLevel,
+} from "./src/status_event.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
 export {
   DEFAULT_PRODUCER_GROUP,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkConnectOptions, type ConnectOptions } from "./connect_options.ts";
+import { checkConnectOptions, type ConnectOptions, connectOptionsOf } from "./connect_options.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { Signer } from "./cluster/credentials.ts";
 import type { Consumer } from "./consumer/consumer.ts";
@@ -73,7 +73,7 @@ export interface Client {
 }
 
 /**
- * Connects to a cluster.
+ * Connects to a cluster: `connect()`, `connect("ns1:9876;ns2:9876", options)` or `connect({ nameServers, …options })`.
  *
  * Without an address it takes the environment's `NAMESRV_ADDR`, if that may be read without asking for permission,
  * else `127.0.0.1:9876`.
@@ -81,8 +81,11 @@ export interface Client {
  * @throws {ConfigError} for options that are not allowed
  * @throws {NameServerError} if no name server answers within `startTimeout`, or at once if what answers is none
  */
-export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
-  const checked = await checkConnectOptions(typeof options === "string" ? { nameServers: options } : options);
+export async function connect(
+  address: string | ConnectOptions = {},
+  options?: Omit<ConnectOptions, "nameServers">,
+): Promise<Client> {
+  const checked = await checkConnectOptions(connectOptionsOf(address, options));
   const { credentials, observers, signal, ...rest } = checked;
   const events = new EventHub(checked.logger);
   const signer = credentials === undefined ? undefined : new Signer(credentials);

@@ -58,7 +58,7 @@ export interface ConnectOptions {
   /** Turns an address that a name server or broker announces into one that can be reached from here. */
   mapAddress?: (address: string) => string;
   /**
-   * Takes warnings and errors while nobody reads `status()`, each kind at most once a minute; `false` for none.
+   * Takes warnings, errors and recoveries as lines of text, each kind at most once a minute; `false` for none.
    *
    * @default {console}
    */
@@ -123,6 +123,31 @@ const names: readonly (keyof ConnectOptions)[] = [
 ];
 
 /**
+ * The options of a call of `connect()`, which may have the address before them.
+ *
+ * @throws {ConfigError} for arguments that contradict each other
+ */
+export function connectOptionsOf(
+  address: string | ConnectOptions,
+  options: ConnectOptions | undefined,
+): ConnectOptions {
+  const check = new OptionsCheck("connect");
+  if (options === undefined) return typeof address === "string" ? { nameServers: address } : address;
+  if (typeof address !== "string") {
+    const problem = 'with two arguments the first is the address: connect("ns1:9876", options), else connect(options)';
+    check.explain("address", address, "a text of the form host:port", problem);
+    check.done();
+  }
+  if (typeof options === "object" && options !== null && options.nameServers !== undefined) {
+    const problem = "nameServers is given twice: leave out the first argument or the option";
+    check.explain("nameServers", options.nameServers, "only one of the two", problem);
+    check.done();
+  }
+  if (typeof options !== "object" || options === null || Array.isArray(options)) return options;
+  return { ...options, nameServers: address as string };
+}
+
+/**
  * Fills in the defaults.
  *
  * @throws {ConfigError} naming every problem
@@ -131,7 +156,7 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
   const check = new OptionsCheck("connect");
   check.known(given, names);
   check.shape("mapAddress", given.mapAddress, "a function from an address to an address", isFunction);
-  check.shape("logger", given.logger, "false, or an object with warn and error", isLogger);
+  check.shape("logger", given.logger, "false, or an object with warn and error, and info if there is one", isLogger);
   check.shape("observers", given.observers, "an array of objects with functions like onSend", isObservers);
   check.shape("transport", given.transport, "an object with connect, listen and environment", isTransport);
   check.shape("signal", given.signal, "an AbortSignal", (value) => value instanceof AbortSignal);

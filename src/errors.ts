@@ -13,6 +13,7 @@ export {
   UnsupportedError,
   ValidationError,
 } from "./errors/base.ts";
+export * from "./errors/message.ts";
 export * from "./errors/network.ts";
 export * from "./errors/producer.ts";
 export * from "./errors/consumer.ts";

@@ -5,89 +5,22 @@
  * @module
  */
 
-import type { MessageQueue } from "./message.ts";
-import { inBackground, isPromise, unheard } from "./owned_work.ts";
+import { EventLog } from "./event_log.ts";
 import { Pace } from "./pace.ts";
-import { plain, reasonOf } from "./plain_text.ts";
+import { excerpt, innermost, plain, reasonOf } from "./plain_text.ts";
+import {
+  type EventDetails,
+  type Logger,
+  type StatusEvent,
+  statusEvent,
+  type StatusEventType,
+  type StatusLevel,
+} from "./status_event.ts";
 
-/** What happened. */
-export type StatusEventType =
-  | "connected"
-  | "disconnected"
-  | "routeChanged"
-  | "partialRoute"
-  | "brokenRoute"
-  | "missingTopic"
-  | "rebalanced"
-  | "throttled"
-  | "stalled"
-  | "revived"
-  | "offsetReset"
-  | "offsetJumped"
-  | "offsetsInMemory"
-  | "commitFailed"
-  | "sendBackFailed"
-  | "ackFailed"
-  | "handlerFailed"
-  | "observerFailed"
-  | "skipped"
-  | "deadLettered"
-  | "lockLost"
-  | "mixedSubscriptions"
-  | "duplicateClientId"
-  | "broken"
-  | "closing"
-  | "closed"
-  | "lost";
-
-/** How much an event matters: warnings and errors go to the logger as well. */
-export type StatusLevel = "info" | "warning" | "error";
-
-/** One event of a client or of one of its consumers. */
-export interface StatusEvent {
-  /** What happened. */
-  readonly type: StatusEventType;
-  /** How much it matters. */
-  readonly level: StatusLevel;
-  /** When, by this process's clock. */
-  readonly at: Date;
-  /** The event in words: one line, of 2 000 characters at most. What is not to be printed in it is escaped. */
-  readonly text: string;
-  /**
-   * How many more events of this type about the same group, broker and queue were left out since the one before: of
-   * more than 10 in a second the last is delivered when the second is over. Missing where none was left out.
-   */
-  readonly repeated?: number;
-  /** The consumer or producer group, where one is concerned. */
-  readonly group?: string;
-  /** The broker's name or address, where one is concerned. */
-  readonly broker?: string;
-  /** The topic, where one is concerned. */
-  readonly topic?: string;
-  /** The queue, where one is concerned. */
-  readonly queue?: MessageQueue;
-  /** The offset, where one is concerned: where a queue goes on, or which message it is about. */
-  readonly offset?: number;
-  /** The error behind it. */
-  readonly error?: unknown;
-}
-
-/**
- * Takes warnings and errors, whether or not somebody reads `status()`; `console` fits. Lines of one type about one
- * group and broker, or topic, come at most once a minute, with the number of those that were left out. What it throws,
- * or rejects with, is ignored.
- */
-export interface Logger {
-  /** Something is not as it should be, and is being dealt with. */
-  warn(text: string, error?: unknown): void;
-  /** Something failed. */
-  error(text: string, error?: unknown): void;
-}
+export type { EventDetails, Logger, StatusEvent, StatusEventType, StatusLevel } from "./status_event.ts";
 
 /** How many events wait for one reader before the oldest are dropped. */
 const READER_CAPACITY = 1_000;
-/** Events of one kind and place are logged at most once in this time, in milliseconds. */
-const LOG_INTERVAL = 60_000;
 /** The most characters of an event's text. */
 const MOST_TEXT = 2_000;
 /** How many events of one kind and place readers get in that time, in milliseconds. */
@@ -103,32 +36,28 @@ interface Reader {
 /** Delivers events to all readers, each at its own pace, and to the logger. Nothing that these do makes it fail. */
 export class EventHub {
   #readers = new Set<Reader>();
-  #logger: Logger | undefined;
+  #log: EventLog;
   #events = new Pace<StatusEvent>(MOST_EVENTS, EVENT_INTERVAL);
-  #lines = new Pace<undefined>(1, LOG_INTERVAL);
   /** Delivers what was held back. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
-  /** Makes a hub; `logger: false` silences it. */
-  constructor(logger: Logger | false = console) {
-    this.#logger = logger === false ? undefined : logger;
+  /** Makes a hub; `logger: false` silences it, without one lines go to `console`. */
+  constructor(logger?: Logger | false) {
+    this.#log = new EventLog(logger);
   }
 
-  /** Reports what has happened. */
-  emit(level: StatusLevel, type: StatusEventType, text: string, details: Partial<StatusEvent> = {}): void {
+  /** Reports what has happened. The innermost cause of an error is in the text, whether or not `text` has it. */
+  emit<T extends StatusEventType>(level: StatusLevel, type: T, text: string, details: EventDetails<T>): void {
     if (this.#closed) return;
-    const event: StatusEvent = { ...details, type, level, text: plain(text, MOST_TEXT), at: new Date() };
+    const event = statusEvent(level, type, plain(withCause(text, details.error), MOST_TEXT), details);
     if (this.#readers.size > 0) this.#deliver(event);
-    if (level !== "info") this.#log(level, event);
+    this.#log.write(event);
   }
 
   /** What receives a failure of work that nobody waits for: it becomes an event that names the work. */
-  failureOf(type: StatusEventType, work: string, details: Partial<StatusEvent> = {}): (error: unknown) => void {
-    return (error) => {
-      const reason = reasonOf(error);
-      this.emit("error", type, `${work} failed: ${reason}`, { ...details, error });
-    };
+  failureOf<T extends StatusEventType>(type: T, work: string, details: EventDetails<T>): (error: unknown) => void {
+    return (error) => this.emit("error", type, `${work} failed: ${reasonOf(error)}`, { ...details, error });
   }
 
   /** Reads the events from this call on, until the hub closes or the loop is left. */
@@ -167,6 +96,7 @@ export class EventHub {
   /** Ends all readers once they have read what is left. */
   close(): void {
     this.#closed = true;
+    this.#log.close();
     this.#deliverHeld(true);
     this.#forgetHeld();
     for (const reader of this.#readers) {
@@ -206,23 +136,6 @@ export class EventHub {
       wake(reader);
     }
   }
-
-  #log(level: "warning" | "error", event: StatusEvent): void {
-    if (this.#logger === undefined) return;
-    const { type, group = "", broker, topic = "", error } = event;
-    const repeated = this.#lines.pass(type, `${group} ${broker ?? topic}`, undefined, event.at.getTime());
-    if (repeated === undefined) return;
-    const more = repeated === 0 ? "" : ` (${repeated} more like it since the last line)`;
-    const text = `[rocketmq] ${type}: ${event.text}${more}`;
-    const details = error === undefined ? [] : [error];
-    try {
-      const logger: { readonly [L in "warn" | "error"]: (text: string, error?: unknown) => unknown } = this.#logger;
-      const logged = level === "error" ? logger.error(text, ...details) : logger.warn(text, ...details);
-      if (isPromise(logged)) inBackground(Promise.resolve(logged), unheard);
-    } catch {
-      // A logger that fails must not take down what it was to report.
-    }
-  }
 }
 
 /** What an event is about: events of one kind about the same are paced together. */
@@ -233,4 +146,11 @@ function placeOf({ group = "", broker = "", topic = "", queue }: StatusEvent): s
 /** Lets everybody look who waits for an event. */
 function wake(reader: Reader): void {
   for (const ask of reader.asking.splice(0)) ask();
+}
+
+/** A text with the innermost cause of an error, where it does not have that already. */
+function withCause(text: string, error: unknown): string {
+  if (error === undefined) return text;
+  const cause = excerpt(reasonOf(innermost(error)));
+  return cause === "" || text.includes(cause) ? text : `${text} (${cause})`;
 }

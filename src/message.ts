@@ -76,6 +76,10 @@ export interface Message<T = unknown> {
   property(name: string): string | undefined;
   /** The body as UTF-8 text. */
   text(): string;
-  /** The body as JSON; throws a `SyntaxError` if it is none. */
+  /**
+   * The body as JSON.
+   *
+   * @throws {MessageFormatError} with the message's place, if it is none
+   */
   json<J = T>(): J;
 }

@@ -5,6 +5,7 @@
  */
 
 import { ConfigError, type Problem } from "./errors.ts";
+import { meant, unknownName } from "./option_names.ts";
 
 /** What a topic or group name may consist of. Source: TopicValidator. */
 const NAME = /^[%|a-zA-Z0-9_-]+$/;
@@ -27,15 +28,22 @@ export function isName(value: unknown, max: number): value is string {
 export class OptionsCheck {
   #action: string;
   #problems: Problem[] = [];
+  /** Options that were meant by names that are unknown. */
+  #meant = new Set<string>();
 
   /** Starts a check; `action` says what cannot be done if there are problems: `"create a consumer"`. */
   constructor(action: string) {
     this.#action = action;
   }
 
-  /** Notes a problem. */
+  /** Notes a problem; not that an option is missing which has another name in these options. */
   add(field: string, value: unknown, allowed: string): void {
-    this.#problems.push({ field, value, allowed });
+    if (value !== undefined || !this.#meant.has(field)) this.#problems.push({ field, value, allowed });
+  }
+
+  /** Notes a problem that is not just a value that is not allowed: `problem` says all of it. */
+  explain(field: string, value: unknown, allowed: string, problem: string): void {
+    this.#problems.push({ field, value, allowed, problem });
   }
 
   /** Checks that the options are an object with known names only. */
@@ -44,10 +52,17 @@ export class OptionsCheck {
       this.add("options", options, `an object with ${names.join(", ")}`);
       this.done();
     }
-    for (const name of Object.keys(options as object)) {
-      if (!names.includes(name)) {
-        this.add(name, (options as Record<string, unknown>)[name], `one of the options ${names.join(", ")}`);
-      }
+    const unknown = Object.entries(options as object).filter(([name]) => !names.includes(name));
+    const list = names.join(", ");
+    for (const [i, [name, value]] of unknown.entries()) {
+      const found = meant(name, names);
+      if (found?.option !== undefined) this.#meant.add(found.option);
+      const rest = i < unknown.length - 1
+        ? ""
+        : names.length === 1
+        ? `; the option is ${list}`
+        : `; the options are ${list}`;
+      this.explain(name, value, `one of the options ${list}`, `${unknownName("option", name, found)}${rest}`);
     }
   }
 

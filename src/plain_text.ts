@@ -12,6 +12,9 @@ const MOST_SHOWN = 200;
 /** The most characters of a whole message or line. */
 const MOST_WRITTEN = 8_000;
 
+/** The most causes that are followed: a chain may be a ring. */
+const MOST_CAUSES = 16;
+
 /** Control characters, separators of lines, marks of direction, halves of surrogate pairs, the mark of byte order. */
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}\ufeff]/gu;
 
@@ -51,6 +54,27 @@ export function reasonOf(error: unknown): string {
   } catch {
     return "what was thrown has no text";
   }
+}
+
+/** What a user's function has thrown, with where, as log lines have no stack: `TypeError: no id (file:///app.ts:3:9)`. */
+export function thrownAs(error: unknown): string {
+  const reason = reasonOf(error);
+  if (!(error instanceof Error)) return reason;
+  const frame = /^\s+at (?:.*\()?(.+?:\d+:\d+)\)?$/m.exec(`${error.stack}`)?.[1];
+  return `${error.name}: ${reason}${frame === undefined ? "" : ` (${frame})`}`;
+}
+
+/** The first cause of an error: what its `cause`s lead to. */
+export function innermost(error: unknown): unknown {
+  let found = error;
+  try {
+    for (let depth = 0; depth < MOST_CAUSES && found instanceof Error && found.cause !== undefined; depth++) {
+      found = found.cause;
+    }
+  } catch {
+    // An error whose cause cannot be read is the innermost.
+  }
+  return found;
 }
 
 function cut(text: string, most: number): string {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { EventHub, type StatusEvent, type StatusEventType } from "../src/events.ts";
+import { EventHub, type StatusEvent } from "../src/events.ts";
 import { isSettled, Unheard } from "./transport/waiting.ts";
 
 /** A hub whose log is kept. */
@@ -22,7 +22,7 @@ const MOST_PLACES = 900;
 
 /** Emits events with the texts `0`, `1`, … */
 function emitMany(hub: EventHub, count: number, from = 0): void {
-  for (let i = from; i < from + count; i++) hub.emit("info", "connected", `${i}`, { topic: `${i % MOST_PLACES}` });
+  for (let i = from; i < from + count; i++) hub.emit("info", "disconnected", `${i}`, { topic: `${i % MOST_PLACES}` });
 }
 
 async function textOf(reader: AsyncIterator<StatusEvent>): Promise<string | undefined> {
@@ -44,10 +44,11 @@ Deno.test("emit() makes an event of its parts, and takes nothing from the detail
   const error = new RangeError("why");
   const queue = { topic: "orders", broker: "a", queueId: 1 };
   const details = { group: "billing", broker: "a", topic: "orders", queue, offset: 5, error };
-  hub.emit("warning", "stalled", "a text", { ...details, type: "lost", level: "info", text: "x", at: new Date(0) });
+  const more = { type: "lost", level: "info", text: "x", at: new Date(0) };
+  hub.emit("warning", "stalled", "a text", { ...details, ...more });
   const { value } = await reader.next();
   const { at, ...event } = value as StatusEvent;
-  assertEquals(event, { type: "stalled", level: "warning", text: "a text", ...details });
+  assertEquals(event, { type: "stalled", level: "warning", text: "a text (why)", ...details });
   assert(at instanceof Date && at.getTime() >= before && at.getTime() <= Date.now());
 });
 
@@ -127,33 +128,33 @@ Deno.test("return() ends a reader, also one that waits, and no other", async () 
   assertEquals(await ended.return!(), { done: true, value: undefined });
 });
 
-Deno.test("warnings and errors go to the logger, with the error behind them", () => {
+Deno.test("warnings and errors go to the logger as text, with the innermost cause of the error behind them", () => {
   const hub = new LoggedHub();
   const error = new RangeError("why");
-  hub.emit("info", "connected", "a");
-  hub.emit("warning", "stalled", "b");
-  hub.emit("error", "broken", "c", { error });
-  assertEquals(hub.lines, [["warn", "[rocketmq] stalled: b"], ["error", "[rocketmq] broken: c", error]]);
+  hub.emit("info", "connected", "a", { broker: "a" });
+  hub.emit("warning", "stalled", "b", {});
+  hub.emit("error", "disconnected", "c", { error: new Error("outer", { cause: error }) });
+  assertEquals(hub.lines, [["warn", "[rocketmq] stalled: b"], ["error", "[rocketmq] disconnected: c (why)"]]);
 });
 
 Deno.test("the logger goes on whether or not somebody reads, or has stopped reading", async () => {
   const hub = new LoggedHub();
   const reader = hub.read();
-  hub.emit("error", "broken", "a");
-  assertEquals([hub.lines, await textOf(reader)], [[["error", "[rocketmq] broken: a"]], "a"]);
+  hub.emit("error", "disconnected", "a", {});
+  assertEquals([hub.lines, await textOf(reader)], [[["error", "[rocketmq] disconnected: a"]], "a"]);
   hub.read(); // which nobody ever asks for an event
-  hub.emit("error", "broken", "b", { group: "billing" });
+  hub.emit("error", "disconnected", "b", { group: "billing" });
   await reader.return!();
-  hub.emit("error", "broken", "c", { group: "audit" });
+  hub.emit("error", "disconnected", "c", { group: "audit" });
   assertEquals(hub.lines.length, 3);
   hub.close();
 });
 
 Deno.test("each kind of event of each group is logged at most once a minute, with the count of what was left out", () => {
-  using time = new FakeTime();
+  using time = new FakeTime(Date.UTC(2026, 0, 2, 12));
   const hub = new LoggedHub();
-  const emit = (type: StatusEventType, text: string, group?: string) =>
-    hub.emit("warning", type, text, group === undefined ? {} : { group });
+  const emit = (type: "stalled" | "commitFailed", text: string, group = "") =>
+    hub.emit("warning", type, text, { group });
   emit("stalled", "1");
   emit("stalled", "2");
   emit("commitFailed", "3");
@@ -166,9 +167,46 @@ Deno.test("each kind of event of each group is logged at most once a minute, wit
   emit("stalled", "8");
   time.tick(60_000);
   emit("stalled", "9", "billing");
-  const texts = hub.lines.map(([, line]) => `${line}`.split(": ")[1]);
-  const [two, one] = [2, 1].map((count) => ` (${count} more like it since the last line)`);
-  assertEquals(texts, ["1", "3", "4", `7${two}`, `9${one}`]);
+  const texts = hub.lines.map(([, line]) => `${line}`.slice("[rocketmq] ".length).replace(/^\w+: /, ""));
+  const late = (count: number, at: string) => ` (${count} like it since the last line, this at ${at} UTC)`;
+  const [start, minute] = ["12:00:00", "12:01:00"];
+  const six = `6${late(2, "12:00:59")}`;
+  assertEquals(texts, ["1", "3", "4", six, `5${late(1, start)}`, `8${late(2, minute)}`, "9"]);
+  emit("stalled", "10");
+  hub.close();
+  assertEquals(hub.lines.at(-1), ["warn", `[rocketmq] stalled: 10${late(1, "12:02:00")}`]); // nothing follows
+});
+
+Deno.test("recoveries are logged, by info if the logger has it; other news are not", () => {
+  const lines: string[][] = [];
+  const write = (method: string) => (...args: unknown[]) => void lines.push([method, ...args.map(String)]);
+  for (const logger of [{ warn: write("warn"), error: write("error") }, { ...console, info: write("info") }]) {
+    const hub = new EventHub(logger);
+    hub.emit("info", "connected", "connected to broker a", { broker: "a" });
+    hub.emit("info", "rebalanced", "2 queues gained", { group: "billing", gained: [], lost: [] });
+    hub.emit("info", "revived", "broker a recovered after 3.2 s", { broker: "a" });
+    hub.close();
+  }
+  const line = "[rocketmq] revived: broker a recovered after 3.2 s";
+  assertEquals(lines, [["warn", line], ["info", line]]);
+});
+
+Deno.test("the end of a fault is logged although its beginning was in the same minute", () => {
+  const hub = new LoggedHub();
+  hub.emit("warning", "partialRoute", "incomplete", { topic: "orders" });
+  hub.emit("info", "partialRoute", "complete again", { topic: "orders" });
+  assertEquals(hub.lines.length, 2);
+});
+
+Deno.test("an event's type says which fields it has", async () => {
+  const hub = new EventHub(false);
+  const reader = hub.read();
+  const queue = { topic: "orders", broker: "a", queueId: 1 };
+  hub.emit("info", "rebalanced", "1 gained", { group: "billing", gained: [queue], lost: [] });
+  hub.close();
+  for await (const event of reader) {
+    if (event.type === "rebalanced") assertEquals(event.gained.map(({ broker }) => broker), ["a"]);
+  }
 });
 
 Deno.test("a logger of false silences, console is the default", () => {
@@ -177,13 +215,13 @@ Deno.test("a logger of false silences, console is the default", () => {
   console.warn = (...args) => lines.push(["warn", ...args]);
   console.error = (...args) => lines.push(["error", ...args]);
   try {
-    new EventHub(false).emit("error", "broken", "a");
-    new EventHub(undefined).emit("error", "broken", "b");
-    new EventHub().emit("warning", "stalled", "c");
+    new EventHub(false).emit("error", "disconnected", "a", {});
+    new EventHub(undefined).emit("error", "disconnected", "b", {});
+    new EventHub().emit("warning", "stalled", "c", {});
   } finally {
     Object.assign(console, { warn, error });
   }
-  assertEquals(lines, [["error", "[rocketmq] broken: b"], ["warn", "[rocketmq] stalled: c"]]);
+  assertEquals(lines, [["error", "[rocketmq] disconnected: b"], ["warn", "[rocketmq] stalled: c"]]);
 });
 
 Deno.test("next() may be called again before it has resolved, as on any async iterator", async () => {
@@ -210,14 +248,14 @@ Deno.test("emit() does not fail because the logger does", () => {
     throw new RangeError("the log is full");
   };
   const hub = new EventHub({ warn: fail, error: fail });
-  hub.emit("warning", "stalled", "a");
-  hub.emit("error", "broken", "b");
+  hub.emit("warning", "stalled", "a", {});
+  hub.emit("error", "disconnected", "b", {});
 });
 
 Deno.test("emit() says nothing once the hub is closed: the client has ended", () => {
   const hub = new LoggedHub();
   hub.close();
-  hub.emit("warning", "disconnected", "a");
+  hub.emit("warning", "disconnected", "a", {});
   assertEquals(hub.lines, []);
 });
 
@@ -226,11 +264,11 @@ Deno.test("a clock that is set back does not silence the log", () => {
   const noon = Date.UTC(2026, 0, 2, 12);
   for (const now of [noon, noon - 86_400_000]) {
     using _time = new FakeTime(now);
-    hub.emit("warning", "stalled", "a");
+    hub.emit("warning", "stalled", "a", {});
   }
   using time = new FakeTime(noon - 86_400_000);
   time.tick(60_000);
-  hub.emit("warning", "stalled", "a");
+  hub.emit("warning", "stalled", "a", {});
   assert(hub.lines.length >= 2, `${hub.lines.length} lines in 1 minute after the clock was set back by a day`);
 });
 
@@ -255,7 +293,7 @@ Deno.test("of more than 10 events of one kind and place in a second the last com
   const { events, ended } = reading(hub);
   for (let i = 0; i < 10_000; i++) hub.emit("warning", "stalled", `${i}`, { group: "billing" });
   hub.emit("warning", "stalled", "another", { group: "audit" });
-  hub.emit("warning", "throttled", "kind", { group: "billing" });
+  hub.emit("warning", "throttled", "kind", { group: "billing", broker: "" });
   await time.tickAsync(999);
   assertEquals(events.length, 12);
   await time.tickAsync(1_001);
@@ -277,7 +315,7 @@ Deno.test("of more than 10 events of one kind and place in a second the last com
 Deno.test("what is held back when the hub closes is delivered, and no timer is left", async () => {
   const hub = new EventHub(false);
   const { events, ended } = reading(hub);
-  for (let i = 0; i < 20; i++) hub.emit("info", "rebalanced", `${i}`, { group: "billing" });
+  for (let i = 0; i < 20; i++) hub.emit("info", "disconnected", `${i}`, { group: "billing" });
   hub.close();
   await ended;
   assertEquals(countsOf(events).at(-1), ["19", 9]);
@@ -291,7 +329,7 @@ Deno.test("faults without end at places without end are bounded: readers, log an
   const { events, ended } = reading(hub);
   for (let second = 0; second < 5; second++) {
     for (let i = 0; i < 20_000; i++) {
-      hub.emit("error", "broken", "x".repeat(3_000), { group: "billing", broker: `${second}-${i}`, offset: i });
+      hub.emit("error", "disconnected", "x".repeat(3_000), { group: "billing", broker: `${second}-${i}`, offset: i });
     }
     await time.tickAsync(1_000);
   }
@@ -307,11 +345,11 @@ Deno.test("faults without end at places without end are bounded: readers, log an
 Deno.test("texts of events and lines of the log are plain, whatever they are made of", async () => {
   const hub = new LoggedHub();
   const { events, ended } = reading(hub);
-  hub.emit("error", "broken", "a\u001b[31mb\nc\u202ed\ud800e");
+  hub.emit("error", "disconnected", "a\u001b[31mb\nc\u202ed\ud800e", {});
   hub.close();
   await ended;
   const text = "a\\u001b[31mb\\nc\\u202ed\\ud800e";
-  assertEquals([events[0]!.text, hub.lines], [text, [["error", `[rocketmq] broken: ${text}`]]]);
+  assertEquals([events[0]!.text, hub.lines], [text, [["error", `[rocketmq] disconnected: ${text}`]]]);
 });
 
 Deno.test("a logger that rejects, throws or returns what only looks like a promise takes nothing down", async () => {
@@ -329,8 +367,8 @@ Deno.test("a logger that rejects, throws or returns what only looks like a promi
   ];
   for (const result of results) {
     const hub = new EventHub({ warn: result, error: result });
-    hub.emit("error", "broken", "a");
-    hub.emit("warning", "stalled", "a");
+    hub.emit("error", "disconnected", "a", {});
+    hub.emit("warning", "stalled", "a", {});
     hub.close();
   }
   assertEquals(await unheard.reported(), []);

@@ -74,10 +74,11 @@ Deno.test("docs/troubleshooting.md has every code of an error, and docs/operatio
   assertEquals([...thrown].filter((each) => !codes.includes(each)), []);
   assertEquals(codes.filter((each) => each !== "RESPONSE_" && !code.includes(`"${each}"`)), []);
 
-  const types = /^export type StatusEventType =([^;]+);/m.exec(code)?.[1]?.match(/\w+/g);
+  const fields = /^export interface StatusEventFields \{([^]+?)^\}/m.exec(code)?.[1] ?? "";
+  const types = [...fields.matchAll(/^ {2}(\w+): StatusEventWith/gm)].map(([_, type = ""]) => type);
   assertEquals(
     (listed("docs/operations.md", /^\| `([a-zA-Z]+)` +\| (?:info|warning|error)/gm)).sort(),
-    types?.sort(),
+    types.sort(),
   );
 });
 

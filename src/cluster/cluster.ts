@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
+import { NetworkError, TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { ClientHealth } from "../health.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
@@ -24,6 +24,7 @@ import { RouteFinder } from "./route_finder.ts";
 import { Routes, type TopicRoute } from "./routes.ts";
 import { ClusterUsers } from "./users.ts";
 import { inAnyCase, inBackground, unheard } from "../owned_work.ts";
+import { reasonOf } from "../plain_text.ts";
 
 /** Checked options of a {@linkcode Cluster}; all durations are milliseconds. */
 export interface ClusterOptions {
@@ -55,8 +56,12 @@ export interface ClusterOptions {
 export interface ClusterWatcher {
   /** A topic's route changed. */
   onRouteChanged(route: TopicRoute): void;
-  /** A broker has recovered after its connection was lost; it knows this client again. */
-  onBrokerRecovered(broker: string): void;
+  /**
+   * A broker has recovered after its connection was lost; it knows this client again.
+   *
+   * @returns how many of its queues go on
+   */
+  onBrokerRecovered(broker: string): number;
 }
 
 /** What any broker answers at once, whatever it has, and forgets. */
@@ -100,7 +105,11 @@ export class Cluster {
    * @throws {NameServerError} if no name server can be used
    */
   static async connect(options: ClusterOptions, signal?: AbortSignal): Promise<Cluster> {
-    const nameServers = new NameServers(options.nameServers, connectionOptions(options));
+    // Only addresses that servers announce are mapped: those of name servers are the user's own.
+    const nameServers = new NameServers(options.nameServers, {
+      ...connectionOptions(options),
+      mapAddress: (address) => address,
+    });
     try {
       await nameServers.start(options.startTimeout, options.requestTimeout, signal);
     } catch (error) {
@@ -123,7 +132,9 @@ export class Cluster {
         probe: PROBE,
         onConnected: (endpoint, again) => this.#connected(endpoint, again),
         onDisconnected: ({ address }, error) => {
-          const text = `lost broker ${this.brokers.nameOf(address)} at ${address}: ${error.message}`;
+          const name = this.brokers.nameOf(address);
+          const text = `lost broker ${name} at ${address}: ${error.message}; connecting again`;
+          this.#recovery.lost(name);
           events.emit("warning", "disconnected", text, { broker: address, error });
         },
       },
@@ -134,7 +145,8 @@ export class Cluster {
       clientId: this.clientId,
       timeout: requestTimeout,
       onFailed: ({ address }, error) => {
-        if (error instanceof NetworkError) return; // the connection that broke, or was not made, was reported
+        if (this.#reportUnreachable(address, error)) return;
+        if (error instanceof NetworkError) return; // the connection that broke was reported
         const text = `broker ${this.brokers.nameOf(address)} does not take our heartbeat, going on trying`;
         events.emit("warning", "disconnected", text, { broker: address, error });
       },
@@ -147,7 +159,9 @@ export class Cluster {
       },
       nameOf: (address) => this.brokers.nameOf(address),
       onRegistered: (broker) => {
-        for (const watcher of this.#watchers) watcher.onBrokerRecovered(broker);
+        let queues = 0;
+        for (const watcher of this.#watchers) queues += watcher.onBrokerRecovered(broker);
+        return queues;
       },
       events,
     });
@@ -183,7 +197,7 @@ export class Cluster {
   }
 
   async #close(): Promise<void> {
-    const failed = this.options.events.failureOf("disconnected", "a step of closing");
+    const failed = this.options.events.failureOf("disconnected", "a step of closing", {});
     await inAnyCase([
       () => this.users.close(failed),
       () => this.#recovery.stop(),
@@ -192,6 +206,20 @@ export class Cluster {
       () => this.#nameServers.close(),
       () => this.brokers.close(),
     ], failed);
+  }
+
+  /** A broker that was never reached: nearly always it announces an address of another network. */
+  #reportUnreachable(address: string, error: unknown): boolean {
+    const isUnreachable = error instanceof TimeoutError ||
+      (error instanceof NetworkError && error.code === "CONNECT_FAILED");
+    if (!isUnreachable || this.brokers.at(address).hadConnection) return false;
+    const broker = this.brokers.nameOf(address);
+    const text = `broker "${broker}" announces the address ${address}, which cannot be reached from here: ` +
+      `${
+        reasonOf(error)
+      }; set brokerIP1 of the broker to an address that clients can reach, or mapAddress of connect()`;
+    this.options.events.emit("warning", "disconnected", text, { broker: address, error });
+    return true;
   }
 
   #makeRoutes(): Routes {

@@ -18,9 +18,9 @@ export interface RecoveryContext {
   readonly register: (broker: Endpoint) => Promise<void>;
   /** The name of the broker at an address. */
   readonly nameOf: (address: string) => string;
-  /** Called with the name of a broker that knows this client again. */
-  readonly onRegistered: (broker: string) => void;
-  /** Where failures are reported. */
+  /** Called with the name of a broker that knows this client again; returns how many of its queues go on. */
+  readonly onRegistered: (broker: string) => number;
+  /** Where failures and recoveries are reported. */
   readonly events: EventHub;
 }
 
@@ -28,11 +28,18 @@ export interface RecoveryContext {
 export class Recovery {
   #context: RecoveryContext;
   #underWay = new Map<Endpoint, AbortController>();
+  /** Since when brokers are lost, by their names and the monotonic clock: one that recovers may have another address. */
+  #lostSince = new Map<string, number>();
   #stop = new AbortController();
 
   /** Makes it without a broker. */
   constructor(context: RecoveryContext) {
     this.#context = context;
+  }
+
+  /** The connection to a broker was lost. */
+  lost(broker: string): void {
+    if (!this.#lostSince.has(broker)) this.#lostSince.set(broker, performance.now());
   }
 
   /** Registers with a broker over its new connection, for as long as that is open. */
@@ -60,10 +67,10 @@ export class Recovery {
   }
 
   async #attempt(broker: Endpoint, name: string, signal: AbortSignal): Promise<boolean> {
-    const { register, onRegistered, events } = this.#context;
+    const { register, events } = this.#context;
     try {
       await register(broker);
-      if (!signal.aborted) onRegistered(name);
+      if (!signal.aborted) this.#registered(broker, name);
       return true;
     } catch (error) {
       if (!broker.isOpen || signal.aborted) return false; // the lost connection was reported already
@@ -71,5 +78,19 @@ export class Recovery {
       events.emit("warning", "disconnected", text, { broker: broker.address, error });
       return false;
     }
+  }
+
+  #registered({ address }: Endpoint, name: string): void {
+    const { onRegistered, events } = this.#context;
+    const queues = onRegistered(name);
+    const since = this.#lostSince.get(name);
+    if (since === undefined) return;
+    this.#lostSince.delete(name);
+    const ms = performance.now() - since;
+    const after = ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+    const resumed = queues === 0 ? "" : `, ${queues} ${queues === 1 ? "queue" : "queues"} resumed`;
+    events.emit("info", "revived", `broker ${name} at ${address} recovered after ${after}${resumed}`, {
+      broker: address,
+    });
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventHub, StatusEvent } from "../events.ts";
+import type { EventHub } from "../events.ts";
 import { atMost } from "../waiting.ts";
 
 /** From when on a wait is a warning, in milliseconds. */
@@ -15,7 +15,7 @@ export interface CloseWait {
   /** What closes, as events name it: `group "billing"`. */
   readonly what: string;
   /** What events are about. */
-  readonly about: Partial<StatusEvent>;
+  readonly about: { readonly group: string };
   /** Emits events. */
   readonly events: EventHub;
   /** What is still in flight; undefined if nothing is. */

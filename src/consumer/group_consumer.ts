@@ -8,6 +8,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { atMost, delay, waitFor } from "../waiting.ts";
 import { ConsumerShutdownError, TimeoutError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
+import { OptionsCheck } from "../options.ts";
+import { LocalOffsetStore } from "../offsets/local.ts";
 import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import type { QueueBatch } from "./delivery/batch.ts";
@@ -45,11 +47,30 @@ export async function joinGroup<T>(
   observers: readonly ConsumerObserver[] = [],
 ): Promise<GroupConsumer<T>> {
   const checked = checkConsumerOptions(options);
+  claimStore(checked);
   const offsets = checked.offsetStore ??
     (checked.model === "broadcasting" ? await localOffsets(cluster, checked) : undefined);
   const consumer = new GroupConsumer<T>(cluster, checked, offsets, observers);
   await consumer.start();
   return consumer;
+}
+
+/** The groups of our own stores: one store has the offsets of one consumer, and ends with it. */
+const claimed = new WeakMap<OffsetStore, string>();
+
+/** @throws {ConfigError} if another consumer uses the store */
+function claimStore({ group, offsetStore }: CheckedConsumerOptions): void {
+  if (!(offsetStore instanceof LocalOffsetStore)) return;
+  const other = claimed.get(offsetStore);
+  if (other === undefined) {
+    claimed.set(offsetStore, group);
+    return;
+  }
+  const check = new OptionsCheck("create a consumer");
+  const problem =
+    `offsetStore is used by a consumer of group "${other}" already: each consumer needs a store of its own`;
+  check.explain("offsetStore", offsetStore, "a store that no other consumer has", problem);
+  check.done();
 }
 
 /** The place for offsets on this machine, where none is given. */
@@ -288,10 +309,11 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
     if (!this.isClosed) await this.#cluster.routes.refresh(retryTopic).catch(() => {});
   }
 
-  #brokerBack(broker: string): void {
+  #brokerBack(broker: string): number {
     this.#parts.locks?.renew(broker);
     inBackground(this.#parts.assignment.rewrite(broker), (error) => this.#commitFailed(error));
     this.#rebalance();
+    return this.#parts.assignment.owned.filter(({ queue }) => queue.broker === broker).length;
   }
 
   /** One at a time: while a broker is away, a write takes longer than the interval. */

@@ -28,6 +28,11 @@ export async function resolvePosition(
   if (position instanceof Date) return await brokers.offsetAt(queue, position.getTime());
   const check = new OptionsCheck("seek");
   check.integer("position", position, 0, 0, Number.MAX_SAFE_INTEGER, `or "earliest", "latest", a Date`);
+  // A position is stored at the broker in the end: one that cannot be asked for its end will say so then.
+  const end = Number.isSafeInteger(position) ? await brokers.maxOffset(queue).catch(() => position) : 0;
+  if (position > end) {
+    check.add("position", position, `an offset of ${queueKey(queue)}, up to its end ${end}, or "latest" for the end`);
+  }
   check.done();
   return position;
 }

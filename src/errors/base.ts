@@ -47,12 +47,14 @@ export interface Problem {
   readonly value: unknown;
   /** What is allowed there, in words. */
   readonly allowed: string;
+  /** What is wrong, where "field is value, allowed is …" does not say it: a name that is unknown, a wrong argument. */
+  readonly problem?: string;
 }
 
 /** Names the first problems; where there are too many, the last words say how many are left. */
 export function describe(problems: readonly Problem[]): string {
-  const named = problems.slice(0, MOST_NAMED).map(({ field, value, allowed }) =>
-    `${excerpt(field)} is ${shown(value)}, allowed is ${allowed}`
+  const named = problems.slice(0, MOST_NAMED).map(({ field, value, allowed, problem }) =>
+    problem ?? `${excerpt(field)} is ${shown(value)}, allowed is ${allowed}`
   );
   const left = problems.length - named.length;
   return named.join("; ") + (left > 0 ? `; and ${left} more` : "");

@@ -18,8 +18,8 @@ export class NetworkError extends RocketMQError {
    * Makes the error; `code` is `"CONNECT_FAILED"`, `"CONNECTION_LOST"`, `"MALFORMED_FRAME"`, `"ANSWER_TOO_LARGE"` or
    * `"WRITE_BACKLOG"`.
    */
-  constructor(message: string, address: string, code: string, options: ErrorOptions = {}) {
-    super(message, { ...options, code, retriable: true });
+  constructor(message: string, address: string, code: string, options: ErrorOptions & { retriable?: boolean } = {}) {
+    super(message, { retriable: true, ...options, code });
     this.address = address;
   }
 }

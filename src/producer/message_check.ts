@@ -6,6 +6,7 @@
 
 import type { Problem } from "../errors.ts";
 import { MAX_TOPIC_LENGTH } from "../options.ts";
+import { meant, unknownName } from "../option_names.ts";
 import { encodeUtf8 } from "../wire/utf8.ts";
 import { JsonBody, type OutgoingMessage } from "./outgoing.ts";
 import { isSendable, reservedName } from "./reserved_names.ts";
@@ -24,24 +25,32 @@ const NOT_IN_KEY = /[\s\u0001\u0002]/;
 const FIELDS: ReadonlySet<string> = new Set(["topic", "body", "tags", "keys", "properties", "flag"]);
 
 /** Receives the problems of one message; `field` is the name in the message. */
-export type ReportProblem = (field: string, value: unknown, allowed: string) => void;
+export type ReportProblem = (field: string, value: unknown, allowed: string, problem?: string) => void;
 
 /** Adds problems to a list; `prefix` returns what precedes their fields: `"messages[3]."`. */
 export function reportTo(problems: Problem[], prefix = () => ""): ReportProblem {
-  return (field, value, allowed) => problems.push({ field: `${prefix()}${field}`, value, allowed });
+  return (field, value, allowed, problem) => {
+    const place = `${prefix()}${field}`;
+    const where = prefix() === "" || problem === undefined ? "" : `${place}: `;
+    problems.push({ field: place, value, allowed, ...(problem === undefined ? {} : { problem: where + problem }) });
+  };
 }
 
 /** Checks a message; returns its body as bytes, which are valid only if no problem was reported. */
 export function checkMessage(message: OutgoingMessage, maxBodySize: number, report: ReportProblem): Uint8Array {
   const given: unknown = message;
-  if (typeof given !== "object" || given === null) {
-    report("message", given, 'an object like { topic: "orders", body: "paid" }');
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    const allowed = 'an object like { topic: "orders", body: "paid" }';
+    if (Array.isArray(given)) report("message", given, allowed, "message is an array, send several by sendBatch([…])");
+    else report("message", given, allowed);
     return EMPTY;
   }
   for (const name in given) { // without a list of the names, which every message would need
     if (!FIELDS.has(name) && Object.hasOwn(given, name)) {
       const value = (given as Record<string, unknown>)[name];
-      report(name, value, `one of the fields ${[...FIELDS].join(", ")}; further data belongs in properties`);
+      const fields = [...FIELDS];
+      const allowed = `one of the fields ${fields.join(", ")}; further data belongs in properties`;
+      report(name, value, allowed, `${unknownName("field", name, meant(name, fields))}; allowed is ${allowed}`);
     }
   }
   checkTopic(message.topic, report);

@@ -8,8 +8,8 @@ import type { MessageQueue } from "../message.ts";
 import { MAX_TOPIC_LENGTH, OptionsCheck } from "../options.ts";
 import { MAX_SEND_TIMEOUT } from "./options.ts";
 
-/** The largest delay level that fits into a message. */
-const MAX_DELAY_LEVEL = 0x7fffffff;
+/** The highest delay level that brokers have unless configured: 2 h. Source: MessageStoreConfig. */
+const MAX_DELAY_LEVEL = 18;
 // deno-lint-ignore no-control-regex
 const NOT_IN_KEY = /[\u0001\u0002]/;
 
@@ -35,8 +35,8 @@ export interface SendBatchOptions {
 /** Options of {@linkcode Producer.send}. Unknown names are errors. */
 export interface SendOptions extends SendBatchOptions {
   /**
-   * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30
-   * s, 1 to 10 min, 20 and 30 min, 1 and 2 h. A level above the highest counts as the highest.
+   * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30 s,
+   * 1 to 10 min, 20 and 30 min, 1 and 2 h. At most 18, the last of these.
    */
   delayLevel?: number | undefined;
 }
@@ -54,6 +54,7 @@ const names: readonly (keyof SendOptions)[] = [...batchNames, "delayLevel"];
  */
 export function checkSendOptions(options: SendOptions, sendTimeout: number): CheckedSendOptions {
   const check = new OptionsCheck("send a message");
+  checkArgument(check, options);
   check.known(options, names);
   const { delayLevel } = options;
   if (delayLevel !== undefined) check.integer("delayLevel", delayLevel, 1, 1, MAX_DELAY_LEVEL);
@@ -80,6 +81,15 @@ export function checkSendBatchOptions(options: SendBatchOptions, sendTimeout: nu
   const checked = checkCommon(check, options, sendTimeout);
   check.done();
   return checked;
+}
+
+/** `send("orders", "paid")`, as other clients have it. */
+function checkArgument(check: OptionsCheck, options: unknown): void {
+  if (typeof options !== "string" && !(options instanceof Uint8Array)) return;
+  const problem =
+    'the second argument has options; topic and body are in one object: send({ topic: "orders", body: "paid" })';
+  check.explain("options", options, "an object", problem);
+  check.done();
 }
 
 function checkCommon(check: OptionsCheck, options: SendOptions, sendTimeout: number): CheckedSendOptions {

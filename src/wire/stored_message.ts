@@ -5,6 +5,7 @@
  */
 
 import { builtin } from "../builtin.ts";
+import { MessageFormatError } from "../errors.ts";
 import type { Message, MessageQueue } from "../message.ts";
 import { MessageSysFlag, PropertyName } from "./codes.ts";
 import { decompress } from "./compression.ts";
@@ -264,9 +265,18 @@ export class StoredMessage<T = unknown> implements Message<T> {
     return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
   }
 
-  /** The body as JSON; throws a `SyntaxError` if it is none. */
+  /**
+   * The body as JSON.
+   *
+   * @throws {MessageFormatError} with the message's place, if it is none
+   */
   json<J = T>(): J {
-    return JSON.parse(this.text());
+    const text = this.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new MessageFormatError("JSON", this, cause);
+    }
   }
 
   /**

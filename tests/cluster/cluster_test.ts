@@ -197,7 +197,11 @@ Deno.test("a broker that was lost receives a heartbeat before anything else, the
   await cluster.brokers.call("a", getMaxOffset, queue);
   await audit.until(2);
   assertEquals([billing.lines.length, audit.lines], [1, ["back a", "back a"]]);
-  assertEquals(client.logged.length, 1, "the second loss came within the minute");
+  assertMatch(
+    (await client.event("revived")).text,
+    new RegExp(`^broker a at ${broker.address} recovered after \\d+ ms, 10 queues resumed$`),
+  );
+  assertEquals(client.logged.length, 2, "the second loss and its end came within the minute");
 });
 
 Deno.test("a broker whose first connection failed is one that is back", async () => {
@@ -283,6 +287,7 @@ Deno.test("a connection that is lost during the heartbeat leaves the next one it
   assertEquals(client.types, [
     "connected",
     ...Array.from({ length: 3 }, () => ["disconnected", "connected"]).flat(),
+    "revived",
   ]);
 });
 

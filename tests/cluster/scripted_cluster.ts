@@ -154,8 +154,9 @@ export class WatcherLog {
     this.note(`route ${topic}`);
   }
 
-  onBrokerRecovered(broker: string): void {
+  onBrokerRecovered(broker: string): number {
     this.note(`back ${broker}`);
+    return 5;
   }
 
   /** Resolves when there are that many lines. */

@@ -146,7 +146,9 @@ const kinds: [name: string, check: Check, rows: Record<string, Row>][] = [
 /** The fields that a check complains of. */
 function problemsOf(check: Check, options: unknown): string[] {
   const { problems, message } = assertThrows(() => check(options as never), ConfigError);
-  for (const { field, allowed } of problems) assert(message.includes(field) && message.includes(allowed), message);
+  for (const { field, allowed, problem = allowed } of problems) {
+    assert(message.includes(field) && message.includes(problem), message);
+  }
   return problems.map(({ field }) => field).sort();
 }
 

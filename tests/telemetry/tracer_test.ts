@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { EmbeddedBroker, type EmbeddedBrokerOptions } from "../../src/embedded/mod.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
+import { statusEvent } from "../../src/status_event.ts";
 import { TraceContextCode } from "../../src/telemetry/trace_records.ts";
 import { type TraceableMessage, Tracer, type TracerOptions } from "../../src/telemetry/tracer.ts";
 import { TRACE_TOPIC } from "../../src/wire/codes.ts";
@@ -14,7 +15,7 @@ class KeptEvents extends EventHub {
   readonly kept: StatusEvent[] = [];
 
   override emit(level: StatusEvent["level"], type: StatusEvent["type"], text: string, details = {}): void {
-    this.kept.push({ ...details, level, type, text, at: new Date() });
+    this.kept.push(statusEvent(level, type, text, details));
   }
 
   get types(): string[] {

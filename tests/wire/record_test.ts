@@ -1,6 +1,6 @@
 import * as zlib from "node:zlib";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
-import { NetworkError, UnsupportedError, ValidationError } from "../../src/errors.ts";
+import { MessageFormatError, NetworkError, UnsupportedError, ValidationError } from "../../src/errors.ts";
 import type { MessageQueue } from "../../src/message.ts";
 import { parseHost } from "../../src/wire/host.ts";
 import { encodeProperties } from "../../src/wire/properties.ts";
@@ -174,9 +174,18 @@ Deno.test("StoredMessage.body throws each time if it cannot be unpacked", () => 
   assertThrows(() => decodeOne(record({ sysFlag: 0x401 })).body, UnsupportedError);
 });
 
-Deno.test("StoredMessage.json() returns the value, or a SyntaxError", () => {
+Deno.test("StoredMessage.json() returns the value, or throws an error with the place of the message", () => {
   assertEquals(decodeOne(record({ body: encoder.encode('{"a":[1]}') })).json<{ a: number[] }>().a, [1]);
-  assertThrows(() => decodeOne(record()).json(), SyntaxError);
+  const error = assertThrows(() => decodeOne(record()).json(), MessageFormatError);
+  const { name, code, messageId, topic, queueOffset, cause } = error;
+  assertEquals([name, code, messageId, topic, error.queue, queueOffset], [
+    ...["MessageFormatError", "MESSAGE_FORMAT", "7F000001ABCD", "orders"],
+    queue,
+    41,
+  ]);
+  assertInstanceOf(cause, SyntaxError);
+  const place = 'Cannot read message 7F000001ABCD of topic "orders" as JSON, at offset 41 of orders@broker-a@3: ';
+  assertEquals(error.message, place + cause.message);
 });
 
 Deno.test("StoredMessage.checksumValid() notices every changed byte of the body", () => {

@@ -137,7 +137,11 @@ export class Assignment<T = unknown> {
     this.#context.limits.share(this.#owned.size);
     const { group } = this.#context.options;
     const text = `group "${group}": ${gained.length} queues gained, ${lost.length} lost, ${this.#owned.size} owned`;
-    this.#context.events.emit("info", "rebalanced", text, { group });
+    this.#context.events.emit("info", "rebalanced", text, {
+      group,
+      gained: gained.map(({ queue }) => queue),
+      lost,
+    });
     const gone = Promise.all(going);
     await (this.#context.locks === undefined ? gone : atMost(gone, HANDOVER_WAIT));
   }

@@ -6,6 +6,7 @@
 
 import { MessageConsumeError } from "../../errors.ts";
 import type { EventHub, StatusEvent } from "../../events.ts";
+import { excerpt, thrownAs } from "../../plain_text.ts";
 import type { Message } from "../../message.ts";
 import type { DeliveredBatch, Outcome, RetryOptions, SettlementObserver, SettlementRules } from "./delivered_batch.ts";
 import { type InFlightBatch, InFlightBatches } from "./in_flight.ts";
@@ -62,7 +63,8 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
     const { events, group } = this.#context;
     const { topic, messages } = batch;
     const error = new MessageConsumeError(topic, messages.map(({ messageId }) => messageId), cause);
-    const text = `a handler of topic "${topic}" failed, what it has not settled is redelivered later`;
+    const reason = excerpt(thrownAs(cause));
+    const text = `a handler of topic "${topic}" failed: ${reason}; messages that it has not settled are redelivered`;
     events.emit("warning", "handlerFailed", text, { group, topic, ...this.placeOf(batch), error });
     this.#thrown.set(batch, { error: cause });
     await this.retry(batch, undefined, {});

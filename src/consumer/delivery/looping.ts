@@ -14,6 +14,7 @@ import {
   type LoopBatch,
   runHandlers,
 } from "./iteration.ts";
+import { checkHandler } from "./handler_check.ts";
 import type { BatchesOptions, RunOptions } from "./loop_options.ts";
 
 /** A batch that loops and handlers of single messages can take. */
@@ -54,10 +55,12 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
   }
 
   async run(handler: (batch: B) => unknown, options: RunOptions = {}): Promise<void> {
+    checkHandler("run", handler);
     await runHandlers(this.source(), handler, checkRunOptions(options));
   }
 
   async runEach(handler: (message: Message<T>) => unknown, options: RunOptions = {}): Promise<void> {
+    checkHandler("runEach", handler);
     const single = { ...checkRunOptions(options), max: 1 };
     await runHandlers(this.source(), (batch) => handler(batch.messages[0]!), single);
   }

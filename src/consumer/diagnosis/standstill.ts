@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { EventHub, StatusEvent } from "../../events.ts";
+import type { EventHub } from "../../events.ts";
+import type { StatusEventPlace } from "../../status_event.ts";
 import type { Finding } from "../../health.ts";
 
 /** Between two looks, in milliseconds. */
@@ -53,7 +54,7 @@ export interface StandstillContext {
   /** What is looked at, as events name it: `group "billing"`. */
   readonly what: string;
   /** What events are about. */
-  readonly about: Partial<StatusEvent>;
+  readonly about: StatusEventPlace;
   /** Emits events. */
   readonly events: EventHub;
   /** What is held now. */

@@ -193,7 +193,10 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
         onMembersChanged: () => this.#parts.places.notice(),
       }),
       onRouteChanged: () => this.#parts.places.notice(),
-      onBrokerRecovered: () => this.#parts.places.notice(),
+      onBrokerRecovered: (broker: string) => {
+        this.#parts.places.notice();
+        return this.#parts.places.places().filter((place) => place.broker === broker).length;
+      },
     };
     this.#membership = enterGroup(this.#cluster, this.group, () => this.#parts.subscriptions.describe(), listener);
   }

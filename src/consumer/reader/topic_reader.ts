@@ -136,7 +136,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
           const { events } = this.#cluster.options;
           inBackground(this.#follow(), events.failureOf("stalled", "following a changed route", { group, topic }));
         },
-        onBrokerRecovered: () => {},
+        onBrokerRecovered: (broker) => this.queues.filter((queue) => queue.broker === broker).length,
       };
       this.#releases.push(this.#cluster.watch(watcher));
       await this.#follow();

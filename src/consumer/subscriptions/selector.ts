@@ -8,7 +8,8 @@ import { InvalidSelectorError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { SubscriptionData } from "../../wire/bodies.ts";
 import { javaHashCode } from "../../wire/codes.ts";
-import { shown } from "../../plain_text.ts";
+import { plain, shown } from "../../plain_text.ts";
+import { misreadPart } from "./sql_check.ts";
 
 /** Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text. */
 export interface TagSelector {
@@ -51,9 +52,23 @@ export function tag(...tags: string[]): TagSelector {
         each,
       );
     }
+    if (/[,;\s]/.test(each.trim())) throw manyInOne(each);
   }
   const wanted = new Set(tags.map((each) => each.trim()));
   return { type: "TAG", expression: [...wanted].join(" || "), tags: wanted };
+}
+
+/** Brokers would compare all of it with the one tag of a message. */
+function manyInOne(text: string): InvalidSelectorError {
+  const tags = text.split(/[,;\s]+/).filter((each) => each !== "");
+  const right = `tag(${tags.map((each) => shown(each)).join(", ")}) or "${
+    tags.map((each) => plain(each)).join(" || ")
+  }"`;
+  return new InvalidSelectorError(
+    `Cannot select by tag ${shown(text)}: a message has one tag, without commas and blanks; for one of several use ` +
+      `${right}, for a tag with a blank sql("TAGS = '…'")`,
+    text,
+  );
 }
 
 /**
@@ -61,15 +76,20 @@ export function tag(...tags: string[]): TagSelector {
  *
  * Brokers evaluate it, if they run with `enablePropertyFilter=true`; they are asked before anything starts. Retried
  * messages come whatever they carry. Properties are texts, read as the kind of number that they are compared with:
- * `price > 10` is not satisfied by `12.50`, `price > 10.0` is. There is no LIKE and no arithmetic: brokers read an
- * expression as far as they understand it and ignore the rest, so that `a LIKE 'x%'` is the bare name `a`, which
- * matches nothing.
+ * `price > 10` is not satisfied by `12.50`, `price > 10.0` is. There are comparisons (`=`, `<>`, `<`, `<=`, `>`, `>=`),
+ * `BETWEEN`, `IN`, `IS NULL`, `NOT`, `AND`, `OR`, and with brokers of 5.x `STARTSWITH`, `ENDSWITH` and `CONTAINS`. There
+ * is no LIKE and no arithmetic: brokers ignore what they do not understand after the beginning of an expression, so
+ * that is refused here.
  *
- * @throws {InvalidSelectorError} for an empty expression
+ * @throws {InvalidSelectorError} for an expression that is empty, or that brokers would misread
  */
 export function sql(expression: string): SqlSelector {
-  if (expression.trim() !== "") return { type: "SQL92", expression };
-  throw new InvalidSelectorError(`Cannot select by SQL: the expression is empty; "*" selects all`, expression);
+  if (expression.trim() === "") {
+    throw new InvalidSelectorError(`Cannot select by SQL: the expression is empty; "*" selects all`, expression);
+  }
+  const problem = misreadPart(expression);
+  if (problem === undefined) return { type: "SQL92", expression };
+  throw new InvalidSelectorError(`Cannot select by SQL ${shown(expression)}: ${problem}`, expression);
 }
 
 /**

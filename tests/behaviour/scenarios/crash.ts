@@ -241,8 +241,10 @@ export const scenarios: Scenario[] = [
       const consumer = await mq.consumer(options);
       await t.broker.publish(topic, texts(20));
       await take(consumer, 5);
+      await waitUntil(() => consumer.stats().buffered === 15, { what: "all the others are here" });
       await t.broker.kill();
       await untilEvent("disconnected");
+      await take(consumer, 5); // progress that cannot be stored
       const started = performance.now();
       await within(consumer.close(), "close() without a broker", 6_000);
       await within(mq.close(), "the client's close() without a broker", 6_000);

@@ -1,7 +1,7 @@
 /** The plain loop: what it gets, in which order, and how it shows. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ConsumerStateError, type Message, tag } from "../../../mod.ts";
+import { ConsumerStateError, type Message, MessageFormatError, tag } from "../../../mod.ts";
 import { MessageSysFlag } from "../../../src/wire/codes.ts";
 import { compress } from "../../../src/wire/compression.ts";
 import {
@@ -112,7 +112,7 @@ export const scenarios: Scenario[] = [
       assert(raw!.body.buffer.byteLength > raw!.body.byteLength, "the body was copied");
       assertEquals(json?.json().price, 12.5);
       assertEquals(json?.json(), { price: 12.5, tags: ["ä"] } as { price: number });
-      assertThrows(() => broken?.json(), SyntaxError);
+      assertThrows(() => broken?.json(), MessageFormatError, `of ${topic}@`);
       assertEquals(broken?.text(), "{no json");
     },
   },

@@ -2,7 +2,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Holdings, StandstillWatch } from "../../../src/consumer/diagnosis/standstill.ts";
-import { EventHub, type StatusEvent } from "../../../src/events.ts";
+import { EventHub } from "../../../src/events.ts";
+import { type StatusEvent, statusEvent } from "../../../src/status_event.ts";
 import type { Finding } from "../../../src/health.ts";
 
 const nothing: Holdings = {
@@ -27,7 +28,7 @@ class Bench {
 
   constructor() {
     const hub = new EventHub(false);
-    hub.emit = (level, type, text, details) => this.events.push({ ...details, level, type, text, at: new Date() });
+    hub.emit = (level, type, text, details) => this.events.push(statusEvent(level, type, text, details));
     this.watch = new StandstillWatch({
       what: `group "billing"`,
       about: { group: "billing" },

@@ -5,6 +5,7 @@ import { FakeTime } from "@std/testing/time";
 import { GroupWatch } from "../../../src/consumer/group/watch.ts";
 import { parseSelector, sql, subscriptionData } from "../../../src/consumer/subscriptions/selector.ts";
 import { EventHub, type StatusEvent } from "../../../src/events.ts";
+import { statusEvent } from "../../../src/status_event.ts";
 import type { ConsumerConnection, SubscriptionData } from "../../../src/wire/bodies.ts";
 import { settleMicrotasks } from "../fakes.ts";
 import { standIn } from "../../untyped.ts";
@@ -23,7 +24,7 @@ class Bench {
 
   constructor() {
     const hub = new EventHub(false);
-    hub.emit = (level, type, text, details) => this.events.push({ ...details, level, type, text, at: new Date() });
+    hub.emit = (level, type, text, details) => this.events.push(statusEvent(level, type, text, details));
     this.watch = new GroupWatch({
       group: "billing",
       clientId: "me",

@@ -2,6 +2,7 @@
 
 import { Delivery } from "../../../src/consumer/pop/delivery.ts";
 import { EventHub, type StatusEvent } from "../../../src/events.ts";
+import { statusEvent } from "../../../src/status_event.ts";
 import type { Message } from "../../../src/message.ts";
 import type { PopReceipt } from "../../../src/wire/pop.ts";
 import { standIn } from "../../untyped.ts";
@@ -41,7 +42,7 @@ export class KeptEvents extends EventHub {
   }
 
   override emit(level: StatusEvent["level"], type: StatusEvent["type"], text: string, details = {}): void {
-    this.kept.push({ ...details, level, type, text, at: new Date() });
+    this.kept.push(statusEvent(level, type, text, details));
   }
 
   get types(): string[] {
