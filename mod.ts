@@ -67,6 +67,7 @@ export type {
   StatusLevel,
 } from "./src/status_event.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
+export type { OffsetStore, QueueOffset } from "./src/offsets/store.ts";
 export {
   DEFAULT_PRODUCER_GROUP,
   json,
@@ -96,4 +97,4 @@ export type {
   SendEnd,
   SendListener,
 } from "./src/telemetry/producer_observer.ts";
-export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";
+export type { TlsOptions } from "./src/transport/transport.ts";

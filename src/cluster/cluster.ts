@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NetworkError } from "../errors.ts";
+import { NetworkError, TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
@@ -23,6 +23,7 @@ import { RouteFinder } from "./route_finder.ts";
 import { Routes, type TopicRoute } from "./routes.ts";
 import { ClusterUsers } from "./users.ts";
 import { inAnyCase, inBackground, unheard } from "../owned_work.ts";
+import { reasonOf } from "../plain_text.ts";
 
 /** Checked options of a {@linkcode Cluster}; all durations are milliseconds. */
 export interface ClusterOptions {
@@ -103,7 +104,11 @@ export class Cluster {
    * @throws {NameServerError} if no name server can be used
    */
   static async connect(options: ClusterOptions, signal?: AbortSignal): Promise<Cluster> {
-    const nameServers = new NameServers(options.nameServers, connectionOptions(options));
+    // Only addresses that servers announce are mapped: those of name servers are the user's own.
+    const nameServers = new NameServers(options.nameServers, {
+      ...connectionOptions(options),
+      mapAddress: (address) => address,
+    });
     try {
       await nameServers.start(options.startTimeout, options.requestTimeout, signal);
     } catch (error) {
@@ -139,7 +144,8 @@ export class Cluster {
       clientId: this.clientId,
       timeout: requestTimeout,
       onFailed: ({ address }, error) => {
-        if (error instanceof NetworkError) return; // the connection that broke, or was not made, was reported
+        if (this.#reportUnreachable(address, error)) return;
+        if (error instanceof NetworkError) return; // the connection that broke was reported
         const text = `broker ${this.brokers.nameOf(address)} does not take our heartbeat, going on trying`;
         events.emit("warning", "disconnected", text, { broker: address, error });
       },
@@ -189,6 +195,20 @@ export class Cluster {
       () => this.#nameServers.close(),
       () => this.brokers.close(),
     ], failed);
+  }
+
+  /** A broker that was never reached: nearly always it announces an address of another network. */
+  #reportUnreachable(address: string, error: unknown): boolean {
+    const isUnreachable = error instanceof TimeoutError ||
+      (error instanceof NetworkError && error.code === "CONNECT_FAILED");
+    if (!isUnreachable || this.brokers.at(address).hadConnection) return false;
+    const broker = this.brokers.nameOf(address);
+    const text = `broker "${broker}" announces the address ${address}, which cannot be reached from here: ` +
+      `${
+        reasonOf(error)
+      }; set brokerIP1 of the broker to an address that clients can reach, or mapAddress of connect()`;
+    this.options.events.emit("warning", "disconnected", text, { broker: address, error });
+    return true;
   }
 
   #makeRoutes(): Routes {

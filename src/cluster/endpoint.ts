@@ -7,6 +7,7 @@
 import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type OutgoingRequest, type RequestHandler } from "../transport/connection.ts";
+import { connectFailure } from "../transport/connect_failure.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
@@ -17,7 +18,7 @@ import type { WireHeader } from "../wire/wire_header.ts";
 import { Probe } from "./probe.ts";
 import { type Answer, AnsweredCall, type CallOptions, type OpenCall, type PreparedCallOptions } from "./call.ts";
 import { inBackground, notAPromise, unheard } from "../owned_work.ts";
-import { reasonOf, shown } from "../plain_text.ts";
+import { shown } from "../plain_text.ts";
 
 export type { Answer, CallOptions, PreparedCallOptions } from "./call.ts";
 
@@ -66,6 +67,8 @@ export class Endpoint {
   #connecting: Promise<Connection> | undefined;
   #hadConnection = false;
   #failures = 0;
+  /** Why the last attempt to connect failed; undefined after one that succeeded. */
+  #lastFailure: NetworkError | undefined;
   #notBefore = 0;
   #closing = new AbortController();
   #probe: Probe | undefined;
@@ -90,6 +93,11 @@ export class Endpoint {
   /** Whether a connection is open now. */
   get isOpen(): boolean {
     return this.#connection?.isOpen ?? false;
+  }
+
+  /** Whether a connection was ever open. */
+  get hadConnection(): boolean {
+    return this.#hadConnection;
   }
 
   /** Our own address on the open connection, if there is one. */
@@ -146,7 +154,7 @@ export class Endpoint {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
       inBackground(this.#connecting, unheard); // all who wait for it may have given up
     }
-    const late = () => new TimeoutError(`connect to ${this.address}`, timeout);
+    const late = () => this.#lastFailure ?? new TimeoutError(`connect to ${this.address}`, Math.round(timeout));
     return waitFor(this.#connecting, { ms: timeout, late, signal });
   }
 
@@ -189,9 +197,12 @@ export class Endpoint {
     } catch (cause) {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
       const where = target === this.address ? this.address : `${this.address} (mapped to ${shown(target)})`;
-      throw new NetworkError(`Cannot connect to ${where}: ${reasonOf(cause)}`, this.address, "CONNECT_FAILED", {
+      const { text, isFinal } = connectFailure(cause);
+      this.#lastFailure = new NetworkError(`Cannot connect to ${where}: ${text}`, this.address, "CONNECT_FAILED", {
         cause,
+        retriable: !isFinal,
       });
+      throw this.#lastFailure;
     }
   }
 
@@ -201,6 +212,7 @@ export class Endpoint {
     this.#connection = connection;
     this.#connections.add(connection);
     this.#hadConnection = true;
+    this.#lastFailure = undefined;
     const closed = connection.closed.then((reason) => {
       this.#connections.delete(connection);
       if (connection !== this.#connection) return; // a drained one, whose place another has taken
@@ -243,7 +255,7 @@ function left(deadline: number): number {
 async function abortAfter<T>(ms: number, other: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const abort = () => controller.abort(other.reason);
-  const timer = setTimeout(() => controller.abort(new TimeoutError("open it", ms)), ms);
+  const timer = setTimeout(() => controller.abort(new TimeoutError("open a connection", ms)), ms);
   other.addEventListener("abort", abort, { once: true });
   try {
     return await work(controller.signal);

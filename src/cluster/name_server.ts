@@ -69,7 +69,13 @@ export function answeredWrongly(error: unknown): boolean {
 
 /** Which of two failures explains more: what a wrong server said, rather than that another one is silent. */
 export function moreTelling(known: unknown, other: unknown): unknown {
-  return known === undefined || answeredWrongly(other) ? other : known;
+  if (known === undefined || answeredWrongly(other)) return other;
+  return !answeredWrongly(known) && isFinalFailure(known) && !isFinalFailure(other) ? other : known;
+}
+
+/** Whether trying again cannot help: a permission, a certificate, a name that does not exist. */
+export function isFinalFailure(error: unknown): boolean {
+  return error instanceof NetworkError && error.code === "CONNECT_FAILED" && !error.retriable;
 }
 
 /** Names the server in an error of bytes that came from it. */

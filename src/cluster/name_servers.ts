@@ -6,9 +6,10 @@
 
 import { delay } from "../waiting.ts";
 import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
+import { reasonOf } from "../plain_text.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
-import { answeredWrongly, type AskOptions, NameServer, type RouteAnswer } from "./name_server.ts";
+import { answeredWrongly, type AskOptions, isFinalFailure, NameServer, type RouteAnswer } from "./name_server.ts";
 import { allRoutes, firstRoute, type RouteRound } from "./route_asks.ts";
 import { ShortList } from "./route_limits.ts";
 
@@ -40,8 +41,8 @@ export class NameServers {
   /**
    * Waits until one name server answers; with a `startTimeout` of 0 they are asked once.
    *
-   * @throws {NameServerError} `NAME_SERVER_UNREACHABLE` after `startTimeout`; `NOT_A_NAME_SERVER` at once if something
-   * else answers
+   * @throws {NameServerError} `NAME_SERVER_UNREACHABLE` after `startTimeout`, or at once where trying again cannot help;
+   * `NOT_A_NAME_SERVER` at once if something else answers
    */
   async start(startTimeout: number, requestTimeout: number, signal?: AbortSignal): Promise<void> {
     const started = performance.now();
@@ -53,11 +54,14 @@ export class NameServers {
       } catch (cause) {
         signal?.throwIfAborted();
         if (answeredWrongly(cause)) throw notANameServer(cause);
-        if (performance.now() - started + START_RETRY_INTERVAL >= startTimeout) {
+        const isFinal = isFinalFailure(cause);
+        if (isFinal || performance.now() - started + START_RETRY_INTERVAL >= startTimeout) {
+          const time = isFinal ? "" : ` within ${startTimeout} ms`;
           throw new NameServerError(
-            `Cannot reach a name server within ${startTimeout} ms: tried ${this.#list()}; ` +
-              `check the addresses (host:port, usually port 9876) and that they can be reached from here`,
-            { code: "NAME_SERVER_UNREACHABLE", retriable: true, cause },
+            `Cannot reach a name server${time}: tried ${this.#list()} (host:port, usually port 9876); ${
+              reasonOf(cause)
+            }`,
+            { code: "NAME_SERVER_UNREACHABLE", retriable: !isFinal, cause },
           );
         }
         await delay(START_RETRY_INTERVAL, { signal });
@@ -114,11 +118,16 @@ export class NameServers {
   }
 }
 
+function whatAnswered(cause: unknown): string {
+  if (cause instanceof ResponseError) return "a broker answers there";
+  const reason = /: (it (?:speaks|answers|requires|is) .*)/.exec(reasonOf(cause))?.[1];
+  return reason ?? "what answers there speaks another protocol";
+}
+
 function notANameServer(cause: unknown): NameServerError {
   const who = cause instanceof NetworkError || cause instanceof ResponseError ? cause.address : "the peer";
   return new NameServerError(
-    `Cannot use ${who} as a name server: what answers there is none; use the address of a name server ` +
-      `(usually port 9876), not of a broker or another service`,
+    `Cannot use ${who} as a name server: ${whatAnswered(cause)}; use the address of a name server (usually port 9876)`,
     { code: "NOT_A_NAME_SERVER", cause },
   );
 }

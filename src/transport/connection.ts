@@ -19,6 +19,7 @@ import {
 import type { WritableCommand } from "../wire/frame_writer.ts";
 import { JsonFields, NO_FIELDS } from "../wire/json_fields.ts";
 import { type Call, callOf, ENDLESS, type OutgoingRequest, type Reply, type RequestWait, type Wait } from "./call.ts";
+import { requireRemoting } from "./foreign_peer.ts";
 import { prepared, type PrepareStep } from "./prepare.ts";
 import type { Socket } from "./transport.ts";
 import { PendingWaits } from "./pending_waits.ts";
@@ -161,8 +162,11 @@ export class Connection {
       inPlace: true,
       onTooLarge: this.#options.cutsOversized ? undefined : (head, size) => this.#refuse(decodeFrame(head), size),
     });
+    let isFirst = true;
     try {
       await this.#socket.receive((bytes) => {
+        if (isFirst) requireRemoting(bytes, this.address);
+        isFirst = false;
         // What is skipped answers nobody: if the length was a lie, it is silence for as long as requests are in vain.
         if (!reader.isSkipping(bytes.length)) this.#waits.received();
         reader.push(bytes);

@@ -295,7 +295,10 @@ export function testConnections(runtime: string, transport: Transport): void {
 
   test("bytes that are no frame close their own connection only, and say so to all who wait on it", async () => {
     const bad: [string, Uint8Array][] = [
-      ["its length word is 1213486160", new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n")],
+      ["it speaks HTTP", new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n")],
+      ["it speaks HTTP/2, as the gRPC port", Uint8Array.of(0, 0, 0x12, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100)],
+      ["it requires TLS", Uint8Array.of(0x15, 3, 3, 0, 2, 2, 70)],
+      ['it begins with "SSH-2.0-OpenSSH_', new TextEncoder().encode("SSH-2.0-OpenSSH_9.6\r\n")],
       ["its length word is 0", Uint8Array.of(0, 0, 0, 0)],
       ["its header encoding is 9", Uint8Array.of(0, 0, 0, 4, 9, 0, 0, 0)],
       ["its header is no JSON", Uint8Array.of(0, 0, 0, 6, 0, 0, 0, 2, 0x7b, 0x5d)],
