@@ -59,9 +59,13 @@ export function reasonOf(error: unknown): string {
 /** What a user's function has thrown, with where, as log lines have no stack: `TypeError: no id (file:///app.ts:3:9)`. */
 export function thrownAs(error: unknown): string {
   const reason = reasonOf(error);
-  if (!(error instanceof Error)) return reason;
-  const frame = /^\s+at (?:.*\()?(.+?:\d+:\d+)\)?$/m.exec(`${error.stack}`)?.[1];
-  return `${error.name}: ${reason}${frame === undefined ? "" : ` (${frame})`}`;
+  try {
+    if (!(error instanceof Error)) return reason;
+    const frame = /^\s+at (?:.*\()?(.+?:\d+:\d+)\)?$/m.exec(`${error.stack}`)?.[1];
+    return `${error.name}: ${reason}${frame === undefined ? "" : ` (${frame})`}`;
+  } catch {
+    return reason; // an object that throws whatever is read of it
+  }
 }
 
 /** The first cause of an error: what its `cause`s lead to. */

@@ -1,6 +1,6 @@
 /** Texts of others are never written as they are. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   ConfigError,
   InvalidTopicError,
@@ -9,7 +9,7 @@ import {
   SubscriptionDataError,
   ValidationError,
 } from "../src/errors.ts";
-import { excerpt, isPlain, plain, reasonOf, shown } from "../src/plain_text.ts";
+import { excerpt, innermost, isPlain, plain, reasonOf, shown, thrownAs } from "../src/plain_text.ts";
 import { SeededRandom } from "./wire/seeded_random.ts";
 
 /** What a terminal obeys, what ends a line, what turns letters round, and halves of pairs. */
@@ -79,4 +79,12 @@ Deno.test("whatever a server or an option holds, errors are one line that can be
     assert(errors[0]!.message.length < 550 && errors[1]!.message.length < 550);
     assertEquals((errors[0] as ResponseError).remark, text);
   }
+});
+
+Deno.test("thrownAs() names what a handler has thrown and where, and innermost() the first cause", () => {
+  assertMatch(thrownAs(new TypeError("no id")), /^TypeError: no id \(.*plain_text_test\.ts:\d+:\d+\)$/);
+  assertEquals([thrownAs("a text"), thrownAs(undefined)], ["a text", "undefined"]);
+  const ring = new Error("ring");
+  ring.cause = ring;
+  assertEquals([innermost(new Error("a", { cause: new Error("b", { cause: "c" }) })), innermost(ring)], ["c", ring]);
 });
