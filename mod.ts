@@ -69,6 +69,7 @@ export type {
   StatusLevel,
 } from "./src/status_event.ts";
 export { type Message, type MessageQueue, queueKey } from "./src/message.ts";
+export type { OffsetStore, QueueOffset } from "./src/offsets/store.ts";
 export {
   DEFAULT_PRODUCER_GROUP,
   json,
@@ -98,4 +99,4 @@ export type {
   SendEnd,
   SendListener,
 } from "./src/telemetry/producer_observer.ts";
-export type { ConnectSocketOptions, Listener, Socket, TlsOptions, Transport } from "./src/transport/transport.ts";
+export type { TlsOptions } from "./src/transport/transport.ts";

@@ -2,14 +2,14 @@
  * Two caches that both receive every price, each with its own offsets in Deno KV: after a restart a cache continues
  * where it was. Sends the prices itself. KV needs `"unstable": ["kv"]` in deno.json, or `--unstable-kv`. Run it with
  *
- *     deno run --allow-net examples/broadcasting_kv.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
- *                                                     [database of KV, by default Deno's own for this program]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/broadcasting_kv.ts [--name-server HOST:PORT] [DATABASE]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
 import { KvOffsetStore } from "@denorocket/rocketmq/consumer";
+import { exitPlainly, nameServer, others } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Price {
@@ -19,10 +19,10 @@ interface Price {
 
 const GROUP = "price-caches";
 
-const [nameServer = "127.0.0.1:9876", database] = Deno.args;
+const [database] = others; // by default Deno's own for this program
 
+await using mq = await connect(nameServer).catch(exitPlainly);
 using kv = await Deno.openKv(database);
-await using mq = await connect(nameServer);
 await using producer = await mq.producer();
 const prices = new Map<string, number>();
 

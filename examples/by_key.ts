@@ -2,12 +2,13 @@
  * Books payments of many customers concurrently, and those of one customer in order: order per key, not per queue.
  * Sends the payments itself. Run it with
  *
- *     deno run --allow-net examples/by_key.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/by_key.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Payment {
@@ -18,9 +19,7 @@ interface Payment {
 const CUSTOMERS = 8;
 const PAYMENTS = 5;
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using producer = await mq.producer();
 const run = Date.now();
 const customers = Array.from({ length: CUSTOMERS }, (_, i) => `${run}-${i}`);

@@ -2,12 +2,13 @@
  * Consumes the topic "orders" as a member of the group "billing" until Ctrl-C. Start it twice to see the queues shared;
  * examples/produce.ts sends to it. Run it with
  *
- *     deno run --allow-net examples/consume.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/consume.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Order {
@@ -15,12 +16,10 @@ interface Order {
   readonly total: number;
 }
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
 const stop = new AbortController();
 Deno.addSignalListener("SIGINT", () => stop.abort());
 
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using consumer = await mq.consumer<Order>({
   group: "billing",
   topics: { orders: "paid || refunded" }, // these tags only; "*" takes all

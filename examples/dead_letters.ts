@@ -2,12 +2,13 @@
  * What becomes of messages that cannot be handled: one fails until it is dead-lettered, one is unreadable. A second
  * group repairs what is in the dead letter queue and sends it again. Sends the payments itself. Run it with
  *
- *     deno run --allow-net examples/dead_letters.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/dead_letters.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Payment {
@@ -17,9 +18,8 @@ interface Payment {
 
 const GROUP = "payment-booking";
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect({ nameServers: nameServer, logger: false });
+await using mq = await connect({ ...(nameServer === undefined ? {} : { nameServers: nameServer }), logger: false })
+  .catch(exitPlainly);
 await using producer = await mq.producer();
 const run = Date.now();
 const payments = new Map<string, string>([

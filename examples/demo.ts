@@ -1,6 +1,7 @@
 /**
- * A shop's orders are produced, and two members of one group consume them. One order fails once and is redelivered, one
- * member leaves and the other takes its queues over. In the end every order is accounted for.
+ * A shop's orders are produced, and a group consumes them: first one member, then two that share the queues. One order
+ * fails once and is redelivered, the broker is killed and recovers, one member leaves and the other takes its queues
+ * over. In the end every order is accounted for.
  *
  *     deno run --allow-net examples/demo.ts                                # a broker inside this process
  *     deno run --allow-net examples/demo.ts --name-server localhost:9876   # a real cluster
@@ -26,6 +27,8 @@ const ORDERS_PER_SEND = 50;
 const PAUSE = 35;
 /** The order that fails at the first attempt. */
 const UNLUCKY = 1_000;
+/** How long the broker of this process is unavailable, in milliseconds. */
+const OUTAGE = 1_000;
 /** How long the whole demo may take, in milliseconds. */
 const LIMIT = 60_000;
 
@@ -49,15 +52,15 @@ interface Shop {
 async function main(): Promise<boolean> {
   const { values } = parseArgs({ args: Deno.args, options: { "name-server": { type: "string" } } });
   const nameServer = values["name-server"];
-  if (nameServer !== undefined) return await runShop(nameServer);
+  if (nameServer !== undefined) return await runShop(nameServer); // its brokers are not ours to kill
 
-  // Level 1 is a second on a real broker; here a failed order returns sooner.
-  await using broker = await EmbeddedBroker.start({ delayLevels: [200] });
-  return await runShop(broker.nameServer);
+  // Level 1 is a second on a real broker; here a failed order is redelivered sooner.
+  await using broker = await EmbeddedBroker.start({ delayLevels: [200], offsetPersistInterval: 200 });
+  return await runShop(broker.nameServer, broker);
 }
 
 /** Runs the whole demo; true if no order was lost. */
-async function runShop(nameServer: string): Promise<boolean> {
+async function runShop(nameServer: string, broker?: EmbeddedBroker): Promise<boolean> {
   const started = performance.now();
   const [ledger, screen] = [new Ledger(), new Screen()];
   const run = crypto.randomUUID().slice(0, 8); // a topic and a group that were never used before
@@ -80,12 +83,33 @@ async function runShop(nameServer: string): Promise<boolean> {
     await Promise.all([
       produce(shop, producer),
       consume(shop, "alice", () => false),
-      consume(shop, "bob", () => ledger.consumed.size >= ORDERS / 2),
+      produced(shop, ORDERS / 5).then(() => consume(shop, "bob", () => ledger.consumed.size >= ORDERS * 0.9)),
+      broker && produced(shop, ORDERS * 0.65).then(() => fail(shop, broker)),
     ]);
   } finally {
     screen.unwatch();
   }
-  return summarize(ledger, performance.now() - started);
+  const complete = summarize(ledger, performance.now() - started);
+  screen.say(nextSteps(broker === undefined ? nameServer : undefined));
+  return complete;
+}
+
+/** Resolves when this many orders are produced, or the shop closes. */
+async function produced({ ledger, closing }: Shop, orders: number): Promise<void> {
+  while (ledger.produced.size < orders && !closing.aborted) await sleep(10);
+}
+
+/** Kills the broker, and starts it again with the messages that it had. */
+async function fail({ screen }: Shop, broker: EmbeddedBroker): Promise<void> {
+  screen.say("the broker is killed");
+  await broker.kill();
+  await sleep(OUTAGE);
+  await broker.revive();
+  screen.say("the broker runs again");
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** Sends the orders, some at a time. */
@@ -93,7 +117,7 @@ async function produce(shop: Shop, producer: Producer): Promise<void> {
   const { ledger, closing } = shop;
   while (ledger.produced.size < ORDERS && !closing.aborted) {
     await send(shop, producer, Math.min(ORDERS_PER_SEND, ORDERS - ledger.produced.size));
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await sleep(PAUSE);
   }
 }
 
@@ -101,7 +125,13 @@ async function produce(shop: Shop, producer: Producer): Promise<void> {
 async function send({ topic, ledger }: Shop, producer: Producer, count: number): Promise<void> {
   const first = ledger.produced.size + 1;
   const orders: Order[] = Array.from({ length: count }, (_, i) => ({ id: first + i, item: "a book" }));
-  await producer.sendBatch(orders.map((order) => ({ topic, keys: `${order.id}`, body: json(order) })));
+  try {
+    await producer.sendBatch(orders.map((order) => ({ topic, keys: `${order.id}`, body: json(order) })));
+  } catch (error) {
+    // The same orders are sent again by the next call. Some may be stored already: those become duplicates.
+    if (ledger.produced.size === 0 || !(error instanceof RocketMQError)) throw error;
+    return;
+  }
   for (const { id } of orders) ledger.add(id);
 }
 
@@ -110,7 +140,13 @@ async function consume(shop: Shop, name: string, leaves: () => boolean): Promise
   const { topic, group, ledger, screen, closing } = shop;
   await using mq = await join(shop);
   // A real broker may need a moment to register a new topic with its name server: the members wait for it.
-  await using consumer = await mq.consumer<Order>({ group, topics: topic, consumeFrom: "first", missingTopic: "wait" });
+  await using consumer = await mq.consumer<Order>({
+    group,
+    topics: topic,
+    consumeFrom: "first",
+    missingTopic: "wait",
+    persistInterval: 1_000, // what is consumed but not stored when the broker is killed is redelivered
+  });
   const member = ledger.enter(name, () => consumer.assignment().filter((queue) => queue.topic === topic).length);
   screen.say(`${name} joined the group`);
 
@@ -155,12 +191,27 @@ function summarize(ledger: Ledger, elapsed: number): boolean {
   console.log(`
   produced    ${ledger.produced.size} orders
   consumed    ${ledger.consumed.size} orders: ${shares}
-  duplicates  ${ledger.duplicates}
+  duplicates  ${ledger.duplicates}${
+    ledger.duplicates > 0 ? ", consumed and not committed yet when the broker was killed" : ""
+  }
   redelivered ${ledger.redelivered} after a failure
   elapsed     ${(elapsed / 1_000).toFixed(1)} s
 
 ${ledger.produced.size} produced, ${ledger.consumed.size} consumed, ${lost} lost`);
   return lost === 0;
+}
+
+/** What to do next, once the demo has ended. */
+function nextSteps(nameServer: string | undefined): string {
+  const [flags, where] = ["--allow-net --allow-env=NAMESRV_ADDR", nameServer ? ` --name-server ${nameServer}` : ""];
+  return [
+    "",
+    "Next:",
+    ...(nameServer ? [] : ["  deno task broker                  # a broker on port 9876, until Ctrl-C"]),
+    `  deno run ${flags} examples/consume.ts${where}`,
+    `  deno run ${flags} examples/produce.ts${where}`,
+    "  docs/getting-started.md           # your own program, with a real broker",
+  ].join("\n");
 }
 
 /** A member as the ledger sees it. */
@@ -241,6 +292,10 @@ class Screen {
     if (redraws) this.#draw(this.#line());
   }
 
+  info(text: string): void {
+    this.say(text);
+  }
+
   warn(text: string): void {
     this.say(`warning: ${text}`);
   }
@@ -250,7 +305,7 @@ class Screen {
   }
 
   get #interval(): number {
-    return this.#isTerminal ? 50 : 500;
+    return this.#isTerminal ? 50 : 250;
   }
 
   #draw(text: string): void {

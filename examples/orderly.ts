@@ -2,12 +2,13 @@
  * Follows three orders in order: a step that fails is redelivered before those behind it. Sends the steps itself; while
  * it runs no other member of the group is assigned a queue that it has locked. Run it with
  *
- *     deno run --allow-net examples/orderly.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/orderly.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Step {
@@ -17,9 +18,7 @@ interface Step {
 
 const STEPS = ["placed", "paid", "packed", "delivered"];
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using producer = await mq.producer();
 const orders = new Map(["a", "b", "c"].map((name) => [`${Date.now()}-${name}`, [] as string[]]));
 for (const step of STEPS) {

@@ -3,21 +3,20 @@
  * cron jobs do that may not live for longer than a request. Brokers of 5.x only. Sends the orders itself, and calls the
  * handler as a scheduler would; `Deno.serve(work)` would serve it. Run it with
  *
- *     deno run --allow-net examples/pop_worker.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/pop_worker.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
 /** The JSON of a message. */
 interface Order {
   readonly order: string;
 }
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using producer = await mq.producer();
 const orders = new Set(Array.from({ length: 20 }, (_, i) => `${Date.now()}-${i}`));
 await producer.sendBatch([...orders].map((order) => ({ topic: "pop-orders", body: json({ order }) })));

@@ -1,16 +1,15 @@
 /**
  * Sends ten orders to the topic "orders": one by itself, a batch, and two that have to stay in order. Run it with
  *
- *     deno run --allow-net examples/produce.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/produce.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, json } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using producer = await mq.producer();
 
 // Resolves when a broker has stored it. Without an answer it is retried, under the same message id.

@@ -2,16 +2,15 @@
  * Consumes only the orders whose properties satisfy an SQL92 expression: the broker evaluates it, the others are
  * not even sent. A real broker has to run with `enablePropertyFilter=true`. Sends the orders itself. Run it with
  *
- *     deno run --allow-net examples/sql_filter.ts [HOST:PORT of a name server, 127.0.0.1:9876 by default]
+ *     deno run --allow-net --allow-env=NAMESRV_ADDR examples/sql_filter.ts [--name-server HOST:PORT]
  *
  * @module
  */
 
 import { connect, InvalidSelectorError, sql } from "@denorocket/rocketmq";
+import { exitPlainly, nameServer } from "./name_server.ts";
 
-const [nameServer = "127.0.0.1:9876"] = Deno.args;
-
-await using mq = await connect(nameServer);
+await using mq = await connect(nameServer).catch(exitPlainly);
 await using producer = await mq.producer();
 const run = Date.now();
 const orders = [

@@ -21,7 +21,11 @@ import type { ClientHealth } from "./health.ts";
 import type { Observer } from "./telemetry/observer.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
-/** A connection to a cluster: one socket per broker, shared by all consumers and producers. */
+/**
+ * A connection to a cluster: one socket per broker, shared by all consumers and producers.
+ *
+ * @category Start
+ */
 export interface Client {
   /** Unique per client: brokers and tools know it by this name. Nothing durable depends on it. */
   readonly clientId: string;
@@ -33,6 +37,17 @@ export interface Client {
    * @throws {InvalidSelectorError} for a tag expression that cannot be understood
    * @throws {SubscribeError} if the cluster cannot be asked about a topic
    * @throws {ConsumerStartError} if the group cannot be joined
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * await using consumer = await mq.consumer({ group: "billing", topics: { orders: "paid || refunded" } });
+   * for await (const batch of consumer) {
+   *   for (const message of batch) console.log(message.keys, message.text());
+   * } // requesting the next batch acknowledges this one
+   * ```
    */
   consumer<T = unknown>(options: ConsumerOptions): Promise<Consumer<T>>;
   /**
@@ -43,6 +58,17 @@ export interface Client {
    * @throws {InvalidSelectorError} for a filter that cannot be understood
    * @throws {SubscribeError} if the cluster cannot be asked about a topic
    * @throws {UnsupportedError} if a broker is older than 5.0
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * await using worker = await mq.popConsumer({ group: "mails", topics: "mails-to-send" });
+   * const batch = await worker.pop({ max: 8, wait: 1_000 });
+   * for (const message of batch) console.log(message.text());
+   * await batch.ack();
+   * ```
    */
   popConsumer<T = unknown>(options: PopConsumerOptions): Promise<PopConsumer<T>>;
   /**
@@ -51,22 +77,67 @@ export interface Client {
    * @throws {ConfigError} for options that are not allowed, all of them named
    * @throws {InvalidTopicError} for a topic that no name server knows
    * @throws {InvalidSelectorError} for a filter that cannot be understood
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * await using reader = await mq.reader({ topic: "orders", from: new Date(Date.now() - 3_600_000) });
+   * for await (const batch of reader) {
+   *   for (const message of batch) console.log(message.text());
+   * } // goes on with new messages; `break` ends it
+   * ```
    */
   reader<T = unknown>(options: ReaderOptions): Promise<Reader<T>>;
   /**
    * Makes a producer.
    *
    * @throws {ConfigError} for options that are not allowed, all of them named
+   *
+   * @example
+   * ```ts
+   * import { connect, json } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * await using producer = await mq.producer();
+   * const receipt = await producer.send({ topic: "orders", tags: "paid", keys: "order-42", body: json({ total: 9.9 }) });
+   * console.log(receipt.messageId);
+   * ```
    */
   producer(options?: ProducerOptions): Promise<Producer>;
-  /** Yields what happens, from this call on: connections, routes, queues, faults that are being dealt with. */
+  /**
+   * Yields what happens, from this call on: connections, routes, queues, faults that are being dealt with.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * for await (const event of mq.status()) console.log(event.type, event.text);
+   * ```
+   */
   status(): AsyncIterableIterator<StatusEvent>;
   /**
    * Whether a name server and all brokers answer and all consumers work, and the state of each: what is known now,
    * without a request.
    */
   health(): ClientHealth;
-  /** Closes consumers and producers, then all connections. */
+  /**
+   * Closes consumers and producers, then all connections.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * const mq = await connect("localhost:9876");
+   * try {
+   *   console.log(mq.clientId);
+   * } finally {
+   *   await mq.close(); // `await using` does this at the end of its scope
+   * }
+   * ```
+   */
   close(): Promise<void>;
   /** Closes. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -80,6 +151,14 @@ export interface Client {
  *
  * @throws {ConfigError} for options that are not allowed
  * @throws {NameServerError} if no name server answers within `startTimeout`, or at once if what answers is none
+ * @example
+ * ```ts
+ * import { connect } from "@denorocket/rocketmq";
+ *
+ * await using mq = await connect({ nameServers: "ns1:9876;ns2:9876", tls: true, startTimeout: 10_000 });
+ * ```
+ *
+ * @category Start
  */
 export async function connect(
   address: string | ConnectOptions = {},

@@ -14,7 +14,11 @@ import { parseAddress, type TlsOptions, type Transport } from "./transport/trans
 const DEFAULT_NAME_SERVER = "127.0.0.1:9876";
 const VARIABLE = "NAMESRV_ADDR";
 
-/** Options of {@linkcode connect}. Durations are milliseconds. Unknown names are errors. */
+/**
+ * Options of {@linkcode connect}. Durations are milliseconds. Unknown names are errors.
+ *
+ * @category Start
+ */
 export interface ConnectOptions {
   /**
    * The name servers: `"ns1:9876"`, several joined by `;`, or an array.

@@ -4,7 +4,11 @@
  * @module
  */
 
-/** One queue of a topic on one broker: the unit of order, of assignment and of offsets. */
+/**
+ * One queue of a topic on one broker: the unit of order, of assignment and of offsets.
+ *
+ * @category Consume
+ */
 export interface MessageQueue {
   /** The topic as the broker knows it; a retry queue's is `%RETRY%group`. */
   readonly topic: string;
@@ -14,7 +18,11 @@ export interface MessageQueue {
   readonly queueId: number;
 }
 
-/** A text that names a queue uniquely, usable as a map key. */
+/**
+ * A text that names a queue uniquely, usable as a map key.
+ *
+ * @category Consume
+ */
 export function queueKey(queue: MessageQueue): string {
   return `${queue.topic}@${queue.broker}@${queue.queueId}`;
 }
@@ -31,6 +39,8 @@ export function compareQueues(a: MessageQueue, b: MessageQueue): number {
  *
  * It is a view: properties are parsed and a compressed body is unpacked when first asked for, and the message keeps
  * the frame that it arrived in alive. `T` is what `json()` gives by default.
+ *
+ * @category Consume
  */
 export interface Message<T = unknown> {
   /**

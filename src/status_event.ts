@@ -6,10 +6,18 @@
 
 import type { MessageQueue } from "./message.ts";
 
-/** How much an event matters. Warnings, errors and recoveries go to the logger as well. */
+/**
+ * How much an event matters. Warnings, errors and recoveries go to the logger as well.
+ *
+ * @category Start
+ */
 export type StatusLevel = "info" | "warning" | "error";
 
-/** What an event may be about. {@linkcode StatusEventFields} says which types always have which of these. */
+/**
+ * What an event may be about. {@linkcode StatusEventFields} says which types always have which of these.
+ *
+ * @category Start
+ */
 export interface StatusEventPlace {
   /** The consumer or producer group, where one is concerned. */
   readonly group?: string;
@@ -25,7 +33,11 @@ export interface StatusEventPlace {
   readonly error?: unknown;
 }
 
-/** What every event has. */
+/**
+ * What every event has.
+ *
+ * @category Start
+ */
 export interface StatusEventBase extends StatusEventPlace {
   /** How much it matters. */
   readonly level: StatusLevel;
@@ -43,12 +55,20 @@ export interface StatusEventBase extends StatusEventPlace {
   readonly repeated?: number;
 }
 
-/** Places that an event always has. */
+/**
+ * Places that an event always has.
+ *
+ * @category Start
+ */
 export type StatusEventWith<K extends keyof StatusEventPlace = never> = {
   readonly [P in K]-?: Exclude<StatusEventPlace[P], undefined>;
 };
 
-/** The types of events, and what an event of each type always has beside {@linkcode StatusEventBase}. */
+/**
+ * The types of events, and what an event of each type always has beside {@linkcode StatusEventBase}.
+ *
+ * @category Start
+ */
 export interface StatusEventFields {
   /** A connection to a broker was opened. */
   connected: StatusEventWith<"broker">;
@@ -111,10 +131,18 @@ export interface StatusEventFields {
   lost: StatusEventWith;
 }
 
-/** What happened. */
+/**
+ * What happened.
+ *
+ * @category Start
+ */
 export type StatusEventType = keyof StatusEventFields;
 
-/** One event of a client or of one of its consumers: `type` says which fields it has. */
+/**
+ * One event of a client or of one of its consumers: `type` says which fields it has.
+ *
+ * @category Start
+ */
 export type StatusEvent = {
   [T in StatusEventType]: StatusEventBase & StatusEventFields[T] & {
     /** What happened. */
@@ -142,6 +170,8 @@ export function statusEvent<T extends StatusEventType>(
  * Takes warnings, errors and recoveries, whether or not `status()` is read; `console` fits. Lines of one type about one
  * group and broker, or topic, are written at most once a minute, with the number of those that were left out. Each line
  * is complete: what happened, where, the innermost cause. What it throws, or rejects with, is ignored.
+ *
+ * @category Start
  */
 export interface Logger {
   /** Something is in order again. @default {lines go to `warn`} */

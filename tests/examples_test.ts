@@ -5,8 +5,8 @@ import { filesBelow, root } from "../tools/testing/files.ts";
 
 /** How long a program may take, in milliseconds: far more than any does, one that never ends is broken. */
 const PATIENCE = 60_000;
-/** How the demo's last line begins and ends; the number is the same both times. */
-const NOTHING_LOST = /^(\d+) produced, \1 consumed, 0 lost$/;
+/** The demo's result; the number is the same both times. */
+const NOTHING_LOST = /^(\d+) produced, \1 consumed, 0 lost$/m;
 
 const examples = filesBelow("examples", ".ts");
 
@@ -18,6 +18,7 @@ Deno.test("examples/ holds what is run here, and nothing else", () => {
     "examples/dead_letters.ts",
     "examples/demo.ts",
     "examples/embedded_test.ts",
+    "examples/name_server.ts",
     "examples/orderly.ts",
     "examples/pop_worker.ts",
     "examples/produce.ts",
@@ -25,12 +26,32 @@ Deno.test("examples/ holds what is run here, and nothing else", () => {
   ]);
 });
 
-for (const example of examples) {
-  Deno.test(`${example} says how to run it, and needs the network only`, async () => {
+/** Those with a broker of their own; all others take the address of a name server. */
+const selfContained = ["examples/demo.ts", "examples/embedded_test.ts"];
+const programs = examples.filter((example) => example !== "examples/name_server.ts");
+
+for (const example of programs) {
+  Deno.test(`${example} says how to run it, and needs the network and one variable at most`, async () => {
     const [deno, _, ...flags] = await commandOf(example);
-    assertEquals([deno, ...flags], ["deno", "--allow-net", example]);
+    const variable = selfContained.includes(example) ? [] : ["--allow-env=NAMESRV_ADDR"];
+    assertEquals([deno, ...flags], ["deno", "--allow-net", ...variable, example]);
   });
 }
+
+for (const example of programs.filter((each) => !selfContained.includes(each))) {
+  Deno.test(`${example} ends with plain lines where no broker is`, async () => {
+    const { output, code } = await run(example, ["--name-server", "no address"]);
+    assertMatch(output, /^Cannot connect: nameServers is "no address".*\n`deno task broker` starts a broker; .*\n$/);
+    assertEquals(code, 1);
+  });
+}
+
+Deno.test("examples/produce.ts ends with plain lines where NAMESRV_ADDR names a port that nobody listens to", async () => {
+  const port = unusedPort();
+  const { output, code } = await run("examples/produce.ts", [], () => {}, { NAMESRV_ADDR: `127.0.0.1:${port}` });
+  assertMatch(output, new RegExp(`^Cannot .*127\\.0\\.0\\.1:${port}.*\\n.deno task broker. starts a broker; .*\\n$`));
+  assertEquals(code, 1);
+});
 
 Deno.test("deno task demo runs the demo with the network only", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
@@ -38,13 +59,14 @@ Deno.test("deno task demo runs the demo with the network only", async () => {
 });
 
 Deno.test("examples/demo.ts loses nothing on its own broker, and prints plain lines where no terminal is", async () => {
-  const { output, lastLine, code } = await run("examples/demo.ts");
+  const { output, code } = await run("examples/demo.ts");
 
-  assertMatch(lastLine, NOTHING_LOST, output);
+  assertMatch(output, NOTHING_LOST);
   assertEquals(code, 0);
-  for (const event of ["alice joined", "bob joined", "order 1000 fails", "order 1000 was redelivered", "bob leaves"]) {
-    assertStringIncludes(output, event);
-  }
+  const events = ["order 1000 fails", "order 1000 was redelivered", "is killed", "runs again", "bob leaves", "Next:"];
+  for (const event of ["alice joined", "bob joined", ...events]) assertStringIncludes(output, event);
+  const [, before = ""] = /alice joined the group\n([^]*)bob joined/.exec(output) ?? [];
+  assert(before.includes("consumed | alice"), "orders move before the second member joins");
   assertMatch(output, /^\d+ produced, \d+ consumed \| /m);
   assertMatch(output, /^ {2}redelivered +1 after a failure$/m);
   // deno-lint-ignore no-control-regex
@@ -54,14 +76,14 @@ Deno.test("examples/demo.ts loses nothing on its own broker, and prints plain li
 Deno.test("examples/demo.ts loses nothing on the cluster that --name-server names", async () => {
   await using broker = await EmbeddedBroker.start({ delayLevels: [200] });
 
-  const { output, lastLine, code } = await run("examples/demo.ts", ["--name-server", broker.nameServer]);
+  const { output, code } = await run("examples/demo.ts", ["--name-server", broker.nameServer]);
 
-  assertMatch(lastLine, NOTHING_LOST, output);
+  assertMatch(output, NOTHING_LOST);
   assertEquals(code, 0);
   const topic = broker.topics.find((name) => name.startsWith("demo-orders-"));
   const group = broker.topics.find((name) => name.startsWith("%RETRY%demo-billing-"))?.slice("%RETRY%".length);
   assert(topic !== undefined && group !== undefined, `topic or group is not there: ${broker.topics}`);
-  const [count = 0] = lastLine.split(" ").map(Number);
+  const count = Number(NOTHING_LOST.exec(output)?.[1]);
   assertEquals([broker.committed(group, topic), broker.members(group)], [count, []]);
 });
 
@@ -74,11 +96,11 @@ Deno.test("examples/demo.ts fails in one line where there is no cluster", async 
 Deno.test("examples/produce.ts sends what examples/consume.ts consumes until Ctrl-C", async () => {
   await using broker = await EmbeddedBroker.start();
 
-  const produced = await run("examples/produce.ts", [broker.nameServer]);
+  const produced = await run("examples/produce.ts", ["--name-server", broker.nameServer]);
   assertEquals([produced.lastLine, produced.code], ["10 orders sent", 0], produced.output);
 
   let interrupted = false;
-  const consumed = await run("examples/consume.ts", [broker.nameServer], (output, child) => {
+  const consumed = await run("examples/consume.ts", ["--name-server", broker.nameServer], (output, child) => {
     if (interrupted || output.match(/^order \d+ /gm)?.length !== 10) return;
     interrupted = true;
     child.kill("SIGINT");
@@ -103,7 +125,7 @@ for (
     await using broker = await EmbeddedBroker.start({ delayLevels: [100] });
 
     for (let times = 0; times < 2; times++) {
-      const outcome = await run(example, [broker.nameServer, ...args]);
+      const outcome = await run(example, ["--name-server", broker.nameServer, ...args]);
       assertEquals([outcome.lastLine, outcome.code], [lastLine, 0], outcome.output);
     }
   });
@@ -129,12 +151,13 @@ async function run(
   example: string,
   args: readonly string[] = [],
   onOutput: (output: string, child: Deno.ChildProcess) => void = () => {},
+  variables: Record<string, string> = {},
 ): Promise<Outcome> {
   const [_, subcommand = "run", ...rest] = await commandOf(example);
   await using child = new Deno.Command(Deno.execPath(), {
     args: [subcommand, "--quiet", "--no-prompt", "--no-check", ...rest, ...args],
     cwd: root,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...variables },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -152,6 +175,12 @@ async function run(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A port that was free a moment ago. */
+function unusedPort(): number {
+  using listener = Deno.listen({ port: 0 });
+  return listener.addr.port;
 }
 
 /** The first command in an example's header, without what stands for arguments. */

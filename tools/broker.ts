@@ -46,8 +46,8 @@ export function introduction(address: string, wanted: number): string[] {
     `RocketMQ broker and name server in memory: ${address}${isOther ? ` (port ${wanted} is in use)` : ""}`,
     `Connect:  await connect("${address}")`,
     "Topics:   created by the first message that is sent to them",
-    `Produce:  deno run --allow-net examples/produce.ts ${address}`,
-    `Consume:  deno run --allow-net examples/consume.ts ${address}`,
+    `Produce:  deno run --allow-net examples/produce.ts --name-server ${address}`,
+    `Consume:  deno run --allow-net examples/consume.ts --name-server ${address}`,
     "Stop:     Ctrl-C",
   ];
 }

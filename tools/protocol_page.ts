@@ -38,9 +38,9 @@ export function protocolPage(specs: readonly RequestSpec[] = requests): string {
 
 const INTRODUCTION = `\
 The requests that this package sends, serves in its embedded broker, or answers when a broker makes them. Each travels
-in a frame: 4 bytes of total length, 4 bytes of header length (the highest of them tells the header's encoding), header,
-body. The header of a request holds its code, a number by which the answer finds it, and the fields below; all values
-travel as text. An answer's code is 0 for success; its fields are those of a success.`;
+in a frame: 4 bytes of total length, 4 bytes of header length (the highest is the header's encoding), header, body. The
+header of a request holds its code, a number that the answer repeats, and the fields below; all values travel as text.
+An answer's code is 0 for success; its fields are those of a success.`;
 
 const TYPES = [
   ["`text`", "as it is"],
@@ -84,7 +84,7 @@ function columnOf(name: string, field: Field) {
   return { name, wire, type: kind.replace("?", ""), needed: kind.endsWith("?") ? "no" : "yes" };
 }
 
-/** A table whose columns are as wide as their longest cell, as `deno fmt` wants it. */
+/** A table whose columns are as wide as their longest cell, as `deno fmt` aligns it. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i]?.length ?? 0)));
   const line = (cells: readonly string[], fill = " ") =>

@@ -11,7 +11,11 @@ import type { PrepareStep } from "../transport/prepare.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import { sortedValues, type WireHeader } from "../wire/wire_header.ts";
 
-/** The keys of an account, as `plain_acl.yml` of 4.9 or the users of 5.x have them. */
+/**
+ * The keys of an account, as `plain_acl.yml` of 4.9 or the users of 5.x have them.
+ *
+ * @category Start
+ */
 export interface Credentials {
   /** The account: the user name on 5.x. */
   readonly accessKey: string;
@@ -21,7 +25,11 @@ export interface Credentials {
   readonly securityToken?: string;
 }
 
-/** Returns the credentials of the moment: called at the start, and when brokers have refused the last ones. */
+/**
+ * Returns the credentials of the moment: called at the start, and when brokers have refused the last ones.
+ *
+ * @category Start
+ */
 export type CredentialsProvider = () => Credentials | Promise<Credentials>;
 
 /**

@@ -10,10 +10,18 @@ import type { BatchesOptions, RunOptions } from "./delivery/loop_options.ts";
 import type { Findings } from "./diagnosis/finding.ts";
 import type { SubscriptionManager } from "./subscriptions/subscription_manager.ts";
 
-/** A place in a queue: an offset, an end of the queue, or the first message since a time. */
+/**
+ * A place in a queue: an offset, an end of the queue, or the first message since a time.
+ *
+ * @category Consume
+ */
 export type SeekPosition = number | "earliest" | "latest" | Date;
 
-/** How far a consumer is behind in one queue. */
+/**
+ * How far a consumer is behind in one queue.
+ *
+ * @category Consume
+ */
 export interface QueueLag {
   /** The queue. */
   readonly queue: MessageQueue;
@@ -31,7 +39,11 @@ export interface QueueLag {
   readonly oldestStoredAt: Date | undefined;
 }
 
-/** What a consumer did with a topic within the last minute, up to the last full 10 seconds. */
+/**
+ * What a consumer did with a topic within the last minute, up to the last full 10 seconds.
+ *
+ * @category Consume
+ */
 export interface TopicStats {
   /** How long a pull that brought messages took, in milliseconds, the broker's hold included. */
   readonly pullTime: number;
@@ -47,7 +59,11 @@ export interface TopicStats {
   readonly failedLastHour: number;
 }
 
-/** What a consumer holds and has done since its start. */
+/**
+ * What a consumer holds and has done since its start.
+ *
+ * @category Consume
+ */
 export interface ConsumerStats {
   /** Queues that are assigned to it. */
   readonly queues: number;
@@ -70,7 +86,11 @@ export interface ConsumerStats {
   readonly topics: ReadonlyMap<string, TopicStats>;
 }
 
-/** How long {@linkcode Consumer.seek} waits. */
+/**
+ * How long {@linkcode Consumer.seek} waits.
+ *
+ * @category Consume
+ */
 export interface SeekOptions {
   /**
    * Milliseconds for all of it.
@@ -82,7 +102,11 @@ export interface SeekOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** How long {@linkcode Consumer.drain} waits. */
+/**
+ * How long {@linkcode Consumer.drain} waits.
+ *
+ * @category Consume
+ */
 export interface DrainOptions {
   /**
    * Milliseconds for all of it.
@@ -105,6 +129,8 @@ export interface DrainOptions {
  *
  * Delivery is at least once. Asking for the next batch acknowledges the one before; leaving the loop does not. Several
  * loops over one consumer share its queues.
+ *
+ * @category Consume
  */
 export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   /** The group. */

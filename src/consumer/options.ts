@@ -10,10 +10,18 @@ import type { AllocationStrategy } from "./allocation/allocate.ts";
 import type { Selector } from "./subscriptions/selector.ts";
 import type { ConsumeFrom } from "./start_offset.ts";
 
-/** Topics with what is wanted of them: a name, several names, or names with tag expressions. */
+/**
+ * Topics with what is wanted of them: a name, several names, or names with tag expressions.
+ *
+ * @category Consume
+ */
 export type TopicsOption = string | readonly string[] | Readonly<Record<string, string | Selector>>;
 
-/** Options of {@linkcode ConsumerOptions.trace}. */
+/**
+ * Options of {@linkcode ConsumerOptions.trace}.
+ *
+ * @category Advanced
+ */
 export interface TraceOptions {
   /**
    * The topic that takes the records; it has to exist.
@@ -23,7 +31,11 @@ export interface TraceOptions {
   topic?: string;
 }
 
-/** Options of `mq.consumer()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
+/**
+ * Options of `mq.consumer()`. Durations are milliseconds, sizes bytes. Unknown names are errors.
+ *
+ * @category Consume
+ */
 export interface ConsumerOptions {
   /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. Its members share the queues of its topics. */
   group: string;

@@ -6,10 +6,18 @@
 
 import type { MessageQueue } from "../message.ts";
 
-/** Where a group begins that has no offset yet: at the end, at the beginning, or at the first message since a time. */
+/**
+ * Where a group begins that has no offset yet: at the end, at the beginning, or at the first message since a time.
+ *
+ * @category Consume
+ */
 export type ConsumeFrom = "last" | "first" | Date;
 
-/** Where positions of queues are read. */
+/**
+ * Where positions of queues are read.
+ *
+ * @category Advanced
+ */
 export interface QueuePositions {
   /** The smallest offset that a queue still holds. */
   minOffset(queue: MessageQueue): Promise<number>;
@@ -19,7 +27,11 @@ export interface QueuePositions {
   offsetAt(queue: MessageQueue, timestamp: number): Promise<number>;
 }
 
-/** What a start position is computed from. */
+/**
+ * What a start position is computed from.
+ *
+ * @category Advanced
+ */
 export interface StartOffsetContext {
   /** The consumer's option. */
   readonly consumeFrom: ConsumeFrom;
@@ -41,6 +53,8 @@ export interface StartOffsetContext {
  * `"last"` is the moment at which the group began: a group that has consumed the topic before lost nothing between its
  * end and its next start, so a queue without an offset is one that was added meanwhile, and starts at its beginning.
  * Source of the first two rules: RebalancePushImpl; in the others Java loses messages.
+ *
+ * @category Advanced
  */
 export async function resolveStartOffset(
   brokers: QueuePositions,

@@ -21,7 +21,11 @@ import type { PauseOptions } from "./server.ts";
 import { checkTopic, type TopicOptions } from "./topic_options.ts";
 import type { TopicConfig } from "./topics.ts";
 
-/** The range of offsets of a queue. */
+/**
+ * The range of offsets of a queue.
+ *
+ * @category Test
+ */
 export interface QueueStats {
   /** The queue's number. */
   readonly queueId: number;
@@ -45,6 +49,8 @@ export interface QueueStats {
  * await broker.publish("orders", ["first", "second"]);
  * broker.maxOffset("orders", 0); // 2
  * ```
+ *
+ * @category Test
  */
 export class EmbeddedBroker {
   #broker: BrokerServer;

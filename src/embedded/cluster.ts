@@ -12,7 +12,11 @@ import { checkClusterOptions, type EmbeddedClusterOptions } from "./options.ts";
 import type { PublishedMessage, PublishOptions } from "./publish.ts";
 import type { TopicOptions } from "./topic_options.ts";
 
-/** Options of {@linkcode EmbeddedCluster.createTopic}. */
+/**
+ * Options of {@linkcode EmbeddedCluster.createTopic}.
+ *
+ * @category Test
+ */
 export interface ClusterTopicOptions extends TopicOptions {
   /**
    * The names of the brokers on which it is created.
@@ -37,6 +41,8 @@ export interface ClusterTopicOptions extends TopicOptions {
  * await cluster.brokers[1]!.kill(); // routes contain broker-a only
  * cluster.names[0]!.pause(); // accepts connections and answers nothing
  * ```
+ *
+ * @category Test
  */
 export class EmbeddedCluster {
   /** The brokers, in the order of their names. */

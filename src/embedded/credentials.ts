@@ -10,7 +10,11 @@ import { ResponseCode } from "../wire/codes.ts";
 import { refuse } from "./replies.ts";
 import type { RequestFilter } from "./request_filter.ts";
 
-/** An account of an embedded broker. */
+/**
+ * An account of an embedded broker.
+ *
+ * @category Test
+ */
 export interface EmbeddedAccount {
   /** The account's name. */
   readonly accessKey: string;

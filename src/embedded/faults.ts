@@ -23,10 +23,16 @@ import { noAnswer, type RequestFilter } from "./request_filter.ts";
  * | `"delayAnswer"` | at once | sent when the fault is released |
  * | `"cut"` | no | none: the connection is closed |
  * | `"cutAnswer"` | yes | none: the connection is closed |
+ *
+ * @category Test
  */
 export type FaultAction = FaultReply | "drop" | "dropAnswer" | "delay" | "delayAnswer" | "cut" | "cutAnswer";
 
-/** An answer that is sent in place of the real one. */
+/**
+ * An answer that is sent in place of the real one.
+ *
+ * @category Test
+ */
 export interface FaultReply {
   /** The response code: 2 is "busy". */
   readonly code: number;
@@ -38,7 +44,11 @@ export interface FaultReply {
   readonly body?: Uint8Array;
 }
 
-/** A request, as {@linkcode FaultOptions.match} receives it. */
+/**
+ * A request, as {@linkcode FaultOptions.match} receives it.
+ *
+ * @category Test
+ */
 export interface FaultRequest {
   /** The request's code. */
   readonly code: number;
@@ -48,7 +58,11 @@ export interface FaultRequest {
   readonly body: Uint8Array;
 }
 
-/** Options of {@linkcode Faults.answer}. */
+/**
+ * Options of {@linkcode Faults.answer}.
+ *
+ * @category Test
+ */
 export interface FaultOptions {
   /**
    * How many requests the fault affects, from 1 on; `Infinity` for all until it is removed.
@@ -64,7 +78,11 @@ export interface FaultOptions {
   match?: (request: FaultRequest) => boolean;
 }
 
-/** An injected fault. */
+/**
+ * An injected fault.
+ *
+ * @category Test
+ */
 export interface Fault {
   /** How many requests it has affected. */
   readonly hits: number;
@@ -156,6 +174,8 @@ class InjectedFault implements Fault {
  * const fault = broker.faults.answer("PullMessage", { code: 2, remark: "[OVERLOAD]" }, { times: 3 });
  * fault.hits; // 0: no pull has been received yet
  * ```
+ *
+ * @category Test
  */
 export interface Faults {
   /**

@@ -18,7 +18,11 @@ import {
   serverDefaults,
 } from "./server_options.ts";
 
-/** Options of {@linkcode EmbeddedNameServer.start}. */
+/**
+ * Options of {@linkcode EmbeddedNameServer.start}.
+ *
+ * @category Test
+ */
 export type EmbeddedNameServerOptions = EmbeddedServerOptions;
 
 const registries = new WeakMap<EmbeddedNameServer, Registry>();
@@ -42,6 +46,8 @@ export function registryOf(nameServer: EmbeddedNameServer): Registry {
  * await using broker = await EmbeddedBroker.start({ nameServers: [names] });
  * broker.nameServer === names.address; // true
  * ```
+ *
+ * @category Test
  */
 export class EmbeddedNameServer {
   /** The faults to inject, and the number of requests that have been received. */

@@ -15,7 +15,11 @@ import {
 } from "./server_options.ts";
 import { problemsOfTopics, type TopicOptions } from "./topic_options.ts";
 
-/** Options of {@linkcode EmbeddedBroker.start}. */
+/**
+ * Options of {@linkcode EmbeddedBroker.start}.
+ *
+ * @category Test
+ */
 export interface EmbeddedBrokerOptions extends EmbeddedServerOptions {
   /** Topics that exist from the start, by name. */
   topics?: Readonly<Record<string, TopicOptions>>;
@@ -135,6 +139,8 @@ export interface EmbeddedBrokerOptions extends EmbeddedServerOptions {
 /**
  * Options of {@linkcode EmbeddedCluster.start}. Options of brokers apply to each broker, and those of
  * {@linkcode EmbeddedServerOptions} to each name server too.
+ *
+ * @category Test
  */
 export interface EmbeddedClusterOptions extends Omit<EmbeddedBrokerOptions, "port" | "brokerName" | "nameServers"> {
   /**

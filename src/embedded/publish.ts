@@ -11,7 +11,11 @@ import type { Parts } from "./parts.ts";
 import type { NewMessage } from "./store.ts";
 import type { TopicConfig } from "./topics.ts";
 
-/** A message for {@linkcode EmbeddedBroker.publish}. */
+/**
+ * A message for {@linkcode EmbeddedBroker.publish}.
+ *
+ * @category Test
+ */
 export interface PublishedMessage {
   /** The body; a string is stored as UTF-8. */
   readonly body: string | Uint8Array;
@@ -23,7 +27,11 @@ export interface PublishedMessage {
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-/** Options of {@linkcode EmbeddedBroker.publish}. */
+/**
+ * Options of {@linkcode EmbeddedBroker.publish}.
+ *
+ * @category Test
+ */
 export interface PublishOptions {
   /**
    * The queue of all messages.

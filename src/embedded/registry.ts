@@ -30,7 +30,11 @@ export interface RegisteredBroker {
   readonly seenAt: number | undefined;
 }
 
-/** What {@linkcode EmbeddedNameServer.forget} removes from answers. */
+/**
+ * What {@linkcode EmbeddedNameServer.forget} removes from answers.
+ *
+ * @category Test
+ */
 export interface Forgotten {
   /**
    * The name of a broker.

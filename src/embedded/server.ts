@@ -13,7 +13,11 @@ import { Pause } from "./pause.ts";
 import type { CheckedServerOptions } from "./server_options.ts";
 import { UnfinishedFrames } from "./unfinished_frames.ts";
 
-/** Options of {@linkcode EmbeddedBroker.pause}. */
+/**
+ * Options of {@linkcode EmbeddedBroker.pause}.
+ *
+ * @category Test
+ */
 export interface PauseOptions {
   /**
    * Whether bytes from clients are still read, though requests are not handled. With `false` the writes of clients

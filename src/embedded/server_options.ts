@@ -8,7 +8,11 @@ import type { Transport } from "../transport/transport.ts";
 import { parseAddress } from "../wire/host.ts";
 import { isRecord, only, type OptionCheck, whole } from "./checks.ts";
 
-/** Options of every embedded server: its address, its limits and the version that it imitates. */
+/**
+ * Options of every embedded server: its address, its limits and the version that it imitates.
+ *
+ * @category Test
+ */
 export interface EmbeddedServerOptions {
   /**
    * The TCP port, 0 to 65535; 0 selects a free one.

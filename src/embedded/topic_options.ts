@@ -8,7 +8,11 @@ import { type Problem, ValidationError } from "../errors.ts";
 import { isRecord, isWhole } from "./checks.ts";
 import { topicProblem } from "./names.ts";
 
-/** Options of a topic that is created. */
+/**
+ * Options of a topic that is created.
+ *
+ * @category Test
+ */
 export interface TopicOptions {
   /**
    * The number of queues for reading and for writing, 1 to 1024.

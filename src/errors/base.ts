@@ -6,7 +6,11 @@
 
 import { excerpt, plain, shown } from "../plain_text.ts";
 
-/** What every error of this package carries besides its message. */
+/**
+ * What every error of this package carries besides its message.
+ *
+ * @category Errors
+ */
 export interface RocketMQErrorOptions extends ErrorOptions {
   /** A stable, machine-readable name of the situation, in upper snake case. */
   code: string;
@@ -22,6 +26,8 @@ const MOST_NAMED = 50;
  *
  * A message is one line of 8 000 characters at most; of a text that somebody else has written, such as a server's
  * remark or the value of an option, it has 200. Control characters and others that are not to be printed are escaped.
+ *
+ * @category Errors
  */
 export class RocketMQError extends Error {
   /** The class's name, also after bundling. */
@@ -39,7 +45,11 @@ export class RocketMQError extends Error {
   }
 }
 
-/** One thing that is wrong with a value that the caller gave. */
+/**
+ * One thing that is wrong with a value that the caller gave.
+ *
+ * @category Errors
+ */
 export interface Problem {
   /** Where the value stands: `"batchSize"`, `"topics.orders"`. */
   readonly field: string;
@@ -60,7 +70,11 @@ export function describe(problems: readonly Problem[]): string {
   return named.join("; ") + (left > 0 ? `; and ${left} more` : "");
 }
 
-/** A value given by the caller is not allowed; all problems are named at once. */
+/**
+ * A value given by the caller is not allowed; all problems are named at once.
+ *
+ * @category Errors
+ */
 export class ValidationError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "ValidationError";
@@ -74,7 +88,11 @@ export class ValidationError extends RocketMQError {
   }
 }
 
-/** Options given to `connect()`, a consumer or a producer are not allowed. */
+/**
+ * Options given to `connect()`, a consumer or a producer are not allowed.
+ *
+ * @category Errors
+ */
 export class ConfigError extends ValidationError {
   /** The class's name, also after bundling. */
   override name = "ConfigError";
@@ -85,7 +103,11 @@ export class ConfigError extends ValidationError {
   }
 }
 
-/** There was no answer in time. */
+/**
+ * There was no answer in time.
+ *
+ * @category Errors
+ */
 export class TimeoutError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "TimeoutError";
@@ -99,7 +121,11 @@ export class TimeoutError extends RocketMQError {
   }
 }
 
-/** The server, the runtime or this version of the package cannot do what was asked. */
+/**
+ * The server, the runtime or this version of the package cannot do what was asked.
+ *
+ * @category Errors
+ */
 export class UnsupportedError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "UnsupportedError";

@@ -7,31 +7,51 @@
 import { reasonOf } from "../plain_text.ts";
 import { RocketMQError } from "./base.ts";
 
-/** Something about a consumer failed. */
+/**
+ * Something about a consumer failed.
+ *
+ * @category Errors
+ */
 export class ConsumerError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "ConsumerError";
 }
 
-/** A consumer could not be started; nothing of it is left behind. */
+/**
+ * A consumer could not be started; nothing of it is left behind.
+ *
+ * @category Errors
+ */
 export class ConsumerStartError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "ConsumerStartError";
 }
 
-/** The consumer's state does not allow the call: it is closed, or the queue is not its own. */
+/**
+ * The consumer's state does not allow the call: it is closed, or the queue is not its own.
+ *
+ * @category Errors
+ */
 export class ConsumerStateError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "ConsumerStateError";
 }
 
-/** A consumer could not be closed as it should: `cause` names what is redelivered, as the error of an event does. */
+/**
+ * A consumer could not be closed as it should: `cause` names what is redelivered, as the error of an event does.
+ *
+ * @category Errors
+ */
 export class ConsumerShutdownError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "ConsumerShutdownError";
 }
 
-/** A change of subscriptions could not be checked with the cluster; nothing was changed. */
+/**
+ * A change of subscriptions could not be checked with the cluster; nothing was changed.
+ *
+ * @category Errors
+ */
 export class SubscribeError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "SubscribeError";
@@ -49,7 +69,11 @@ export class SubscribeError extends ConsumerError {
   }
 }
 
-/** A handler failed: what it threw is the `cause`. The error of `handlerFailed` events. */
+/**
+ * A handler failed: what it threw is the `cause`. The error of `handlerFailed` events.
+ *
+ * @category Errors
+ */
 export class MessageConsumeError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "MessageConsumeError";
@@ -73,6 +97,8 @@ export class MessageConsumeError extends ConsumerError {
 
 /**
  * A handler returned the name of a result of Java's listeners, which here means nothing: its messages count as failed.
+ *
+ * @category Errors
  */
 export class InvalidConsumeResultError extends ConsumerError {
   /** The class's name, also after bundling. */
@@ -92,7 +118,11 @@ export class InvalidConsumeResultError extends ConsumerError {
   }
 }
 
-/** A queue could not be pulled or popped. The error of `stalled` and `throttled` events; it is tried again. */
+/**
+ * A queue could not be pulled or popped. The error of `stalled` and `throttled` events; it is tried again.
+ *
+ * @category Errors
+ */
 export class MessagePullError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "MessagePullError";
@@ -114,7 +144,11 @@ export class MessagePullError extends ConsumerError {
   }
 }
 
-/** It could not be found out which queues are ours; those that are stay ours for a while. It is tried again. */
+/**
+ * It could not be found out which queues are ours; those that are stay ours for a while. It is tried again.
+ *
+ * @category Errors
+ */
 export class RebalanceError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "RebalanceError";
@@ -136,13 +170,21 @@ export class RebalanceError extends ConsumerError {
   }
 }
 
-/** An offset could not be stored. */
+/**
+ * An offset could not be stored.
+ *
+ * @category Errors
+ */
 export class OffsetError extends ConsumerError {
   /** The class's name, also after bundling. */
   override name = "OffsetError";
 }
 
-/** An offset could not be read; no position was moved. */
+/**
+ * An offset could not be read; no position was moved.
+ *
+ * @category Errors
+ */
 export class OffsetFetchError extends OffsetError {
   /** The class's name, also after bundling. */
   override name = "OffsetFetchError";

@@ -8,7 +8,11 @@ import { type MessageQueue, queueKey } from "../message.ts";
 import { excerpt, reasonOf } from "../plain_text.ts";
 import { RocketMQError } from "./base.ts";
 
-/** The body of a message is not what it was read as; `cause` says why. It will not be another time: dead-letter it. */
+/**
+ * The body of a message is not what it was read as; `cause` says why. It will not be another time: dead-letter it.
+ *
+ * @category Errors
+ */
 export class MessageFormatError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "MessageFormatError";

@@ -7,7 +7,11 @@
 import { excerpt } from "../plain_text.ts";
 import { RocketMQError } from "./base.ts";
 
-/** A connection could not be made, broke, or carried bytes that are no remoting frame. */
+/**
+ * A connection could not be made, broke, or carried bytes that are no remoting frame.
+ *
+ * @category Errors
+ */
 export class NetworkError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "NetworkError";
@@ -24,7 +28,11 @@ export class NetworkError extends RocketMQError {
   }
 }
 
-/** An answer is larger than a frame may be. The connection goes on, and so do the other calls on it. */
+/**
+ * An answer is larger than a frame may be. The connection goes on, and so do the other calls on it.
+ *
+ * @category Errors
+ */
 export class AnswerTooLargeError extends NetworkError {
   /** The class's name, also after bundling. */
   override name = "AnswerTooLargeError";
@@ -47,13 +55,21 @@ export class AnswerTooLargeError extends NetworkError {
   }
 }
 
-/** No name server could be used, or what answered is not a name server. */
+/**
+ * No name server could be used, or what answered is not a name server.
+ *
+ * @category Errors
+ */
 export class NameServerError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "NameServerError";
 }
 
-/** The broker that a call needs is in no route, or cannot be reached. */
+/**
+ * The broker that a call needs is in no route, or cannot be reached.
+ *
+ * @category Errors
+ */
 export class BrokerNotAvailableError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "BrokerNotAvailableError";
@@ -67,7 +83,11 @@ export class BrokerNotAvailableError extends RocketMQError {
   }
 }
 
-/** The credentials are missing, or brokers refuse them: the key or the secret is wrong, or the account is disabled. */
+/**
+ * The credentials are missing, or brokers refuse them: the key or the secret is wrong, or the account is disabled.
+ *
+ * @category Errors
+ */
 export class CredentialsError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "CredentialsError";
@@ -78,7 +98,11 @@ export class CredentialsError extends RocketMQError {
   }
 }
 
-/** The account has not the right to do this. */
+/**
+ * The account has not the right to do this.
+ *
+ * @category Errors
+ */
 export class PermissionError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "PermissionError";
@@ -103,7 +127,11 @@ export class PermissionError extends RocketMQError {
   }
 }
 
-/** A broker or name server answered with a code other than success. */
+/**
+ * A broker or name server answered with a code other than success.
+ *
+ * @category Errors
+ */
 export class ResponseError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "ResponseError";

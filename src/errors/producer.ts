@@ -6,13 +6,21 @@
 
 import { RocketMQError, type RocketMQErrorOptions } from "./base.ts";
 
-/** What a {@linkcode ProducerError} carries besides its message. */
+/**
+ * What a {@linkcode ProducerError} carries besides its message.
+ *
+ * @category Errors
+ */
 export interface ProducerErrorOptions extends RocketMQErrorOptions {
   /** Whether the message may be stored all the same. @default {false} */
   maybeStored?: boolean;
 }
 
-/** A message could not be sent; `cause` holds the last broker's error. */
+/**
+ * A message could not be sent; `cause` holds the last broker's error.
+ *
+ * @category Errors
+ */
 export class ProducerError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "ProducerError";

@@ -6,13 +6,21 @@
 
 import { describe, type Problem, RocketMQError } from "./base.ts";
 
-/** Something about a subscription is wrong. */
+/**
+ * Something about a subscription is wrong.
+ *
+ * @category Errors
+ */
 export class SubscriptionError extends RocketMQError {
   /** The class's name, also after bundling. */
   override name = "SubscriptionError";
 }
 
-/** No name server knows the topic. */
+/**
+ * No name server knows the topic.
+ *
+ * @category Errors
+ */
 export class InvalidTopicError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "InvalidTopicError";
@@ -26,7 +34,11 @@ export class InvalidTopicError extends SubscriptionError {
   }
 }
 
-/** A tag expression, or an SQL92 expression, cannot be understood; with SQL92 the broker says why. */
+/**
+ * A tag expression, or an SQL92 expression, cannot be understood; with SQL92 the broker says why.
+ *
+ * @category Errors
+ */
 export class InvalidSelectorError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "InvalidSelectorError";
@@ -40,7 +52,11 @@ export class InvalidSelectorError extends SubscriptionError {
   }
 }
 
-/** The consumer is not subscribed to the topic. */
+/**
+ * The consumer is not subscribed to the topic.
+ *
+ * @category Errors
+ */
 export class TopicNotSubscribedError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "TopicNotSubscribedError";
@@ -54,7 +70,11 @@ export class TopicNotSubscribedError extends SubscriptionError {
   }
 }
 
-/** The consumer is subscribed to the topic already, with another selector. */
+/**
+ * The consumer is subscribed to the topic already, with another selector.
+ *
+ * @category Errors
+ */
 export class SubscriptionConflictError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "SubscriptionConflictError";
@@ -78,7 +98,11 @@ export class SubscriptionConflictError extends SubscriptionError {
   }
 }
 
-/** There are as many subscriptions as allowed. */
+/**
+ * There are as many subscriptions as allowed.
+ *
+ * @category Errors
+ */
 export class SubscriptionLimitExceededError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "SubscriptionLimitExceededError";
@@ -96,7 +120,11 @@ export class SubscriptionLimitExceededError extends SubscriptionError {
   }
 }
 
-/** Subscriptions that were to be imported cannot be understood; none of them was taken. */
+/**
+ * Subscriptions that were to be imported cannot be understood; none of them was taken.
+ *
+ * @category Errors
+ */
 export class SubscriptionDataError extends SubscriptionError {
   /** The class's name, also after bundling. */
   override name = "SubscriptionDataError";

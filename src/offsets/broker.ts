@@ -10,7 +10,11 @@ import { ResponseCode } from "../wire/codes.ts";
 import { OffsetTable } from "./offset_table.ts";
 import type { OffsetStore, QueueOffset } from "./store.ts";
 
-/** The requests of brokers about offsets. */
+/**
+ * The requests of brokers about offsets.
+ *
+ * @category Advanced
+ */
 export interface OffsetKeeper {
   /** Reads a group's stored offset of a queue; undefined if the broker has none. */
   storedOffset(group: string, queue: MessageQueue): Promise<number | undefined>;
@@ -18,7 +22,11 @@ export interface OffsetKeeper {
   storeOffset(group: string, queue: MessageQueue, offset: number): Promise<void>;
 }
 
-/** Options of {@linkcode BrokerOffsetStore}. */
+/**
+ * Options of {@linkcode BrokerOffsetStore}.
+ *
+ * @category Advanced
+ */
 export interface BrokerOffsetStoreOptions {
   /** Sends requests to the brokers. */
   readonly brokers: OffsetKeeper;
@@ -31,6 +39,8 @@ export interface BrokerOffsetStoreOptions {
 /**
  * The offset store of a group in clustering, with its bookkeeping: every commit is a request that is answered, and
  * commits of one queue never overtake each other.
+ *
+ * @category Advanced
  */
 export class BrokerOffsetStore extends OffsetTable {
   #offsets: BrokerOffsets;

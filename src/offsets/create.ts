@@ -12,7 +12,11 @@ import type { LocalOffsetStore, OffsetStoreKind } from "./local.ts";
 import { MemoryOffsetStore } from "./memory.ts";
 import { checkLocalStore, checkPath, localStoreNames, type LocalStoreOptions } from "./options.ts";
 
-/** Options of {@linkcode createOffsetStore}. */
+/**
+ * Options of {@linkcode createOffsetStore}.
+ *
+ * @category Advanced
+ */
 export interface OffsetStoreOptions extends LocalStoreOptions {
   /**
    * Where offsets are kept: `"kv"`, `"file"`, `"memory"`, or the first of these that is available without a permission
@@ -40,6 +44,7 @@ export interface OffsetStoreOptions extends LocalStoreOptions {
  * ```
  *
  * @throws {ConfigError} naming every problem
+ * @category Advanced
  */
 export async function createOffsetStore(options: OffsetStoreOptions): Promise<LocalOffsetStore> {
   validateOffsetStoreOptions(options);
@@ -59,6 +64,7 @@ export async function createOffsetStore(options: OffsetStoreOptions): Promise<Lo
  * Checks the options of {@linkcode createOffsetStore}.
  *
  * @throws {ConfigError} naming every problem
+ * @category Advanced
  */
 export function validateOffsetStoreOptions(options: OffsetStoreOptions): void {
   const check = new OptionsCheck("create an offset store");

@@ -24,7 +24,11 @@ import { StoredOffsets } from "./stored_offsets.ts";
 
 type NodeFiles = typeof import("node:fs/promises");
 
-/** Options of {@linkcode FileOffsetStore}. */
+/**
+ * Options of {@linkcode FileOffsetStore}.
+ *
+ * @category Advanced
+ */
 export interface FileOffsetStoreOptions extends LocalStoreOptions {
   /**
    * The folder, which several groups and instances may share.
@@ -39,6 +43,8 @@ export interface FileOffsetStoreOptions extends LocalStoreOptions {
  *
  * A write replaces the whole file in one step, once the new content is on the disk. The content before is kept beside
  * it in a `.bak`, which is read if the file is missing or broken.
+ *
+ * @category Advanced
  */
 export class FileOffsetStore extends LocalOffsetStore {
   #offsets: FileOffsets;

@@ -38,7 +38,11 @@ const NUMBER_BYTES = 9;
 /** Keys have to be shorter than 2 048 bytes, with names that have limits of their own. */
 const MAX_PREFIX_LENGTH = 512;
 
-/** Options of {@linkcode KvOffsetStore}. */
+/**
+ * Options of {@linkcode KvOffsetStore}.
+ *
+ * @category Advanced
+ */
 export interface KvOffsetStoreOptions extends LocalStoreOptions {
   /** A database that is open, and that stays so. Without one the store opens and closes its own. */
   kv?: KvLike;
@@ -62,6 +66,8 @@ type CheckedOptions =
  *
  * Members with another `group` or `instance` may use the same database, in this process or in others. Needs
  * `"unstable": ["kv"]` in `deno.json`, or `--unstable-kv`; or a `kv` that was opened elsewhere.
+ *
+ * @category Advanced
  */
 export class KvOffsetStore extends LocalOffsetStore {
   /**

@@ -4,10 +4,18 @@
  * @module
  */
 
-/** A key: its parts from the outermost to the innermost. */
+/**
+ * A key: its parts from the outermost to the innermost.
+ *
+ * @category Advanced
+ */
 export type KvKeyLike = readonly (string | number)[];
 
-/** What is stored under a key; nothing if the version is null. */
+/**
+ * What is stored under a key; nothing if the version is null.
+ *
+ * @category Advanced
+ */
 export interface KvEntryLike {
   /** The key, with parts of any type. */
   readonly key: readonly unknown[];
@@ -17,7 +25,11 @@ export interface KvEntryLike {
   readonly versionstamp: string | null;
 }
 
-/** Writes that are done together or not at all. */
+/**
+ * Writes that are done together or not at all.
+ *
+ * @category Advanced
+ */
 export interface KvAtomicLike {
   /** Makes the write fail unless a key has this version. */
   check(check: { key: KvKeyLike; versionstamp: string | null }): KvAtomicLike;
@@ -29,7 +41,11 @@ export interface KvAtomicLike {
   commit(): Promise<{ ok: true; versionstamp: string } | { ok: false }>;
 }
 
-/** A `Deno.Kv`, or an object with the same methods. */
+/**
+ * A `Deno.Kv`, or an object with the same methods.
+ *
+ * @category Advanced
+ */
 export interface KvLike {
   /** Reads a key. */
   get(key: KvKeyLike): Promise<KvEntryLike>;

@@ -7,12 +7,18 @@
 import { OffsetTable } from "./offset_table.ts";
 import type { OffsetStore } from "./store.ts";
 
-/** Where offsets are kept: in Deno KV, in a file, or in memory only. */
+/**
+ * Where offsets are kept: in Deno KV, in a file, or in memory only.
+ *
+ * @category Advanced
+ */
 export type OffsetStoreKind = "kv" | "file" | "memory";
 
 /**
  * An offset store of one member, with its bookkeeping: no other member writes the offsets while it is open. So reads
  * are answered from what was stored when it was opened, and from what it has written since.
+ *
+ * @category Advanced
  */
 export class LocalOffsetStore extends OffsetTable {
   /** Where the offsets are kept; with `"memory"` they end with the program. */

@@ -9,7 +9,11 @@ import { LocalOffsetStore } from "./local.ts";
 import type { OffsetStore, QueueOffset } from "./store.ts";
 import { StoredOffsets } from "./stored_offsets.ts";
 
-/** Keeps offsets as long as the program runs: for tests, and for where nothing can be kept. */
+/**
+ * Keeps offsets as long as the program runs: for tests, and for where nothing can be kept.
+ *
+ * @category Advanced
+ */
 export class MemoryOffsetStore extends LocalOffsetStore {
   /** Makes a store without any offset. */
   constructor() {

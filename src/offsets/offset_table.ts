@@ -17,7 +17,10 @@ import {
   requireOffset,
 } from "./store.ts";
 
-/** Options of {@linkcode OffsetTable}. */
+/**
+ * Options of {@linkcode OffsetTable}.
+ * @category Advanced
+ */
 export interface OffsetTableOptions {
   /**
    * Whether each queue is written by a call of its own, while calls for other queues are under way: where one slow
@@ -61,6 +64,8 @@ interface Entry {
  * await offsets.persist();
  * console.log(await offsets.read(queue, "store"), offsets.metrics().writes); // 12 1
  * ```
+ *
+ * @category Advanced
  */
 export class OffsetTable implements OffsetStore {
   #store: OffsetStore;

@@ -10,7 +10,11 @@ import { LEASE_TIMEOUT, MAX_LEASE_TIMEOUT } from "./lease.ts";
 /** The longest name of an instance: it is the name of a file. */
 export const MAX_INSTANCE_LENGTH = 127;
 
-/** Options of every store that outlives its program. Unknown names are errors. */
+/**
+ * Options of every store that outlives its program. Unknown names are errors.
+ *
+ * @category Advanced
+ */
 export interface LocalStoreOptions {
   /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. */
   group: string;

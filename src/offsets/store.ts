@@ -7,7 +7,11 @@
 import { ValidationError } from "../errors.ts";
 import type { MessageQueue } from "../message.ts";
 
-/** An offset of a queue. */
+/**
+ * An offset of a queue.
+ *
+ * @category Advanced
+ */
 export interface QueueOffset {
   /** The queue. */
   readonly queue: MessageQueue;
@@ -39,6 +43,8 @@ export interface QueueOffset {
  * };
  * console.log(store.read({ topic: "orders", broker: "broker-a", queueId: 0 }));
  * ```
+ *
+ * @category Advanced
  */
 export interface OffsetStore {
   /**
@@ -59,10 +65,18 @@ export interface OffsetStore {
   close(): unknown;
 }
 
-/** Where {@linkcode OffsetTable.read} looks. */
+/**
+ * Where {@linkcode OffsetTable.read} looks.
+ *
+ * @category Advanced
+ */
 export type OffsetSource = "memory" | "store" | "memoryThenStore";
 
-/** Counters of an {@linkcode OffsetTable} since it was made. */
+/**
+ * Counters of an {@linkcode OffsetTable} since it was made.
+ *
+ * @category Advanced
+ */
 export interface OffsetStoreMetrics {
   /** Queues that are held in memory. */
   readonly queues: number;

@@ -6,7 +6,11 @@
 
 import { MAX_GROUP_LENGTH, OptionsCheck } from "../options.ts";
 
-/** The default group of producers. Brokers need a name; it matters for transactions only. */
+/**
+ * The default group of producers. Brokers need a name; it matters for transactions only.
+ *
+ * @category Produce
+ */
 export const DEFAULT_PRODUCER_GROUP = "denorocket-producer";
 /** The longest timeout of one send, in milliseconds. */
 export const MAX_SEND_TIMEOUT = 600_000;
@@ -17,7 +21,11 @@ const LARGEST_BODY = 16_000_000;
 /** A name that other clients reserve for "no group". Source: Validators. */
 const REFUSED_GROUP = "DEFAULT_PRODUCER";
 
-/** Options of `mq.producer()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
+/**
+ * Options of `mq.producer()`. Durations are milliseconds, sizes bytes. Unknown names are errors.
+ *
+ * @category Produce
+ */
 export interface ProducerOptions {
   /**
    * The group: 1 to 255 characters of `%|a-zA-Z0-9_-`, but not `DEFAULT_PRODUCER`. Only transactions need a group of

@@ -6,7 +6,11 @@
 
 import { ValidationError } from "../errors.ts";
 
-/** A body that is sent as JSON, made by {@linkcode json}. */
+/**
+ * A body that is sent as JSON, made by {@linkcode json}.
+ *
+ * @category Produce
+ */
 export class JsonBody {
   /** The JSON text of the value at the time of the call. */
   readonly text: string;
@@ -50,12 +54,17 @@ export class JsonBody {
  * ```
  *
  * @throws {ValidationError} if JSON cannot hold the value
+ * @category Produce
  */
 export function json(value: unknown): JsonBody {
   return new JsonBody(value);
 }
 
-/** A message to send. Unknown names are errors. */
+/**
+ * A message to send. Unknown names are errors.
+ *
+ * @category Produce
+ */
 export interface OutgoingMessage {
   /** The topic: 1 to 127 characters of `%|a-zA-Z0-9_-`. */
   readonly topic: string;

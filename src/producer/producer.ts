@@ -31,7 +31,11 @@ import type { ProducerObserver } from "../telemetry/producer_observer.ts";
 import { MAX_PROPERTIES_SIZE } from "../wire/properties.ts";
 import { type SendObservation, SendObservers } from "./send_observers.ts";
 
-/** Sends messages. */
+/**
+ * Sends messages.
+ *
+ * @category Produce
+ */
 export interface Producer {
   /**
    * Sends a message; resolves when a broker has stored it.

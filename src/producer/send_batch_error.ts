@@ -8,7 +8,11 @@ import { ProducerError, RocketMQError } from "../errors.ts";
 import { reasonOf } from "../plain_text.ts";
 import type { SendReceipt } from "../sending/receipt.ts";
 
-/** Some or all messages of a batch could not be sent; `cause` is the first error. */
+/**
+ * Some or all messages of a batch could not be sent; `cause` is the first error.
+ *
+ * @category Errors
+ */
 export class SendBatchError extends ProducerError {
   /** The class's name, also after bundling. */
   override name = "SendBatchError";

@@ -13,7 +13,11 @@ const MAX_DELAY_LEVEL = 18;
 // deno-lint-ignore no-control-regex
 const NOT_IN_KEY = /[\u0001\u0002]/;
 
-/** Options of {@linkcode Producer.sendBatch}. Unknown names are errors. */
+/**
+ * Options of {@linkcode Producer.sendBatch}. Unknown names are errors.
+ *
+ * @category Produce
+ */
 export interface SendBatchOptions {
   /**
    * Messages with the same key go to the same queue, in the order of their sends, as long as the topic keeps its
@@ -32,7 +36,11 @@ export interface SendBatchOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Options of {@linkcode Producer.send}. Unknown names are errors. */
+/**
+ * Options of {@linkcode Producer.send}. Unknown names are errors.
+ *
+ * @category Produce
+ */
 export interface SendOptions extends SendBatchOptions {
   /**
    * Delays the delivery to consumers: 1 is the first of the broker's delay levels, which are by default 1, 5, 10 and 30 s,

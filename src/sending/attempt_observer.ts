@@ -6,7 +6,11 @@
 
 import type { MessageQueue } from "../message.ts";
 
-/** One attempt to send, after its end. Times are milliseconds since 1970, with fractions. */
+/**
+ * One attempt to send, after its end. Times are milliseconds since 1970, with fractions.
+ *
+ * @category Advanced
+ */
 export interface SendAttempt {
   /** The queue, which names the broker. */
   readonly queue: MessageQueue;

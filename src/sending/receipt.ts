@@ -22,10 +22,16 @@ import type { SendResult } from "./pending_send.ts";
  *
  * Only a broker that flushes or replicates before it answers returns others than `"stored"`. They are not errors, and
  * the send is not retried.
+ *
+ * @category Produce
  */
 export type SendStatus = "stored" | "flushDiskTimeout" | "flushSlaveTimeout" | "slaveNotAvailable";
 
-/** States that a message is stored, and where. */
+/**
+ * States that a message is stored, and where.
+ *
+ * @category Produce
+ */
 export interface SendReceipt {
   /** The message's unique key, which is its `messageId` at consumers; the same in every attempt. */
   readonly messageId: string;

@@ -12,6 +12,8 @@ import type { Message } from "../message.ts";
  * `acknowledged`: consumed. `retried`, `deadLettered`, `released`: as the program said by these methods. `failed`: their
  * handler threw. `timedOut`: `consumeTimeout`, or the invisible time, was over. `revoked`: their queue is another
  * member's, or the consumer has closed. All but `acknowledged` and `deadLettered` are redelivered.
+ *
+ * @category Advanced
  */
 export type DeliveryOutcome =
   | "acknowledged"
@@ -27,6 +29,8 @@ export type DeliveryOutcome =
  *
  * Observers run in the order in which they are listed, synchronously, as part of the delivery: they should be fast. One
  * that throws, or whose promise rejects, is reported by the event `observerFailed`, and nothing else changes.
+ *
+ * @category Advanced
  */
 export interface ConsumerObserver {
   /**
@@ -37,7 +41,11 @@ export interface ConsumerObserver {
   onDeliver?(delivery: ObservedDelivery): DeliveryListener | undefined | void;
 }
 
-/** Messages that are about to be delivered together. */
+/**
+ * Messages that are about to be delivered together.
+ *
+ * @category Advanced
+ */
 export interface ObservedDelivery {
   /** What delivers them. */
   readonly consumer: "consumer" | "popConsumer" | "reader";
@@ -51,13 +59,21 @@ export interface ObservedDelivery {
   readonly startTime: number;
 }
 
-/** Receives what becomes of one delivery. */
+/**
+ * Receives what becomes of one delivery.
+ *
+ * @category Advanced
+ */
 export interface DeliveryListener {
   /** Is called when some messages of the batch have ended, or all: once for each message. */
   onSettle?(settlement: ObservedSettlement): void;
 }
 
-/** The end of messages that were delivered together. */
+/**
+ * The end of messages that were delivered together.
+ *
+ * @category Advanced
+ */
 export interface ObservedSettlement {
   /** How they ended. */
   readonly outcome: DeliveryOutcome;

@@ -7,7 +7,11 @@
 import type { ConsumerObserver } from "./consumer_observer.ts";
 import type { ProducerObserver } from "./producer_observer.ts";
 
-/** Observes a client: the sends of its producers, the deliveries of its consumers. All functions are optional. */
+/**
+ * Observes a client: the sends of its producers, the deliveries of its consumers. All functions are optional.
+ *
+ * @category Advanced
+ */
 export interface Observer extends ProducerObserver, ConsumerObserver {}
 
 /** The functions of an {@linkcode Observer}. */

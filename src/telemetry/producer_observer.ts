@@ -13,6 +13,8 @@ import type { SendReceipt } from "../sending/receipt.ts";
  * Observers run in the order in which they are listed, synchronously, as part of the send: they should be fast. One
  * that throws, or whose promise rejects, is reported by the event `observerFailed`, and nothing else changes: the
  * message is sent without the properties that this call has added.
+ *
+ * @category Advanced
  */
 export interface ProducerObserver {
   /**
@@ -24,7 +26,11 @@ export interface ProducerObserver {
   onSend?(send: ObservedSend): SendListener | undefined | void;
 }
 
-/** A call of a producer that is about to send messages. */
+/**
+ * A call of a producer that is about to send messages.
+ *
+ * @category Advanced
+ */
 export interface ObservedSend {
   /** The method that was called. */
   readonly method: "send" | "sendOneway" | "sendBatch";
@@ -40,7 +46,11 @@ export interface ObservedSend {
   readonly delayLevel: number | undefined;
 }
 
-/** A message that is about to be sent. */
+/**
+ * A message that is about to be sent.
+ *
+ * @category Advanced
+ */
 export interface ObservedMessage {
   /** The topic. */
   readonly topic: string;
@@ -64,7 +74,11 @@ export interface ObservedMessage {
   addProperty(name: string, value: string): boolean;
 }
 
-/** Receives what happens to one send. */
+/**
+ * Receives what happens to one send.
+ *
+ * @category Advanced
+ */
 export interface SendListener {
   /**
    * Is called when an attempt has ended: each time a request with messages of this send was answered, failed, or had no
@@ -76,7 +90,11 @@ export interface SendListener {
   onEnd?(end: SendEnd): void;
 }
 
-/** The end of a send. */
+/**
+ * The end of a send.
+ *
+ * @category Advanced
+ */
 export interface SendEnd {
   /** When it ended, in milliseconds since 1970, with fractions. */
   readonly endTime: number;

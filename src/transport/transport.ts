@@ -8,7 +8,11 @@
 
 import { isPlain } from "../plain_text.ts";
 
-/** How a connection is encrypted. */
+/**
+ * How a connection is encrypted.
+ *
+ * @category Start
+ */
 export interface TlsOptions {
   /** Certificates, in PEM, of the authorities that may have signed the server's. @default the system's */
   readonly caCerts?: readonly string[];
@@ -18,7 +22,11 @@ export interface TlsOptions {
   readonly verify?: boolean;
 }
 
-/** What {@linkcode Transport.connect} takes. */
+/**
+ * What {@linkcode Transport.connect} takes.
+ *
+ * @category Advanced
+ */
 export interface ConnectSocketOptions {
   /** Ends the attempt when it aborts, with its reason. */
   readonly signal: AbortSignal;
@@ -26,7 +34,11 @@ export interface ConnectSocketOptions {
   readonly tls?: TlsOptions | undefined;
 }
 
-/** One open connection, as bytes. */
+/**
+ * One open connection, as bytes.
+ *
+ * @category Advanced
+ */
 export interface Socket {
   /** The other side's `host:port`. */
   readonly remoteAddress: string;
@@ -46,7 +58,11 @@ export interface Socket {
   close(): void;
 }
 
-/** An open port. */
+/**
+ * An open port.
+ *
+ * @category Advanced
+ */
 export interface Listener {
   /** The port that was opened. */
   readonly port: number;
@@ -54,7 +70,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** A runtime's sockets. */
+/**
+ * A runtime's sockets.
+ *
+ * @category Advanced
+ */
 export interface Transport {
   /** Opens a connection, with small packets sent at once (`TCP_NODELAY`). */
   connect(host: string, port: number, options: ConnectSocketOptions): Promise<Socket>;

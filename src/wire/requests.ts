@@ -3,7 +3,7 @@
  * embedded broker's parsers and the reference page (`docs/protocol.md`) come.
  *
  * Numbers are RocketMQ's RequestCode; header fields are those of the classes under `remoting/protocol/header`, 5.3.
- * Older brokers ignore fields that they do not know.
+ * Older brokers ignore unknown fields.
  *
  * @module
  */

@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { packForNpm } from "../../tools/npm_package.ts";
 import { builtIn, outputOf, testOnRuntimes } from "./other_runtimes.ts";
 
 const PACKAGE = "node_modules/@denorocket/rocketmq";
 
-await testOnRuntimes("the package that deno pack makes is imported, sends and consumes", async ({ command }) => {
+await testOnRuntimes("the package that deno task pack makes is imported, sends and consumes", async ({ command }) => {
   const folder = await Deno.makeTempDir({ prefix: "package-" });
   try {
     const program = await builtIn(folder, "tests/runtimes/package_program.ts");
@@ -21,7 +22,7 @@ await testOnRuntimes("the package that deno pack makes is imported, sends and co
 /** Puts the package where a program in the folder finds it, and takes away what it was built beside. */
 async function install(folder: string): Promise<void> {
   const tarball = join(folder, "package.tgz");
-  await outputOf(Deno.execPath(), ["pack", "--quiet", "--allow-dirty", "--output", tarball]);
+  await packForNpm(tarball);
   await Deno.mkdir(join(folder, PACKAGE), { recursive: true });
   await outputOf("tar", ["-xzf", tarball, "--strip-components=1", "-C", join(folder, PACKAGE)]);
   await Deno.remove(join(folder, "src"), { recursive: true });

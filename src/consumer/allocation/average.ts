@@ -14,6 +14,8 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
  * of the queues change hands.
  *
  * Source: AllocateMessageQueueAveragely.
+ *
+ * @category Advanced
  */
 export function average(): AllocationStrategy {
   return {

@@ -14,6 +14,8 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
  * loaded unevenly and members seldom change.
  *
  * Source: AllocateMessageQueueAveragelyByCircle.
+ *
+ * @category Advanced
  */
 export function averageByCircle(): AllocationStrategy {
   return {

@@ -41,6 +41,7 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
  * Source: AllocateMessageQueueByConfig, which gives the whole list for every topic.
  *
  * @throws {ConfigError} if the list holds anything but queues
+ * @category Advanced
  */
 export function byConfig(queues: readonly MessageQueue[]): AllocationStrategy {
   const wanted = new Set(checkQueues(queues).map(queueKey));

@@ -12,7 +12,11 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
 /** How many rings are kept, the newest first. A group has one, or two below `machineRoomNearby()`. */
 const KEPT_RINGS = 4;
 
-/** Options of {@linkcode consistentHash}. */
+/**
+ * Options of {@linkcode consistentHash}.
+ *
+ * @category Advanced
+ */
 export interface ConsistentHashOptions {
   /**
    * How many points each member has on the ring, 1 to 1 000; the same for all members of the group. More points make
@@ -36,6 +40,7 @@ export interface ConsistentHashOptions {
  * Source: AllocateMessageQueueConsistentHash, ConsistentHashRouter.
  *
  * @throws {ConfigError} if an option is not allowed
+ * @category Advanced
  */
 export function consistentHash(options: ConsistentHashOptions = {}): AllocationStrategy {
   const check = new OptionsCheck("make the strategy consistentHash()");

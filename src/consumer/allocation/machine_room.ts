@@ -20,6 +20,7 @@ import type { AllocationContext, AllocationStrategy } from "./strategy.ts";
  * Source: AllocateMessageQueueByMachineRoom.
  *
  * @throws {ConfigError} if there is no room, or one that no broker's name could hold
+ * @category Advanced
  */
 export function machineRoom(rooms: readonly string[]): AllocationStrategy {
   const wanted = checkRooms(rooms);

@@ -10,7 +10,11 @@ import { OptionsCheck } from "../../options.ts";
 import { average } from "./average.ts";
 import { type AllocationContext, type AllocationStrategy, isAllocationStrategy } from "./strategy.ts";
 
-/** Returns where brokers and clients are. All members of the group must get the same. */
+/**
+ * Returns where brokers and clients are. All members of the group must get the same.
+ *
+ * @category Advanced
+ */
 export interface RoomResolver {
   /** The room of the broker that holds a queue; never empty. */
   roomOfQueue(queue: MessageQueue): string;
@@ -18,7 +22,11 @@ export interface RoomResolver {
   roomOfClient(clientId: string): string;
 }
 
-/** Options of {@linkcode machineRoomNearby}. */
+/**
+ * Options of {@linkcode machineRoomNearby}.
+ *
+ * @category Advanced
+ */
 export interface MachineRoomNearbyOptions {
   /** Returns where brokers and clients are. */
   resolver: RoomResolver;
@@ -53,6 +61,7 @@ export interface MachineRoomNearbyOptions {
  * Source: AllocateMachineRoomNearby.
  *
  * @throws {ConfigError} if an option is missing or not allowed
+ * @category Advanced
  */
 export function machineRoomNearby(options: MachineRoomNearbyOptions): AllocationStrategy {
   const { resolver, inner } = checkOptions(options);

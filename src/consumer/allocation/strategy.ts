@@ -6,7 +6,11 @@
 
 import type { MessageQueue } from "../../message.ts";
 
-/** What a strategy decides from. */
+/**
+ * What a strategy decides from.
+ *
+ * @category Advanced
+ */
 export interface AllocationContext {
   /** The group. */
   readonly group: string;
@@ -59,6 +63,8 @@ export interface AllocationContext {
  * await using mq = await connect(broker.nameServer);
  * await using consumer = await mq.consumer({ group: "billing", topics: "orders", allocation: standby });
  * ```
+ *
+ * @category Advanced
  */
 export interface AllocationStrategy {
   /** Its name, as Java knows it: `AVG`. */

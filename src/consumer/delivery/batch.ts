@@ -13,6 +13,8 @@ import type { HeldMessage, Taken } from "../queue/process_queue.ts";
  * Messages of one queue and one topic, in offset order.
  *
  * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled is redelivered.
+ *
+ * @category Settle
  */
 export interface MessageBatch<T = unknown> extends Iterable<Message<T>> {
   /** The messages. */

@@ -9,7 +9,11 @@ import type { Message } from "../../message.ts";
 import type { Placed } from "../../placed_list.ts";
 import type { DeliveryOutcome } from "../../telemetry/consumer_observer.ts";
 
-/** When failed messages are redelivered. */
+/**
+ * When failed messages are redelivered.
+ *
+ * @category Settle
+ */
 export interface RetryOptions {
   /**
    * For messages that are sent back, in concurrent consumption: the broker's delay level, 1 to 18 with Java's defaults:

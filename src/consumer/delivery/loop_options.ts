@@ -4,7 +4,11 @@
  * @module
  */
 
-/** Options of `batches()`. */
+/**
+ * Options of `batches()`.
+ *
+ * @category Consume
+ */
 export interface BatchesOptions {
   /** Ends the loop without an error, at its next ask. */
   signal?: AbortSignal;
@@ -12,7 +16,11 @@ export interface BatchesOptions {
   topic?: string;
 }
 
-/** Options of `run()` and `runEach()`. */
+/**
+ * Options of `run()` and `runEach()`.
+ *
+ * @category Consume
+ */
 export interface RunOptions extends BatchesOptions {
   /**
    * How many handlers work at a time, 1 to 1 000.

@@ -12,6 +12,8 @@ import type { Delivery } from "./delivery.ts";
  * Messages of one topic, perhaps of several queues, that nobody else gets until their invisible time ends.
  *
  * Each message is settled once: the first settlement wins, later ones do nothing. What is not settled is redelivered.
+ *
+ * @category Settle
  */
 export interface PopBatch<T = unknown> extends Iterable<Message<T>> {
   /** The messages. */

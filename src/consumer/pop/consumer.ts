@@ -10,7 +10,11 @@ import type { Findings } from "../diagnosis/finding.ts";
 import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch } from "./batch.ts";
 
-/** Options of {@linkcode PopConsumer.pop}. */
+/**
+ * Options of {@linkcode PopConsumer.pop}.
+ *
+ * @category Consume
+ */
 export interface PopOptions {
   /**
    * The most messages, 1 to 32.
@@ -30,7 +34,11 @@ export interface PopOptions {
   signal?: AbortSignal;
 }
 
-/** What a POP consumer holds and has done since its start. */
+/**
+ * What a POP consumer holds and has done since its start.
+ *
+ * @category Consume
+ */
 export interface PopConsumerStats {
   /** Messages received that no loop has asked for. */
   readonly ready: number;
@@ -47,6 +55,8 @@ export interface PopConsumerStats {
  *
  * Brokers of 5.x keep the books: what is popped nobody else gets until its invisible time ends, and it is redelivered
  * unless it was acknowledged by then. Delivery is at least once, in no order.
+ *
+ * @category Consume
  */
 export interface PopConsumer<T = unknown> extends AsyncIterable<PopBatch<T>> {
   /** The group. */

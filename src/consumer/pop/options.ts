@@ -9,7 +9,11 @@ import type { TopicsOption, TraceOptions } from "../options.ts";
 import { checkGroup, checkMaxSubscriptions, checkTimes, checkTopics, checkTrace } from "../options_check.ts";
 import type { Selector } from "../subscriptions/selector.ts";
 
-/** Options of `mq.popConsumer()`. Durations are milliseconds. Unknown names are errors. */
+/**
+ * Options of `mq.popConsumer()`. Durations are milliseconds. Unknown names are errors.
+ *
+ * @category Consume
+ */
 export interface PopConsumerOptions {
   /** The group: 1 to 255 characters of `%|a-zA-Z0-9_-`. */
   group: string;

@@ -10,13 +10,25 @@ import type { SeekPosition } from "../consumer.ts";
 import { checkConsumerOptions, type CheckedConsumerOptions } from "../options_check.ts";
 import type { Selector } from "../subscriptions/selector.ts";
 
-/** The group of readers that are not given one: brokers keep a record of every group that they see. */
+/**
+ * The group of readers that are not given one: brokers keep a record of every group that they see.
+ *
+ * @category Consume
+ */
 export const DEFAULT_READER_GROUP = "denorocket_reader";
 
-/** Where a reader begins: a place in each queue, or what its group has committed there, else its beginning. */
+/**
+ * Where a reader begins: a place in each queue, or what its group has committed there, else its beginning.
+ *
+ * @category Consume
+ */
 export type ReadFrom = SeekPosition | "committed";
 
-/** Options of `mq.reader()`. Durations are milliseconds, sizes bytes. Unknown names are errors. */
+/**
+ * Options of `mq.reader()`. Durations are milliseconds, sizes bytes. Unknown names are errors.
+ *
+ * @category Consume
+ */
 export interface ReaderOptions {
   /** The topic, 1 to 127 characters of `%|a-zA-Z0-9_-`. */
   topic: string;

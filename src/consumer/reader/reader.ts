@@ -9,7 +9,11 @@ import type { QueueLag, SeekPosition } from "../consumer.ts";
 import type { Findings } from "../diagnosis/finding.ts";
 import type { BatchesOptions } from "../delivery/loop_options.ts";
 
-/** Messages of one queue, in offset order. */
+/**
+ * Messages of one queue, in offset order.
+ *
+ * @category Consume
+ */
 export interface ReaderBatch<T = unknown> extends Iterable<Message<T>> {
   /** The messages. */
   readonly messages: readonly Message<T>[];
@@ -34,6 +38,8 @@ export interface ReaderBatch<T = unknown> extends Iterable<Message<T>> {
  *   for (const message of batch) console.log(message.queueOffset, message.text());
  * }
  * ```
+ *
+ * @category Consume
  */
 export interface Reader<T = unknown> extends AsyncIterable<ReaderBatch<T>> {
   /** The topic. */

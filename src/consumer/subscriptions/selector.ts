@@ -11,7 +11,11 @@ import { javaHashCode } from "../../wire/codes.ts";
 import { plain, shown } from "../../plain_text.ts";
 import { misreadPart } from "./sql_check.ts";
 
-/** Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text. */
+/**
+ * Messages with one of some tags, or all messages. Made by {@linkcode tag} or from text.
+ *
+ * @category Filter
+ */
 export interface TagSelector {
   /** How brokers are to understand the expression. */
   readonly type: "TAG";
@@ -21,7 +25,11 @@ export interface TagSelector {
   readonly tags: ReadonlySet<string>;
 }
 
-/** Messages whose properties satisfy an SQL92 expression. Made by {@linkcode sql}. */
+/**
+ * Messages whose properties satisfy an SQL92 expression. Made by {@linkcode sql}.
+ *
+ * @category Filter
+ */
 export interface SqlSelector {
   /** How brokers are to understand the expression. */
   readonly type: "SQL92";
@@ -29,7 +37,11 @@ export interface SqlSelector {
   readonly expression: string;
 }
 
-/** Which messages of a topic are wanted. */
+/**
+ * Which messages of a topic are wanted.
+ *
+ * @category Filter
+ */
 export type Selector = TagSelector | SqlSelector;
 
 /** Everything that a topic holds. */
@@ -39,6 +51,7 @@ const everything: TagSelector = { type: "TAG", expression: "*", tags: new Set() 
  * Selects messages that carry one of these tags.
  *
  * @throws {InvalidSelectorError} without a tag, or for a tag that cannot be one
+ * @category Filter
  */
 export function tag(...tags: string[]): TagSelector {
   if (tags.length === 0) {
@@ -82,6 +95,7 @@ function manyInOne(text: string): InvalidSelectorError {
  * that is refused here.
  *
  * @throws {InvalidSelectorError} for an expression that is empty, or that brokers would misread
+ * @category Filter
  */
 export function sql(expression: string): SqlSelector {
   if (expression.trim() === "") {

@@ -16,10 +16,18 @@ import {
 import { isName, MAX_TOPIC_LENGTH, nameRule } from "../../options.ts";
 import { parseSelector, type Selector, sql } from "./selector.ts";
 
-/** How many topics one consumer may subscribe to by default. */
+/**
+ * How many topics one consumer may subscribe to by default.
+ *
+ * @category Advanced
+ */
 export const MAX_SUBSCRIPTIONS = 1_000;
 
-/** One subscription. */
+/**
+ * One subscription.
+ *
+ * @category Filter
+ */
 export interface Subscription {
   /** The topic. */
   readonly topic: string;
@@ -29,7 +37,11 @@ export interface Subscription {
   readonly active: boolean;
 }
 
-/** One subscription as plain data, for JSON. */
+/**
+ * One subscription as plain data, for JSON.
+ *
+ * @category Advanced
+ */
 export interface SubscriptionRecord {
   /** The topic. */
   readonly topic: string;
@@ -41,7 +53,11 @@ export interface SubscriptionRecord {
   readonly active?: boolean;
 }
 
-/** Options of a {@linkcode SubscriptionManager}. */
+/**
+ * Options of a {@linkcode SubscriptionManager}.
+ *
+ * @category Advanced
+ */
 export interface SubscriptionManagerOptions {
   /** How many subscriptions are allowed, from 1 on. @default {1_000} */
   readonly maxSubscriptions?: number;
@@ -56,6 +72,8 @@ export interface SubscriptionManagerOptions {
  *
  * As `consumer.subscriptions` it is live: a change is checked with the cluster first, then the brokers are notified and
  * queues are taken or revoked. Offsets of topics that are revoked stay stored.
+ *
+ * @category Advanced
  */
 export class SubscriptionManager {
   #limit: number;

@@ -6,21 +6,21 @@
 
 import type { RequestSpec } from "./request_spec.ts";
 
-/** Asks a name server where a topic lives. Source: GetRouteInfoRequestHeader. */
+/** Reads a topic's route from a name server. Source: GetRouteInfoRequestHeader. */
 export const getRoute = {
   name: "GetRoute",
   code: 105,
-  about: "Reads a topic's queues and brokers; 17 if the topic is not known.",
+  about: "Reads a topic's queues and brokers; 17 if the topic does not exist.",
   header: { topic: "text", acceptStandardJsonOnly: "bool?" },
   answer: {},
   bodies: ["none", "TopicRouteData"],
 } as const satisfies RequestSpec;
 
-/** Asks a name server for its brokers. Source: DefaultRequestProcessor. */
+/** Reads the brokers of a name server. Source: DefaultRequestProcessor. */
 export const getClusterInfo = {
   name: "GetClusterInfo",
   code: 106,
-  about: "Lists the brokers that a name server knows.",
+  about: "Lists the brokers that are registered with a name server.",
   header: {},
   answer: {},
   bodies: ["none", "ClusterInfo"],
@@ -45,17 +45,17 @@ export const createTopic = {
   answer: {},
 } as const satisfies RequestSpec;
 
-/** Asks a name server for all topics. Source: DefaultRequestProcessor. */
+/** Reads all topics of a name server. Source: DefaultRequestProcessor. */
 export const getTopicList = {
   name: "GetTopicList",
   code: 206,
-  about: "Lists the topics that a name server knows.",
+  about: "Lists the topics that are registered with a name server.",
   header: {},
   answer: {},
   bodies: ["none", "TopicList"],
 } as const satisfies RequestSpec;
 
-/** Asks a name server for one of its own settings. Source: GetKVConfigRequestHeader. */
+/** Reads a setting of a name server. Source: GetKVConfigRequestHeader. */
 export const getKvConfig = {
   name: "GetKvConfig",
   code: 101,

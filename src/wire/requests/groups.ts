@@ -21,16 +21,16 @@ export const heartbeat = {
 export const unregisterClient = {
   name: "UnregisterClient",
   code: 35,
-  about: "Takes one group of a client out of a broker's list.",
+  about: "Unregisters one group of a client from a broker.",
   header: { clientID: "text", producerGroup: "text?", consumerGroup: "text?" },
   answer: {},
 } as const satisfies RequestSpec;
 
-/** Asks who is in a group. Source: GetConsumerListByGroupRequestHeader. */
+/** Reads the members of a group. Source: GetConsumerListByGroupRequestHeader. */
 export const getConsumerList = {
   name: "GetConsumerList",
   code: 38,
-  about: "Lists the client ids that are in a group, as one broker knows them.",
+  about: "Lists the client ids of a group's members that are connected to one broker.",
   header: { consumerGroup: "text" },
   answer: {},
   bodies: ["none", "ConsumerListBody"],
@@ -49,7 +49,7 @@ export const notifyConsumerIdsChanged = {
 export const lockQueues = {
   name: "LockQueues",
   code: 41,
-  about: "Locks queues for one member of a group; the broker forgets a lock 60 seconds after its last renewal.",
+  about: "Locks queues for one member of a group; a lock expires 60 seconds after its last renewal.",
   header: {},
   answer: {},
   bodies: ["LockBatchRequestBody", "LockBatchResponseBody"],
@@ -67,21 +67,21 @@ export const unlockQueues = {
   maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
-/** Asks whether a broker takes a subscription. Source: CheckClientRequestBody. */
+/** Checks a subscription at a broker. Source: CheckClientRequestBody. */
 export const checkClientConfig = {
   name: "CheckClientConfig",
   code: 46,
-  about: "Asks whether a broker takes a subscription; 23 if its expression does not parse.",
+  about: "Checks that a broker accepts a subscription; 23 if its expression does not parse.",
   header: {},
   answer: {},
   bodies: ["CheckClientRequestBody", "none"],
 } as const satisfies RequestSpec;
 
-/** Asks who is in a group, with subscriptions. Source: GetConsumerConnectionListRequestHeader. */
+/** Reads the members of a group with their subscriptions. Source: GetConsumerConnectionListRequestHeader. */
 export const getConsumerConnections = {
   name: "GetConsumerConnections",
   code: 203,
-  about: "Lists a group's connections and subscriptions; 206 if nobody is in it.",
+  about: "Lists a group's connections and subscriptions; 206 if it has no members.",
   header: { consumerGroup: "text" },
   answer: {},
   bodies: ["none", "ConsumerConnection"],

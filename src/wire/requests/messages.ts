@@ -82,7 +82,7 @@ export const sendMessageV1 = {
 export const sendBack = {
   name: "SendBack",
   code: 36,
-  about: "Puts a message that failed into the group's retry topic, or into its dead letter queue.",
+  about: "Stores a message that failed in the group's retry topic, or in its dead letter queue.",
   header: {
     offset: "long",
     group: "text",

@@ -7,7 +7,7 @@
 import { MAX_QUEUE_LIST_SIZE } from "../json.ts";
 import type { RequestSpec } from "./request_spec.ts";
 
-/** Asks for a group's stored offset. Source: QueryConsumerOffsetRequestHeader. */
+/** Reads a group's stored offset. Source: QueryConsumerOffsetRequestHeader. */
 export const queryConsumerOffset = {
   name: "QueryConsumerOffset",
   code: 14,
@@ -34,16 +34,16 @@ export const searchOffsetByTimestamp = {
   answer: { offset: "long" },
 } as const satisfies RequestSpec;
 
-/** Asks for the end of a queue. Source: GetMaxOffsetRequestHeader. */
+/** Reads the end of a queue. Source: GetMaxOffsetRequestHeader. */
 export const getMaxOffset = {
   name: "GetMaxOffset",
   code: 30,
-  about: "Reads the offset that the next message of a queue will get.",
+  about: "Reads the offset of the next message of a queue.",
   header: { topic: "text", queueId: "int" },
   answer: { offset: "long" },
 } as const satisfies RequestSpec;
 
-/** Asks for the beginning of a queue. Source: GetMinOffsetRequestHeader. */
+/** Reads the beginning of a queue. Source: GetMinOffsetRequestHeader. */
 export const getMinOffset = {
   name: "GetMinOffset",
   code: 31,
@@ -52,7 +52,7 @@ export const getMinOffset = {
   answer: { offset: "long" },
 } as const satisfies RequestSpec;
 
-/** Asks from when to when messages are stored, and how far a group is. Source: QueryConsumeTimeSpanRequestHeader. */
+/** Reads from when to when messages are stored, and how far a group is. Source: QueryConsumeTimeSpanRequestHeader. */
 export const queryTimeSpan = {
   name: "QueryTimeSpan",
   code: 303,

@@ -22,7 +22,7 @@ export const resetConsumerOffset = {
 export const getConsumerStatus = {
   name: "GetConsumerStatus",
   code: 221,
-  about: "A broker asks up to where a consumer has settled a topic's queues (from broker to client).",
+  about: "Reads up to where a consumer has settled a topic's queues (from broker to client).",
   header: { topic: "text", group: "text" },
   answer: {},
   bodies: ["none", "GetConsumerStatusBody"],
@@ -46,22 +46,22 @@ export const resetGroupOffset = {
   bodies: ["none", "ResetOffsetBody"],
 } as const satisfies RequestSpec;
 
-/** Asks a group's members how far they are, for an operator. Source: GetConsumerStatusRequestHeader. */
+/** Reads how far a group's members are, for an operator. Source: GetConsumerStatusRequestHeader. */
 export const queryConsumerStatus = {
   name: "QueryConsumerStatus",
   code: 223,
-  about: "Asks a broker to ask a group's members, or one of them, up to where they have settled a topic's queues.",
+  about: "Reads up to where a group's members, or one of them, have settled a topic's queues, through a broker.",
   header: { topic: "text", group: "text", clientAddr: "text?" },
   answer: {},
   bodies: ["none", "GetConsumerStatusBody"],
   maxJsonSize: MAX_QUEUE_LIST_SIZE,
 } as const satisfies RequestSpec;
 
-/** Asks a consumer about itself, by way of its broker. Source: GetConsumerRunningInfoRequestHeader. */
+/** Reads a consumer's state through its broker. Source: GetConsumerRunningInfoRequestHeader. */
 export const getConsumerRunningInfo = {
   name: "GetConsumerRunningInfo",
   code: 307,
-  about: "Asks one consumer how it is; its broker passes the question on.",
+  about: "Reads the state of one consumer, through its broker.",
   header: { consumerGroup: "text", clientId: "text", jstackEnable: "bool?" },
   answer: {},
   bodies: ["none", "ConsumerRunningInfo"],

@@ -11,7 +11,7 @@ import type { RequestSpec } from "./request_spec.ts";
 export const popMessage = {
   name: "PopMessage",
   code: 200_050,
-  about: "Takes messages, which nobody else gets until their invisible time ends; may be held until some come (5.x).",
+  about: "Pops messages, which are invisible to others for a time; may be held until some arrive (5.x).",
   header: {
     consumerGroup: "text",
     topic: "text",
@@ -42,7 +42,7 @@ export const popMessage = {
 export const ackMessage = {
   name: "AckMessage",
   code: 200_051,
-  about: "Says that a popped message is done; the topic is the one that it was popped from (5.x).",
+  about: "Acknowledges a popped message; the topic is the one that it was popped from (5.x).",
   header: { consumerGroup: "text", topic: "text", queueId: "int", extraInfo: "text", offset: "long" },
   answer: {},
 } as const satisfies RequestSpec;
@@ -51,7 +51,7 @@ export const ackMessage = {
 export const batchAckMessage = {
   name: "BatchAckMessage",
   code: 200_151,
-  about: "Says that many popped messages are done; offsets that make no sense are skipped (5.x).",
+  about: "Acknowledges many popped messages; offsets that are not valid are skipped (5.x).",
   header: {},
   answer: {},
   bodies: ["BatchAckBody", "none"],
@@ -61,7 +61,7 @@ export const batchAckMessage = {
 export const changeInvisibleTime = {
   name: "ChangeInvisibleTime",
   code: 200_053,
-  about: "Lets the invisible time of a popped message end at another time, under a new receipt (5.x).",
+  about: "Changes when the invisible time of a popped message ends; returns a new receipt (5.x).",
   header: {
     consumerGroup: "text",
     topic: "text",
@@ -73,11 +73,11 @@ export const changeInvisibleTime = {
   answer: { popTime: "long", invisibleTime: "long", reviveQid: "int" },
 } as const satisfies RequestSpec;
 
-/** Asks a broker which queues are ours. Source: QueryAssignmentRequestBody. */
+/** Reads the queues that are assigned to this member. Source: QueryAssignmentRequestBody. */
 export const queryAssignment = {
   name: "QueryAssignment",
   code: 400,
-  about: "Asks which queues of a topic a member is to consume, and whether by pull or by pop (5.x).",
+  about: "Reads which queues of a topic are assigned to a member, and whether it pulls or pops (5.x).",
   header: {},
   answer: {},
   bodies: ["QueryAssignmentBody", "AssignmentBody"],
@@ -88,7 +88,7 @@ export const queryAssignment = {
 export const setMessageRequestMode = {
   name: "SetMessageRequestMode",
   code: 401,
-  about: "Says whether a group gets a topic's messages by pull or by pop (5.x).",
+  about: "Sets whether a group consumes a topic by pull or by pop (5.x).",
   header: {},
   answer: {},
   bodies: ["MessageRequestModeBody", "none"],
