@@ -261,6 +261,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   }
 
   async #endAssignment(): Promise<void> {
+    if (this.#membership === undefined) return; // it was refused before it had a queue: there is nothing to store
     try {
       await this.#parts.assignment.end("the consumer was closed");
     } catch (error) {

@@ -1,7 +1,15 @@
 /** What users read when nothing arrives: `explain()`, `health()`, `lag()`, and the events of `close()`. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { type Client, connect, type ConnectOptions, InvalidTopicError, type StatusEvent } from "../../../mod.ts";
+import {
+  type Client,
+  connect,
+  type ConnectOptions,
+  InvalidTopicError,
+  OffsetError,
+  type StatusEvent,
+} from "../../../mod.ts";
+import { FileOffsetStore } from "../../../src/offsets/file.ts";
 import { EmbeddedBroker } from "../../../src/embedded/mod.ts";
 import { waitUntil } from "../../behaviour/harness.ts";
 
@@ -276,4 +284,53 @@ Deno.test("a reader of a dead letter queue that does not exist yet says so, and 
     assertEquals(batch.messages.map((message) => message.text()), ["a"]);
     break;
   }
+});
+
+Deno.test("a second broadcasting member of the same offsets is refused, and nothing else is reported", async () => {
+  await using world = await World.make();
+  const path = await Deno.makeTempDir();
+  try {
+    const [first, second] = [await world.connect(), await world.connect()];
+    const offsetStore = () => new FileOffsetStore({ group, instance: "blue", path });
+    const options = { group, topics: "orders", model: "broadcasting" } as const;
+    await first.mq.consumer({ ...options, offsetStore: offsetStore() });
+    await assertRejects(
+      () => second.mq.consumer({ ...options, offsetStore: offsetStore() }),
+      OffsetError,
+      'group "billing", instance "blue": another live member uses them; close it, or set another "instance"',
+    );
+    assertEquals(second.events.filter(({ level }) => level !== "info"), []);
+    await first.mq.close();
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
+Deno.test("offsets that another member has taken over are one event, and a finding", async () => {
+  await using world = await World.make();
+  const { mq, events } = await world.connect();
+  let isTaken = false;
+  const offsetStore = {
+    read: () => Promise.resolve(undefined),
+    write: () => {
+      if (!isTaken) return Promise.resolve();
+      return Promise.reject(new OffsetError("another member has taken them over", { code: "OFFSETS_TAKEN" }));
+    },
+    close: () => Promise.resolve(),
+  };
+  const options = { group, topics: "orders", model: "broadcasting", consumeFrom: "first", offsetStore } as const;
+  const consumer = await mq.consumer({ ...options, persistInterval: 100 });
+  await world.broker.publish("orders", ["a", "b", "c"]);
+  let seen = 0;
+  for await (const batch of consumer.batches()) {
+    isTaken = true;
+    seen += batch.length;
+    await batch.ack();
+    await consumer.commit().catch(() => {});
+    if (seen === 3) break;
+  }
+  await textOf(events, "commitFailed", /another member has taken them over. Messages are still delivered, but nothing/);
+  assertMatch(String(await consumer.explain()), /offsetsTaken: another member has taken them over\n {2}→ close this/);
+  assertEquals(mq.health().ok, false);
+  assertEquals(events.filter(({ type }) => type === "commitFailed").length, 1);
 });
