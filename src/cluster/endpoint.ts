@@ -7,7 +7,7 @@
 import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type OutgoingRequest, type RequestHandler } from "../transport/connection.ts";
-import { connectFailure } from "../transport/connect_failure.ts";
+import { connectFailure, SILENT_REMEDY } from "../transport/connect_failure.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import { ResponseCode } from "../wire/codes.ts";
@@ -69,6 +69,8 @@ export class Endpoint {
   #failures = 0;
   /** Why the last attempt to connect failed; undefined after one that succeeded. */
   #lastFailure: NetworkError | undefined;
+  /** How many attempts to connect have failed since the last one that succeeded. */
+  #attempts = 0;
   #notBefore = 0;
   #closing = new AbortController();
   #probe: Probe | undefined;
@@ -154,7 +156,9 @@ export class Endpoint {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
       inBackground(this.#connecting, unheard); // all who wait for it may have given up
     }
-    const late = () => this.#lastFailure ?? new TimeoutError(`connect to ${this.address}`, Math.round(timeout));
+    const late = () =>
+      this.#lastFailure ??
+        new TimeoutError(`connect to ${this.address}`, Math.round(timeout), { remedy: SILENT_REMEDY });
     return waitFor(this.#connecting, { ms: timeout, late, signal });
   }
 
@@ -198,10 +202,16 @@ export class Endpoint {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
       const where = target === this.address ? this.address : `${this.address} (mapped to ${shown(target)})`;
       const { text, isFinal } = connectFailure(cause);
-      this.#lastFailure = new NetworkError(`Cannot connect to ${where}: ${text}`, this.address, "CONNECT_FAILED", {
-        cause,
-        retriable: !isFinal,
-      });
+      const attempts = ++this.#attempts === 1 ? "" : `; ${this.#attempts} attempts have failed`;
+      this.#lastFailure = new NetworkError(
+        `Cannot connect to ${where}: ${text}${attempts}`,
+        this.address,
+        "CONNECT_FAILED",
+        {
+          cause,
+          retriable: !isFinal,
+        },
+      );
       throw this.#lastFailure;
     }
   }
@@ -213,6 +223,7 @@ export class Endpoint {
     this.#connections.add(connection);
     this.#hadConnection = true;
     this.#lastFailure = undefined;
+    this.#attempts = 0;
     const closed = connection.closed.then((reason) => {
       this.#connections.delete(connection);
       if (connection !== this.#connection) return; // a drained one, whose place another has taken
