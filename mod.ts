@@ -56,6 +56,8 @@ export type {
   SubscriptionRecord,
 } from "./src/consumer/subscriptions/subscription_manager.ts";
 export * from "./src/errors.ts";
+export type { Findings } from "./src/consumer/diagnosis/finding.ts";
+export type { ClientHealth, ConsumerHealth, Finding, FindingCode, ProducerHealth, ServerHealth } from "./src/health.ts";
 export type {
   Logger,
   StatusEvent,

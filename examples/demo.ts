@@ -292,6 +292,10 @@ class Screen {
     if (redraws) this.#draw(this.#line());
   }
 
+  info(text: string): void {
+    this.say(text);
+  }
+
   warn(text: string): void {
     this.say(`warning: ${text}`);
   }

@@ -17,6 +17,7 @@ import type { ReaderOptions } from "./consumer/reader/options.ts";
 import type { Reader } from "./consumer/reader/reader.ts";
 import { openReader } from "./consumer/reader/topic_reader.ts";
 import { EventHub, type StatusEvent } from "./events.ts";
+import type { ClientHealth } from "./health.ts";
 import type { Observer } from "./telemetry/observer.ts";
 import { createProducer, type Producer, type ProducerOptions } from "./producer/mod.ts";
 
@@ -118,6 +119,20 @@ export interface Client {
    */
   status(): AsyncIterableIterator<StatusEvent>;
   /**
+   * Whether a name server and all brokers answer and all consumers work, and the state of each: what is known now,
+   * without a request.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@denorocket/rocketmq";
+   *
+   * await using mq = await connect("localhost:9876");
+   * const { ok, brokers } = mq.health();
+   * console.log(ok, brokers.length);
+   * ```
+   */
+  health(): ClientHealth;
+  /**
    * Closes consumers and producers, then all connections.
    *
    * @example
@@ -200,6 +215,10 @@ class RocketMQClient implements Client {
 
   status(): AsyncIterableIterator<StatusEvent> {
     return this.#events.read();
+  }
+
+  health(): ClientHealth {
+    return this.#cluster.currentHealth();
   }
 
   async close(): Promise<void> {

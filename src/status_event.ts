@@ -123,6 +123,10 @@ export interface StatusEventFields {
   duplicateClientId: StatusEventWith<"group">;
   /** A record cannot be decoded. */
   broken: StatusEventWith<"group">;
+  /** `close()` waits for what is in flight; at the level warning for longer than a second. */
+  closing: StatusEventWith<"group">;
+  /** The wait of `close()` is over; at the level warning something was given up, and is redelivered. */
+  closed: StatusEventWith<"group">;
   /** A reader of `status()` was too slow, or trace records were dropped. */
   lost: StatusEventWith;
 }

@@ -28,7 +28,7 @@ interface Method {
 }
 
 for (const [entry, file] of Object.entries(config.exports)) {
-  if (entry === "./wire") continue; // one kind of thing, in tables of its own
+  if (entry === "./wire") continue; // all of it would be "Advanced": 188 symbols, 600 lines of that one word
   Deno.test(`every symbol of "${entry}" has one of the known categories`, async () => {
     const missing = (await symbolsOf(file)).filter(({ declarations }) =>
       !declarations.some(({ jsDoc }) =>

@@ -60,6 +60,16 @@ export interface SendBackOptions {
   readonly maxReconsumeTimes: number;
 }
 
+/** What {@linkcode BrokerClient.peek} returns. */
+export interface Peeked {
+  /** The messages; none if the queue has none there. */
+  readonly messages: readonly Message[];
+  /** The smallest offset that the queue holds. */
+  readonly minOffset: number;
+  /** Where the next message is. */
+  readonly next: number;
+}
+
 /** Typed requests to brokers by name. All reject with the errors of {@linkcode Endpoint.call}. */
 export class BrokerClient {
   #brokers: Brokers;
@@ -139,7 +149,14 @@ export class BrokerClient {
   }
 
   /** When the messages from an offset on were stored; of the last of them, where the next begins. */
-  async #storeTimes(queue: MessageQueue, from: number, maxMsgNums: number): Promise<StoredAt> {
+  async #storeTimes(queue: MessageQueue, from: number, count: number): Promise<StoredAt> {
+    const { messages, minOffset, next } = await this.peek(queue, from, count);
+    const times = messages.map(({ queueOffset, storedAt }) => ({ offset: queueOffset, time: storedAt.getTime() }));
+    return { messages: times, minOffset, next };
+  }
+
+  /** Messages of a queue from an offset on, unfiltered and at once, which nobody consumes by it. */
+  async peek(queue: MessageQueue, from: number, maxMsgNums: number): Promise<Peeked> {
     const { topic, queueId } = queue;
     const header: HeaderOf<typeof pullMessage.header> = {
       consumerGroup: this.#group,
@@ -159,8 +176,7 @@ export class BrokerClient {
     const { nextBeginOffset, minOffset } = answer.header;
     if (answer.code !== ResponseCode.SUCCESS) return { messages: [], minOffset, next: nextBeginOffset };
     const { messages } = decodeRecords(answer.body, queue);
-    const times = messages.map(({ queueOffset, storedAt }) => ({ offset: queueOffset, time: storedAt.getTime() }));
-    return { messages: times, minOffset, next: nextBeginOffset };
+    return { messages, minOffset, next: nextBeginOffset };
   }
 
   /** By how many milliseconds a broker's clock is ahead of ours, or less: it is read by a request that takes time. */

@@ -5,6 +5,7 @@
  */
 
 import { BrokerNotAvailableError } from "../errors.ts";
+import type { ServerHealth } from "../health.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import type { RequestSpec } from "../wire/requests.ts";
 import { type Answer, Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -75,6 +76,15 @@ export class Brokers {
   /** All brokers of the known routes, each once. */
   all(mastersOnly: boolean): readonly Endpoint[] {
     return [...this.#named(mastersOnly)].map((address) => this.at(address));
+  }
+
+  /** Which of those that routes name can be reached, without a request. */
+  health(): readonly ServerHealth[] {
+    return [...this.#addresses()].flatMap(([name, replicas]) =>
+      [...replicas.values()].map((address): ServerHealth => {
+        return { name, address, state: this.#endpoints.get(address)?.state ?? "unused" };
+      })
+    );
   }
 
   /** The name of the broker at an address; the address itself if no route names it. */

@@ -6,6 +6,7 @@
 
 import { NetworkError, TimeoutError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
+import type { ClientHealth } from "../health.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import type { TlsOptions, Transport } from "../transport/transport.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
@@ -172,6 +173,16 @@ export class Cluster {
   watch(watcher: ClusterWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /** What is known of the servers, consumers and producers, without a request. */
+  currentHealth(): ClientHealth {
+    const nameServers = this.#nameServers.health();
+    const brokers = this.brokers.health();
+    const { consumers, producers } = this.users.health();
+    const ok = this.#closed === undefined && nameServers.some(({ state }) => state !== "unreachable") &&
+      brokers.every(({ state }) => state !== "unreachable") && [...consumers, ...producers].every(({ ok }) => ok);
+    return { ok, nameServers, brokers, consumers, producers };
   }
 
   /** The endpoint of a broker: {@linkcode Brokers.get}, for those who need no more of the brokers. */

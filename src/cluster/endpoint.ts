@@ -10,6 +10,7 @@ import { Connection, type OutgoingRequest, type RequestHandler } from "../transp
 import { connectFailure, SILENT_REMEDY } from "../transport/connect_failure.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
+import type { ServerHealth } from "../health.ts";
 import { ResponseCode } from "../wire/codes.ts";
 import type { HeaderOf } from "../wire/fields.ts";
 import { JsonFields } from "../wire/json_fields.ts";
@@ -95,6 +96,11 @@ export class Endpoint {
   /** Whether a connection is open now. */
   get isOpen(): boolean {
     return this.#connection?.isOpen ?? false;
+  }
+
+  /** Whether a connection is open, nobody has needed one, or none can be opened. */
+  get state(): ServerHealth["state"] {
+    return this.isOpen ? "connected" : this.#failures > 0 ? "unreachable" : "unused";
   }
 
   /** Whether a connection was ever open. */

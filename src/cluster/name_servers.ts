@@ -6,6 +6,7 @@
 
 import { delay } from "../waiting.ts";
 import { NameServerError, NetworkError, ResponseError } from "../errors.ts";
+import type { ServerHealth } from "../health.ts";
 import { reasonOf } from "../plain_text.ts";
 import { AUTO_CREATE_TOPIC } from "../wire/codes.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -98,6 +99,13 @@ export class NameServers {
     const places = new Map(this.#servers.map(({ address }, place) => [address, place]));
     const answers = round.answers.toSorted((a, b) => places.get(a.address)! - places.get(b.address)!);
     return { ...round, answers };
+  }
+
+  /** Which of them can be reached, without a request. */
+  health(): readonly ServerHealth[] {
+    return this.#servers.map(({ address, answers, endpoint: { state } }) => {
+      return { name: address, address, state: answers ? state : "unreachable" };
+    });
   }
 
   /** Closes all connections. */

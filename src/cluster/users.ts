@@ -5,12 +5,15 @@
  */
 
 import { RocketMQError } from "../errors.ts";
+import type { ClientHealth, ConsumerHealth, ProducerHealth } from "../health.ts";
 import { inAnyCase } from "../owned_work.ts";
 
 /** A consumer or producer that works on a cluster. */
 export interface ClusterUser {
   /** Ends it: it leaves its group. */
   close(): Promise<void>;
+  /** Whether it works, without a request. */
+  health(): ConsumerHealth | ProducerHealth;
 }
 
 /** The users of one cluster. */
@@ -33,6 +36,15 @@ export class ClusterUsers {
   /** Forgets a consumer or producer that has closed. */
   detach(user: ClusterUser): void {
     this.#users.delete(user);
+  }
+
+  /** Whether each works. */
+  health(): Pick<ClientHealth, "consumers" | "producers"> {
+    const all = [...this.#users].map((user) => user.health());
+    return {
+      consumers: all.filter((each) => each.kind !== "producer"),
+      producers: all.filter((each) => each.kind === "producer"),
+    };
   }
 
   /** Closes all, together; `failed` is called with each failure. */

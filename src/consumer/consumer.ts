@@ -7,6 +7,7 @@
 import type { Message, MessageQueue } from "../message.ts";
 import type { MessageBatch } from "./delivery/batch.ts";
 import type { BatchesOptions, RunOptions } from "./delivery/loop_options.ts";
+import type { Findings } from "./diagnosis/finding.ts";
 import type { SubscriptionManager } from "./subscriptions/subscription_manager.ts";
 
 /**
@@ -24,12 +25,16 @@ export type SeekPosition = number | "earliest" | "latest" | Date;
 export interface QueueLag {
   /** The queue. */
   readonly queue: MessageQueue;
-  /** The offset that the queue's next message will get. */
-  readonly maxOffset: number;
-  /** The smallest offset that is not settled. */
-  readonly committable: number;
-  /** The difference: messages that are still to be settled, filtered ones included. */
-  readonly lag: number;
+  /** Whether it is pulled already; else `committable` is where it will begin. */
+  readonly isOpen: boolean;
+  /** The offset that the queue's next message will get; undefined if its broker did not answer. */
+  readonly maxOffset: number | undefined;
+  /** The smallest offset that is not settled; undefined if it could not be read. */
+  readonly committable: number | undefined;
+  /** The difference: messages that are still to be settled, filtered ones included; undefined if it is not known. */
+  readonly lag: number | undefined;
+  /** Why `lag` is not known. */
+  readonly reason: string | undefined;
   /** When the broker stored the oldest message that is received and not settled; undefined without one. */
   readonly oldestStoredAt: Date | undefined;
 }
@@ -150,7 +155,10 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   run(handler: (batch: MessageBatch<T>) => unknown, options?: RunOptions): Promise<void>;
   /** Calls `handler` with each message: like {@linkcode Consumer.run}, but one failure is one retry. */
   runEach(handler: (message: Message<T>) => unknown, options?: RunOptions): Promise<void>;
-  /** The batches as a stream, which asks ahead: every batch must be acknowledged by its `ack()`. */
+  /**
+   * The batches as a stream, which requests ahead: every batch must be acknowledged by its `ack()`, whatever `autoAck`
+   * is.
+   */
   readable(options?: BatchesOptions): ReadableStream<MessageBatch<T>>;
   /** The queues that are assigned to this member now, those of its retry topic included. */
   assignment(): readonly MessageQueue[];
@@ -171,8 +179,18 @@ export interface Consumer<T = unknown> extends AsyncIterable<MessageBatch<T>> {
   seek(queue: MessageQueue, position: SeekPosition, options?: SeekOptions): Promise<void>;
   /** Stores the offsets now instead of within `persistInterval`. */
   commit(): Promise<void>;
-  /** Asks the brokers how far this member is behind, for each of its queues. */
+  /**
+   * Asks the brokers how far this member is behind, for each of its queues: also those that are not open yet. A broker
+   * that does not answer costs the figures of its queues, not the call.
+   */
   lag(): Promise<readonly QueueLag[]>;
+  /**
+   * Explains why nothing arrives: what it finds, and what to do about it. Printable:
+   * `console.log(String(await consumer.explain()))`.
+   *
+   * Asks brokers for the ends of this member's queues, and for the tags of some messages where a filter lets none pass.
+   */
+  explain(): Promise<Findings>;
   /** What it holds and has done. */
   stats(): ConsumerStats;
   /**

@@ -14,6 +14,10 @@ import { createOffsetStore } from "../offsets/create.ts";
 import type { OffsetStore } from "../offsets/store.ts";
 import type { QueueBatch } from "./delivery/batch.ts";
 import type { Consumer, ConsumerStats, DrainOptions, QueueLag, SeekOptions, SeekPosition } from "./consumer.ts";
+import { waitToClose } from "./closing.ts";
+import { closedFindings, type Findings } from "./diagnosis/finding.ts";
+import { GroupDiagnosis } from "./diagnosis/group.ts";
+import type { ConsumerHealth } from "../health.ts";
 import { groupCommands } from "./group/commands.ts";
 import { warnOfLongGroup } from "./group_length.ts";
 import type { BatchSource } from "./delivery/iteration.ts";
@@ -87,6 +91,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   #cluster: Cluster;
   #options: CheckedConsumerOptions;
   #parts: ConsumerParts<T>;
+  #diagnosis: GroupDiagnosis<T>;
   #persistTimer: ReturnType<typeof setInterval> | undefined;
   #persisting = false;
   #membership: GroupMembership | undefined;
@@ -105,6 +110,8 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       observers,
       onSubscriptionsChanged: (topics) => this.#subscriptionsChanged(topics),
     }, offsets);
+    const acksExplicitly = () => this.acksExplicitly;
+    this.#diagnosis = new GroupDiagnosis<T>({ cluster, options, parts: this.#parts, acksExplicitly });
   }
 
   get subscriptions(): SubscriptionManager {
@@ -124,6 +131,8 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       await waitFor(subscriptions.start(), { ms: end - performance.now(), late, signal: this.closing });
       for (const topic of subscriptions.topics()) this.#parts.groupStart.join(topic);
       this.checkOpen("join");
+      await this.#parts.groupWatch.checkBeforeJoin();
+      this.checkOpen("join");
       this.#enter();
       await waitFor(this.#cluster.membership.beat(), { ms: end - performance.now(), late, signal: this.closing });
       if (this.#options.model === "clustering") warnOfLongGroup(this.#cluster, this.group);
@@ -137,6 +146,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
     const persist = () => inBackground(this.#persist(), (error) => this.#commitFailed(error));
     this.#persistTimer = setInterval(persist, this.#options.persistInterval);
     this.#parts.watchdog.start();
+    this.#diagnosis.standstills.start();
     this.#parts.groupWatch.start(this.#options.rebalanceInterval);
   }
 
@@ -189,7 +199,20 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   }
 
   lag(): Promise<readonly QueueLag[]> {
-    return lagOf(this.#parts.brokers, this.#parts.assignment.owned);
+    const { brokers, offsets, groupStart, assignment } = this.#parts;
+    const startOf = async (queue: MessageQueue, isRetry: boolean) =>
+      await offsets.read(queue, "memoryThenStore") ?? await groupStart.offsetOf(queue, isRetry);
+    return lagOf({ brokers, startOf, timeout: this.#cluster.options.requestTimeout }, assignment.owned);
+  }
+
+  async explain(): Promise<Findings> {
+    if (this.isClosed) return closedFindings(`the consumer of group "${this.group}"`);
+    return await this.#diagnosis.explain(() => this.lag());
+  }
+
+  /** Whether it works, without a request. */
+  health(): ConsumerHealth {
+    return this.#diagnosis.health();
   }
 
   stats(): ConsumerStats {
@@ -223,10 +246,11 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
       () => dispatcher.close(),
       () => clearInterval(this.#persistTimer),
       () => watchdog.stop(),
+      () => this.#diagnosis.standstills.stop(),
       () => groupWatch.stop(),
       () => this.#membership?.unlisten(),
       () => subscriptions.stop(),
-      () => atMost(assignment.whenIdle(), timeout),
+      () => waitToClose(this.#diagnosis.closeWait, assignment.whenIdle(), timeout),
       () => atMost(rebalanced, left() / 2),
       () => atMost(this.#endAssignment(), left() * 3 / 4),
       () => settlement.close(),
@@ -304,8 +328,7 @@ export class GroupConsumer<T = unknown> extends Looping<T, QueueBatch<T>> implem
   }
 
   #commitFailed(error: unknown): void {
-    const text = `cannot store offsets of group "${this.group}", trying again with the next ones`;
-    this.#cluster.options.events.emit("warning", "commitFailed", text, { group: this.group, error });
+    this.#parts.assignment.commitReports.failed(error);
   }
 
   #lastCommitFailed(cause: unknown): void {

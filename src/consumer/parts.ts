@@ -39,6 +39,9 @@ import { retryReader } from "./delivery/retry_reader.ts";
 import type { Settlement } from "./delivery/settlement.ts";
 import { Watchdog } from "./queue/watchdog.ts";
 
+/** How many brokers are asked who is in the group while no queue is assigned: all of them know each member. */
+const MOST_LOOKED_AT = 4;
+
 /** What the parts report to the consumer that they belong to. */
 export interface PartsOwner {
   /** The observers of users. */
@@ -91,17 +94,25 @@ export class ConsumerParts<T = unknown> {
       group: options.group,
       events: this.#events,
       queues: () => this.assignment.owned as Iterable<OwnedQueue>,
-      idleSince: () => this.dispatcher.idleSince,
     });
     this.groupWatch = new GroupWatch({
       group: options.group,
       clientId: cluster.clientId,
       events: this.#events,
       subscriptions: () => this.subscriptions.describe().subscriptionDataSet,
-      brokers: () => [...new Set(this.assignment.owned.map(({ queue }) => queue.broker))],
+      brokers: () => {
+        const ours = new Set(this.assignment.owned.map(({ queue }) => queue.broker));
+        return ours.size > 0 ? [...ours] : this.#brokersOfTopics();
+      },
       connections: (broker, timeout) => this.brokers.connections(options.group, broker, timeout),
       isOwnAddress: (address) => cluster.brokers.isOwnAddress(address),
     });
+  }
+
+  #brokersOfTopics(): readonly string[] {
+    const topics = this.subscriptions.topics().filter((topic) => topic !== this.retryTopic);
+    const names = topics.flatMap((topic) => [...this.#cluster.routes.known(topic)?.brokers.keys() ?? []]);
+    return [...new Set(names)].slice(0, MOST_LOOKED_AT);
   }
 
   get #events() {

@@ -5,10 +5,13 @@
  */
 
 import type { BrokerClient } from "../brokers/broker_client.ts";
+import { TimeoutError } from "../errors.ts";
 import { type MessageQueue, queueKey } from "../message.ts";
 import { OptionsCheck } from "../options.ts";
 import type { QueueLag, SeekPosition } from "./consumer.ts";
 import type { OwnedQueue } from "./queue/owned_queue.ts";
+import { reasonOf } from "../plain_text.ts";
+import { waitFor } from "../waiting.ts";
 
 /**
  * The offset of a place in a queue.
@@ -34,16 +37,44 @@ export async function resolvePosition(
   return position;
 }
 
-/** How far queues are from their ends, by their brokers' words. */
-export async function lagOf(
-  brokers: Pick<BrokerClient, "maxOffset">,
-  owned: readonly OwnedQueue[],
-): Promise<readonly QueueLag[]> {
-  const open = owned.filter(({ counts }) => counts);
-  return await Promise.all(open.map(async ({ queue, process }) => {
-    const maxOffset = await brokers.maxOffset(queue);
-    const { committable, oldest } = process;
-    const lag = Math.max(0, maxOffset - committable);
-    return { queue, maxOffset, committable, lag, oldestStoredAt: oldest?.storedAt };
-  }));
+/** What {@linkcode lagOf} works with. */
+export interface LagContext {
+  /** Reads the ends of queues. */
+  readonly brokers: Pick<BrokerClient, "maxOffset">;
+  /** Computes where a queue begins that is not open yet. */
+  readonly startOf: (queue: MessageQueue, isRetry: boolean) => Promise<number>;
+  /** How long that may take, in milliseconds. */
+  readonly timeout: number;
+}
+
+/** How far queues are from their ends, as their brokers report: each has an entry, whoever does not answer. */
+export function lagOf(context: LagContext, owned: readonly OwnedQueue[]): Promise<readonly QueueLag[]> {
+  return Promise.all(owned.map((each) => queueLag(context, each)));
+}
+
+async function queueLag(context: LagContext, owned: OwnedQueue): Promise<QueueLag> {
+  const { queue, isRetry } = owned;
+  const isOpen = owned.counts;
+  const oldestStoredAt = isOpen ? owned.process.oldest?.storedAt : undefined;
+  const known = { queue, isOpen, oldestStoredAt };
+  const asked = context.brokers.maxOffset(queue);
+  const read = isOpen ? Promise.resolve() : startOf(context, queue, isRetry);
+  const [end, start] = await Promise.allSettled([asked, read]);
+  const maxOffset = end.status === "fulfilled" ? end.value : undefined;
+  const position = isOpen && owned.counts ? owned.process.committable : startValue(start);
+  if (maxOffset !== undefined && position !== undefined) {
+    return { ...known, maxOffset, committable: position, lag: Math.max(0, maxOffset - position), reason: undefined };
+  }
+  const failure = end.status === "rejected" ? end.reason : start.status === "rejected" ? start.reason : undefined;
+  const reason = failure === undefined ? "the queue was revoked meanwhile" : reasonOf(failure);
+  return { ...known, maxOffset, committable: position, lag: undefined, reason };
+}
+
+function startOf({ startOf, timeout }: LagContext, queue: MessageQueue, isRetry: boolean): Promise<number> {
+  const late = () => new TimeoutError(`find where ${queueKey(queue)} begins`, timeout);
+  return waitFor(startOf(queue, isRetry), { ms: timeout, late });
+}
+
+function startValue(start: PromiseSettledResult<number | void>): number | undefined {
+  return start.status === "fulfilled" && start.value !== undefined ? start.value : undefined;
 }

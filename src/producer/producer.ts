@@ -7,6 +7,7 @@
 import { uniqueKeysOf } from "../cluster/client_id.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { TimeoutError, ValidationError } from "../errors.ts";
+import type { ProducerHealth } from "../health.ts";
 import { atMost } from "../waiting.ts";
 import { BatchSender } from "./batch_sender.ts";
 import { Deadline } from "../sending/deadline.ts";
@@ -134,6 +135,12 @@ class ClusterProducer implements Producer {
     }
     cluster.users.attach(this);
     cluster.membership.addProducer(options.group);
+  }
+
+  /** Whether it may send, without a request. */
+  health(): ProducerHealth {
+    const { group } = this.#options;
+    return { kind: "producer", group, ok: this.#closing === undefined, inFlight: this.#inFlight };
   }
 
   async send(message: OutgoingMessage, options?: SendOptions): Promise<SendReceipt> {

@@ -27,6 +27,11 @@ export function isDeadLetterTopic(topic: string): boolean {
   return topic.startsWith(DEAD_LETTER_PREFIX);
 }
 
+/** The group whose dead letters a topic holds; undefined if it holds none. */
+export function deadLetterOwner(topic: string): string | undefined {
+  return isDeadLetterTopic(topic) ? topic.slice(DEAD_LETTER_PREFIX.length) : undefined;
+}
+
 /** Whether a topic holds retries or dead letters of a group; with POP there is a retry topic for each topic. */
 export function isTopicOf(group: string, topic: string): boolean {
   const retries = retryTopic(group);

@@ -346,14 +346,16 @@ Deno.test("close() closes users first, then everything else, once, and nothing i
   const client = await TestCluster.connect(names.address, { transport, routeInterval: 10, heartbeatInterval: 10 });
   const { cluster } = client;
   const closed: string[] = [];
+  const health = () => ({ kind: "producer", group: "shop", ok: true, inFlight: 0 } as const);
   cluster.users.attach({
+    health,
     close: async () => {
       await cluster.brokers.call("a", getMaxOffset, queue);
       closed.push("good");
     },
   });
-  cluster.users.attach({ close: () => Promise.reject(new RangeError("cannot close")) });
-  const gone = { close: () => Promise.resolve(void closed.push("gone")) };
+  cluster.users.attach({ health, close: () => Promise.reject(new RangeError("cannot close")) });
+  const gone = { health, close: () => Promise.resolve(void closed.push("gone")) };
   cluster.users.attach(gone);
   cluster.users.detach(gone);
   cluster.membership.addConsumer("billing", () => consumerData("billing"));

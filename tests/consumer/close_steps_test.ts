@@ -18,6 +18,7 @@ import { PopSettlement } from "../../src/consumer/pop/settlement.ts";
 import { PopSources } from "../../src/consumer/pop/sources.ts";
 import { QueueLocks } from "../../src/consumer/assignment/queue_locks.ts";
 import { Rebalancer } from "../../src/consumer/assignment/rebalancer.ts";
+import { StandstillWatch } from "../../src/consumer/diagnosis/standstill.ts";
 import { Watchdog } from "../../src/consumer/queue/watchdog.ts";
 import { EmbeddedBroker } from "../../src/embedded/mod.ts";
 import { BrokerOffsetStore } from "../../src/offsets/broker.ts";
@@ -45,6 +46,7 @@ const table: Record<string, {
       [Assignment, "end"],
       [Dispatcher, "close"],
       [Watchdog, "stop"],
+      [StandstillWatch, "stop"],
       [GroupWatch, "stop"],
       [GroupSubscriptions, "stop"],
       [ConcurrentSettlement, "close"],
@@ -77,6 +79,7 @@ const table: Record<string, {
       [Assignment, "stop"],
       [Dispatcher, "close"],
       [Watchdog, "stop"],
+      [StandstillWatch, "stop"],
       [Assignment, "end"],
       [ConcurrentSettlement, "close"],
       [MemoryOffsetStore, "close"],

@@ -22,6 +22,7 @@ const ROWS: readonly (readonly string[])[] = [
     "message",
     "errors",
     "events",
+    "health",
     "event_log",
     "status_event",
     "options",

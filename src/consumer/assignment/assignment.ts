@@ -16,6 +16,7 @@ import type { CheckedConsumerOptions } from "../options_check.ts";
 import { OwnedQueue } from "../queue/owned_queue.ts";
 import type { KeyOf } from "../queue/key_order.ts";
 import type { SharedFlow } from "../queue/queue_flow.ts";
+import type { CommitReports } from "./commit_reports.ts";
 import { Jumps } from "./jumps.ts";
 import { OffsetCommits } from "./offset_commits.ts";
 import { Pauses } from "./pauses.ts";
@@ -99,6 +100,11 @@ export class Assignment<T = unknown> {
   /** The queues that are assigned, in their epochs. */
   get owned(): readonly OwnedQueue<T>[] {
     return [...this.#owned.values()];
+  }
+
+  /** What becomes of commits that fail. */
+  get commitReports(): CommitReports {
+    return this.#commits.reports;
   }
 
   /** Resolves when nothing is in flight, of our queues and of those that we are letting go. */

@@ -8,6 +8,7 @@ import type { EventHub } from "../../events.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
 import type { OffsetTable } from "../../offsets/offset_table.ts";
 import { CommitPace } from "./commit_pace.ts";
+import { CommitReports } from "./commit_reports.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 
 /** What {@linkcode OffsetCommits} work with. */
@@ -22,6 +23,8 @@ export interface OffsetCommitsContext {
 
 /** Stores how far queues are settled: on request, as they move, and again after their broker was lost. */
 export class OffsetCommits<T = unknown> {
+  /** What becomes of those that fail. */
+  readonly reports: CommitReports;
   #context: OffsetCommitsContext;
   #pace = new CommitPace<T>({ commit: (queues) => this.#commitMoved(queues) });
   /** Brokers that have not taken the last offsets that moved. */
@@ -32,6 +35,7 @@ export class OffsetCommits<T = unknown> {
   /** Makes it without anything to store. */
   constructor(context: OffsetCommitsContext) {
     this.#context = context;
+    this.reports = new CommitReports(context.events, context.group);
   }
 
   /** Called after messages of a queue were settled: its offset is stored soon. */
@@ -82,7 +86,6 @@ export class OffsetCommits<T = unknown> {
   }
 
   async #commitMoved(owned: readonly OwnedQueue<T>[]): Promise<void> {
-    const { events, group } = this.#context;
     const { broker } = owned[0]!.queue;
     try {
       await this.commit(owned);
@@ -90,8 +93,7 @@ export class OffsetCommits<T = unknown> {
     } catch (error) {
       if (this.#failing.has(broker)) return;
       this.#failing.add(broker);
-      const text = `cannot store offsets of group "${group}" at broker "${broker}", trying again with the next ones`;
-      events.emit("warning", "commitFailed", text, { group, broker, error });
+      this.reports.failed(error, broker);
     }
   }
 }

@@ -59,6 +59,12 @@ export interface RebalancerContext {
   readonly onUnknown: (topic: string, reason: string, error: RebalanceError) => void;
 }
 
+/** How many queues a topic has of which none is for this member, and how many members share them. */
+export interface Unshared {
+  readonly queues: number;
+  readonly members: number;
+}
+
 /** What one run has found out. */
 interface Shares {
   readonly gains: Gain[];
@@ -79,6 +85,7 @@ export class Rebalancer {
   /** Topics that did not exist at the last look. */
   #missing = new Set<string>();
   #incompleteRuns = new Map<string, number>();
+  #withoutShare = new Map<string, Unshared>();
   #runs = new RepeatedWork(() => this.#balanceAll(), unheard); // it takes its failures as answers
   /** Why the last run was not complete. */
   #failure: Incomplete | undefined = { reason: "no run was complete yet" };
@@ -86,6 +93,11 @@ export class Rebalancer {
   /** Makes a rebalancer that waits for its first run. */
   constructor(context: RebalancerContext) {
     this.#context = context;
+  }
+
+  /** The topics with queues none of which is for this member, by the last run that was complete. */
+  get withoutShare(): ReadonlyMap<string, Unshared> {
+    return this.#withoutShare;
   }
 
   /** Notes that a topic does not exist yet: that is no failure. */
@@ -176,11 +188,23 @@ export class Rebalancer {
     }
     this.#incompleteRuns.delete(topic);
     this.#missing.delete(topic);
+    this.#noteShare(topic, route, members, wanted.length);
     const keys = new Set(wanted.map(queueKey));
     const held = new Set(ours.map(queueKey));
     const shared = !("reason" in members) && new Set(members).size > 1;
     for (const queue of wanted) if (!held.has(queueKey(queue))) shares.gains.push({ queue, shared });
     for (const queue of ours) if (!keys.has(queueKey(queue))) shares.lost.push(queue);
+  }
+
+  #noteShare(
+    topic: string,
+    route: TopicRoute | Incomplete,
+    members: readonly string[] | Incomplete,
+    ours: number,
+  ): void {
+    const queues = "reason" in route ? 0 : route.readQueues.length;
+    if (ours > 0 || queues === 0) this.#withoutShare.delete(topic);
+    else this.#withoutShare.set(topic, { queues, members: "reason" in members ? 1 : new Set(members).size });
   }
 
   #incomplete(
@@ -258,6 +282,7 @@ export class Rebalancer {
 
   async #dropUnsubscribed(): Promise<void> {
     const topics = new Set(this.#context.topics());
+    for (const topic of this.#withoutShare.keys()) if (!topics.has(topic)) this.#withoutShare.delete(topic);
     const lost = this.#context.owned().filter((queue) => !topics.has(queue.topic));
     if (lost.length > 0) await this.#context.change([], lost, "the topic is no longer subscribed");
   }

@@ -48,6 +48,11 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
     return this.#retriedTotal;
   }
 
+  /** How many batches are in flight, and when the oldest was delivered, by the monotonic clock. */
+  inFlightSummary(): { batches: number; oldest: number | undefined } {
+    return this.inFlight.summary();
+  }
+
   abstract ack(batch: B, message?: Message<T>): Promise<void>;
   abstract retry(batch: B, message: Message<T> | undefined, options: RetryOptions): Promise<void>;
   abstract deadLetter(batch: B, message: Message<T> | undefined): Promise<void>;

@@ -73,7 +73,6 @@ export class Dispatcher<Q extends DeliverableQueue, B extends Dispatchable> impl
   /** Loops that may go on, one after the other. */
   #line: (() => void)[] = [];
   #isLineMoving = false;
-  #lastAsk = performance.now();
 
   /**
    * Makes a dispatcher of batches of at most `batchSize`. `cut` takes a batch from a queue; undefined if it has none
@@ -96,9 +95,9 @@ export class Dispatcher<Q extends DeliverableQueue, B extends Dispatchable> impl
     return this.#closed;
   }
 
-  /** Since when no loop has asked, by the monotonic clock; undefined while one waits. */
-  get idleSince(): number | undefined {
-    return this.#waiters.length > 0 ? undefined : this.#lastAsk;
+  /** Whether a loop waits for a batch. */
+  get isAsked(): boolean {
+    return this.#waiters.length > 0;
   }
 
   /** Messages of a queue have arrived, received in a turn of the event loop that began then. */
@@ -139,8 +138,7 @@ export class Dispatcher<Q extends DeliverableQueue, B extends Dispatchable> impl
     const { signal } = ask;
     if (signal?.aborted) return undefined;
     if (this.#closed) return this.#next(ask);
-    this.#lastAsk = performance.now();
-    if (this.#isLong(this.#lastAsk)) {
+    if (this.#isLong()) {
       await new Promise<void>((resolve) => this.#lineUp(resolve));
       if (signal?.aborted) return undefined;
       if (this.#closed) return this.#next(ask);

@@ -10,6 +10,8 @@ import { PlacedList } from "../../placed_list.ts";
 export interface InFlightBatch {
   /** Where it stands in the list of {@linkcode InFlightBatches}; −1 if it is in none. Kept by the list. */
   place: number;
+  /** When it was delivered, by the monotonic clock. */
+  readonly deliveredAt: number;
   /** When its time is over, by the monotonic clock. */
   readonly deadline: number;
   /** Whether settlements count. */
@@ -26,6 +28,17 @@ export class InFlightBatches<B extends InFlightBatch> {
   /** Makes it without a batch; `onOver` is called with one that is over its time, or that no longer counts by then. */
   constructor(onOver: (batch: B) => void) {
     this.#onOver = onOver;
+  }
+
+  /** How many count, and when the oldest of them was delivered, by the monotonic clock. */
+  summary(): { batches: number; oldest: number | undefined } {
+    let [batches, oldest] = [0, Infinity];
+    for (const batch of this.#batches) {
+      if (!batch.counts) continue;
+      batches++;
+      oldest = Math.min(oldest, batch.deliveredAt);
+    }
+    return { batches, oldest: batches === 0 ? undefined : oldest };
   }
 
   /** Takes a batch in. */

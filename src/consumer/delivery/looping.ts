@@ -35,6 +35,7 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
   #options: LoopingOptions;
   #closing = new AbortController();
   #closed: Promise<void> | undefined;
+  #hasStream = false;
 
   constructor(options: LoopingOptions) {
     this.#options = options;
@@ -65,6 +66,7 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
   }
 
   readable(options: BatchesOptions = {}): ReadableStream<B> {
+    this.#hasStream = true;
     return batchStream(this.source(), options);
   }
 
@@ -75,6 +77,11 @@ export abstract class Looping<T, B extends LoopedBatch<T>> implements AsyncItera
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Whether the program acknowledges each batch by itself. */
+  protected get acksExplicitly(): boolean {
+    return !this.#options.autoAck || this.#hasStream;
   }
 
   /** Where batches come from. */

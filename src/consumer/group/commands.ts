@@ -17,6 +17,7 @@ import type { Rebalancer } from "../assignment/rebalancer.ts";
 import type { GroupSubscriptions } from "./subscriptions.ts";
 import { runningInfo } from "./running_info.ts";
 import type { GroupCommands, RunningInfo } from "./served_requests.ts";
+import type { GroupWatch } from "./watch.ts";
 import { inBackground } from "../../owned_work.ts";
 
 /** The parts of a consumer that {@linkcode groupCommands} asks. */
@@ -26,6 +27,7 @@ export interface CommandedParts<T> {
   readonly subscriptions: GroupSubscriptions;
   readonly statistics: ConsumerStatistics;
   readonly dispatcher: Dispatcher<OwnedQueue<T>, QueueBatch<T>>;
+  readonly groupWatch: Pick<GroupWatch, "notice">;
 }
 
 /** What {@linkcode groupCommands} works with. */
@@ -45,7 +47,10 @@ export function groupCommands<T>(context: GroupCommandsContext<T>): GroupCommand
   const { parts, options, nameServers, onFailed } = context;
   const startedAt = Date.now();
   return {
-    onMembersChanged: () => parts.rebalancer.notice(),
+    onMembersChanged: () => {
+      parts.rebalancer.notice();
+      parts.groupWatch.notice();
+    },
     onReset: (offsets) => {
       for (const [queue, offset] of offsets) inBackground(parts.assignment.reset(queue, offset), onFailed);
     },

@@ -8,6 +8,20 @@ import { askAll } from "../../cluster/ask_all.ts";
 import type { EventHub } from "../../events.ts";
 import type { ConsumerConnection, SubscriptionData } from "../../wire/bodies.ts";
 import { inBackground } from "../../owned_work.ts";
+import type { Finding } from "../../health.ts";
+
+/** How long the look before the join may take, in milliseconds: joining waits for it. */
+const LONGEST_FIRST_LOOK = 500;
+/** How long after a notice of changed members brokers are asked, in milliseconds: once for all notices until then. */
+const NOTICE_DELAY = 250;
+
+const REMEDY = "subscribe all members of a group to the same, or use another group";
+
+/** Another subscription of a topic. */
+interface Difference {
+  readonly text: string;
+  readonly topic: string;
+}
 
 /** What a {@linkcode GroupWatch} works with. */
 export interface GroupWatchContext {
@@ -19,7 +33,7 @@ export interface GroupWatchContext {
   readonly events: EventHub;
   /** What this member subscribes to. */
   readonly subscriptions: () => readonly SubscriptionData[];
-  /** The names of the brokers that know the group. */
+  /** The names of the brokers of the topics that are subscribed. */
   readonly brokers: () => readonly string[];
   /** Asks a broker who is in the group, within so many milliseconds. */
   readonly connections: (broker: string, timeout: number) => Promise<ConsumerConnection>;
@@ -39,16 +53,21 @@ const LONGEST_LOOK = 10_000;
  * Reports members that subscribe to something else, and other clients that have the same id. Connections of our own
  * that brokers still list after their end are none.
  *
- * Brokers keep one set of subscriptions for a group, that of the last heartbeat: with different ones members get
- * messages that they do not want and miss others. Two clients of one id count as one member, and consume the same.
+ * Brokers keep one set of subscriptions for a group, the newest of each topic: with different ones members get messages
+ * that they do not want and miss others. So the older members see a difference after the join, and the one that joins
+ * has to look before. Two clients of one id count as one member, and consume the same.
  */
 export class GroupWatch {
   #context: GroupWatchContext;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
   #isLooking = false;
   #isStopped = false;
   /** What was reported, until it is over. */
   #reported = new Set<string>();
+  /** What the last look has found, and what the one before the join has, while those members are there. */
+  #differences: readonly Difference[] = [];
+  #atJoin: { readonly differences: readonly Difference[]; readonly members: ReadonlySet<string> } | undefined;
   /** Since when another client has our id at every look, by the monotonic clock. */
   #twiceSince: number | undefined;
 
@@ -59,34 +78,70 @@ export class GroupWatch {
 
   /** Looks every `interval` milliseconds until {@linkcode GroupWatch.stop}. */
   start(interval: number): void {
-    const { events, group } = this.#context;
-    const failed = events.failureOf("mixedSubscriptions", `looking at the members of group "${group}"`, { group });
-    this.#timer = setInterval(() => this.#isLooking || inBackground(this.check(), failed), interval);
+    this.#timer = setInterval(() => this.#checkInBackground(), interval);
+  }
+
+  /** The members have changed: looks soon. */
+  notice(): void {
+    if (this.#isStopped || this.#timer === undefined) return;
+    this.#noticeTimer ??= setTimeout(() => {
+      this.#noticeTimer = undefined;
+      this.#checkInBackground();
+    }, NOTICE_DELAY);
   }
 
   /** Ends the watch. */
   stop(): void {
     this.#isStopped = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#noticeTimer);
+  }
+
+  /** Other subscriptions in the group, as far as is known. */
+  get findings(): readonly Finding[] {
+    const seen = new Map([...this.#differences, ...this.#atJoin?.differences ?? []].map((each) => [each.topic, each]));
+    return [...seen.values()].map(({ text }) => ({ code: "mixedSubscriptions", text, remedy: REMEDY }));
+  }
+
+  /** Looks before this member has joined: from then on brokers have its subscriptions instead of the others'. */
+  async checkBeforeJoin(): Promise<void> {
+    const known = await this.#look(LONGEST_FIRST_LOOK);
+    const members = new Set(known.flatMap(({ connectionSet = [] }) => connectionSet.map(({ clientId }) => clientId)));
+    const differences = known.flatMap((view) => this.#differencesTo(view));
+    this.#atJoin = { differences, members };
+    this.#report("mixedSubscriptions", differences);
   }
 
   /** Looks once; brokers that do not answer are left out. */
   async check(): Promise<void> {
+    const known = await this.#look(LONGEST_LOOK);
+    if (known.length === 0 || this.#isStopped) return;
+    this.#differences = known.flatMap((view) => this.#differencesTo(view));
+    const members = new Set(known.flatMap(({ connectionSet = [] }) => connectionSet.map(({ clientId }) => clientId)));
+    if (![...this.#atJoin?.members ?? []].some((each) => members.has(each))) this.#atJoin = undefined;
+    this.#report("mixedSubscriptions", [...this.#differences, ...this.#atJoin?.differences ?? []]);
+    this.#lookForDoubles(known);
+  }
+
+  #checkInBackground(): void {
+    if (this.#isLooking) return;
+    const { events, group } = this.#context;
+    const failed = events.failureOf("mixedSubscriptions", `looking at the members of group "${group}"`, { group });
+    inBackground(this.check(), failed);
+  }
+
+  async #look(timeout: number): Promise<readonly ConsumerConnection[]> {
     const { brokers, connections } = this.#context;
     this.#isLooking = true;
-    let known: readonly ConsumerConnection[];
     try {
       const asked = await askAll(brokers(), connections, {
-        timeout: LONGEST_LOOK,
+        timeout,
         action: (broker) => `ask broker "${broker}" who is in group "${this.#context.group}"`,
       });
-      known = asked.answers.map(({ answer }) => answer);
+      return asked.answers.map(({ answer }) => answer);
     } finally {
       this.#isLooking = false;
     }
-    if (known.length === 0 || this.#isStopped) return;
-    this.#report("mixedSubscriptions", known.flatMap((view) => this.#differences(view)));
-    this.#lookForDoubles(known);
   }
 
   /** One look is not enough: a connection that has just been opened is known to the broker a moment before to us. */
@@ -107,14 +162,16 @@ export class GroupWatch {
     this.#twiceSince = isTwice ? this.#twiceSince ?? now : undefined;
   }
 
-  #differences({ subscriptionTable = {} }: ConsumerConnection): { text: string; topic: string }[] {
+  /** A group of one has no difference: what brokers still have of it is older. */
+  #differencesTo({ connectionSet = [], subscriptionTable = {} }: ConsumerConnection): Difference[] {
+    if (connectionSet.every(({ clientId }) => clientId === this.#context.clientId)) return [];
     const ours = new Map(this.#context.subscriptions().map((each) => [each.topic, each]));
     const topics = new Set([...ours.keys(), ...Object.keys(subscriptionTable)]);
     return [...topics].flatMap((topic) => {
       const [here, there] = [ours.get(topic), subscriptionTable[topic]].map(shown);
       if (here === there) return [];
       const text = `topic "${topic}" is subscribed with ${here} here, by another member of the group with ${there}: ` +
-        `brokers keep one subscription for a group`;
+        `brokers keep one subscription for a group, so messages are skipped`;
       return [{ text, topic }];
     });
   }

@@ -6,6 +6,7 @@
 
 import type { Message } from "../../message.ts";
 import type { BatchesOptions, RunOptions } from "../delivery/loop_options.ts";
+import type { Findings } from "../diagnosis/finding.ts";
 import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch } from "./batch.ts";
 
@@ -93,6 +94,8 @@ export interface PopConsumer<T = unknown> extends AsyncIterable<PopBatch<T>> {
   resume(): void;
   /** What it holds and has done. */
   stats(): PopConsumerStats;
+  /** Explains why nothing arrives: what it finds, and what to do about it. No request is made; it prints as text. */
+  explain(): Promise<Findings>;
   /**
    * Ends loops at their next ask, waits for what is in flight and for acks on their way, and leaves the group.
    *

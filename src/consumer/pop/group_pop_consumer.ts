@@ -13,6 +13,10 @@ import { atMost, waitFor } from "../../waiting.ts";
 import { VERSION_5_0_0 } from "../../wire/codes.ts";
 import type { BatchSource } from "../delivery/iteration.ts";
 import { Looping } from "../delivery/looping.ts";
+import { waitToClose } from "../closing.ts";
+import { closedFindings, type Findings } from "../diagnosis/finding.ts";
+import type { ConsumerHealth } from "../../health.ts";
+import { PopDiagnosis } from "../diagnosis/pop.ts";
 import { enterGroup, type GroupMembership } from "../joining.ts";
 import type { SubscriptionManager } from "../subscriptions/subscription_manager.ts";
 import type { PopBatch, PoppedBatch } from "./batch.ts";
@@ -43,6 +47,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
   #cluster: Cluster;
   #options: CheckedPopOptions;
   #parts: PopParts<T>;
+  #diagnosis: PopDiagnosis<T>;
   #isLooping = false;
   #isPaused = false;
   #membership: GroupMembership | undefined;
@@ -57,6 +62,14 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
       mayPop: () => this.#isLooping && !this.#isPaused,
       isPaused: () => this.#isPaused,
       onSubscriptionsChanged: () => this.#subscriptionsChanged(),
+    });
+    this.#diagnosis = new PopDiagnosis<T>({
+      cluster,
+      group: options.group,
+      parts: this.#parts,
+      isLooping: () => this.#isLooping,
+      isPaused: () => this.#isPaused,
+      acksExplicitly: () => this.acksExplicitly,
     });
   }
 
@@ -87,6 +100,7 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
       await this.close({ timeout: 0 });
       throw error;
     }
+    this.#diagnosis.standstills.start();
   }
 
   async pop(options: PopOptions = {}): Promise<PopBatch<T>> {
@@ -130,6 +144,16 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
     return { ready: this.#parts.sources.count, inFlight, settled, retried };
   }
 
+  explain(): Promise<Findings> {
+    if (this.isClosed) return Promise.resolve(closedFindings(`the POP consumer of group "${this.group}"`));
+    return Promise.resolve(this.#diagnosis.explain());
+  }
+
+  /** Whether it works, without a request. */
+  health(): ConsumerHealth {
+    return this.#diagnosis.health();
+  }
+
   protected async end(timeout: number): Promise<void> {
     const end = performance.now() + timeout;
     const { group } = this;
@@ -144,11 +168,12 @@ export class GroupPopConsumer<T = unknown> extends Looping<T, PoppedBatch<T>> im
       ]);
     await inAnyCase([
       () => this.abortWaits(),
+      () => this.#diagnosis.standstills.stop(),
       () => this.#parts.dispatcher.close(),
       () => this.#parts.sources.stop(),
       () => this.#membership?.unlisten(),
       () => this.#parts.subscriptions.stop(),
-      () => atMost(Promise.all(parts.map((part) => part.whenIdle())), timeout),
+      () => waitToClose(this.#diagnosis.closeWait, Promise.all(parts.map((part) => part.whenIdle())), timeout),
       () => this.#parts.returns.giveUp(),
       () => this.#parts.settlement.close("the consumer was closed"),
       () => atMost(last(), Math.max(LAST_WORDS, end - performance.now())),

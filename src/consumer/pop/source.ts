@@ -13,6 +13,7 @@ import type { Delivery } from "./delivery.ts";
 import { PopPace } from "./pace.ts";
 import type { Received } from "./receiver.ts";
 import { inBackground } from "../../owned_work.ts";
+import { reasonOf } from "../../plain_text.ts";
 
 /** Where brokers may hold no pop, there is so much time for each source between two looks of one, in milliseconds. */
 const TURN = 1;
@@ -76,6 +77,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
   #state: "stopped" | "popping" | "blocked" | "waiting" = "blocked";
   /** Whether an error or a stall has been reported. */
   #isTroubled = false;
+  #failure: unknown;
   #pace = new PopPace();
   #stop = new AbortController();
   #lastPop = 0;
@@ -95,6 +97,16 @@ export class PopSource<T = unknown> implements DeliverableQueue {
   /** When the last pop left, in milliseconds since 1970; 0 if none has. */
   get lastPop(): number {
     return this.#lastPop;
+  }
+
+  /** Whether it waits for room. */
+  get isBlocked(): boolean {
+    return this.#state === "blocked";
+  }
+
+  /** Why no pop succeeds now; undefined if the last one did. */
+  get trouble(): string | undefined {
+    return this.#failure === undefined ? undefined : reasonOf(this.#failure);
   }
 
   get canDeliver(): boolean {
@@ -190,6 +202,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
 
   #take({ kind, deliveries, progress, receivedAt }: Received<T>, started: number): void {
     if (this.#state === "stopped") return this.#context.giveBack(deliveries);
+    this.#failure = undefined;
     const wasHeld = this.#mayBeHeld();
     this.#isAtEnd = !progress;
     if (deliveries.length > 0) {
@@ -218,6 +231,7 @@ export class PopSource<T = unknown> implements DeliverableQueue {
     if (this.#state === "stopped") return;
     if (!this.#isTroubled) this.#context.reports.failed(error);
     this.#isTroubled = true;
+    this.#failure = error;
     this.#stepIn(Math.max(delayAfter(error), this.#pace.pauseAfter(performance.now() - started)));
   }
 

@@ -12,9 +12,6 @@ const INTERVAL = 5_000;
 /** How much later than its timeout an answer may be, in milliseconds. */
 const GRACE = 5_000;
 
-/** After this time without an ask, full buffers are reported, in milliseconds. */
-const UNASKED_LIMIT = 60_000;
-
 /** What a {@linkcode Watchdog} looks at. */
 export interface WatchdogContext {
   /** The group, for events. */
@@ -23,8 +20,6 @@ export interface WatchdogContext {
   readonly events: EventHub;
   /** The queues that are assigned now. */
   readonly queues: () => Iterable<OwnedQueue>;
-  /** Since when no loop has asked for a batch, by the monotonic clock; undefined while one waits. */
-  readonly idleSince: () => number | undefined;
 }
 
 /**
@@ -36,8 +31,6 @@ export interface WatchdogContext {
 export class Watchdog {
   #context: WatchdogContext;
   #timer: ReturnType<typeof setInterval> | undefined;
-  /** The idleness that was reported: each is reported once. */
-  #reported: number | undefined;
 
   /** Makes a watchdog that sleeps until {@linkcode Watchdog.start}. */
   constructor(context: WatchdogContext) {
@@ -57,27 +50,14 @@ export class Watchdog {
   /** Looks at all queues once, at the time `now` of the monotonic clock. */
   check(now: number): void {
     const { queues, events, group } = this.#context;
-    let full = 0;
     for (const owned of queues()) {
       if (owned.state !== "open") continue;
       owned.loop.wake();
-      if (!owned.isPaused && owned.loop.waitsFor === "room") full++;
       if (!owned.loop.isOverdue(now, GRACE)) continue;
       const text =
         `the pulls of ${owned.queue.topic}/${owned.queue.broker}/${owned.queue.queueId} stood still: restarted`;
       events.emit("warning", "revived", text, { group, queue: owned.queue, broker: owned.queue.broker });
       owned.loop.start();
     }
-    this.#reportFull(full, now);
-  }
-
-  #reportFull(full: number, now: number): void {
-    const { idleSince, events, group } = this.#context;
-    const since = idleSince();
-    if (full === 0 || since === undefined || since === this.#reported || now - since < UNASKED_LIMIT) return;
-    this.#reported = since;
-    const seconds = Math.round((now - since) / 1_000);
-    const text = `group "${group}": the buffers of ${full} queues are full, and no loop has asked for ${seconds} s`;
-    events.emit("warning", "stalled", text, { group });
   }
 }

@@ -47,6 +47,13 @@ export interface ReaderOptions {
    */
   queues?: readonly MessageQueue[];
   /**
+   * What happens if no name server knows the topic: an error, or the reader waits until it exists. A dead letter queue,
+   * `%DLQ%` and the group's name, exists from its first message on.
+   *
+   * @default {"error"}
+   */
+  missingTopic?: "error" | "wait";
+  /**
    * Which messages are wanted: `"*"`, a tag expression, `tag("a", "b")` or `sql("price > 10")`.
    *
    * @default {"*"}
@@ -116,6 +123,7 @@ const shared = [
   "pullHold",
   "maxBufferedMessages",
   "maxBufferedBytes",
+  "missingTopic",
 ] as const satisfies readonly (keyof ReaderOptions)[];
 
 /**

@@ -6,6 +6,7 @@
 
 import type { Message, MessageQueue } from "../../message.ts";
 import type { QueueLag, SeekPosition } from "../consumer.ts";
+import type { Findings } from "../diagnosis/finding.ts";
 import type { BatchesOptions } from "../delivery/loop_options.ts";
 
 /**
@@ -66,8 +67,10 @@ export interface Reader<T = unknown> extends AsyncIterable<ReaderBatch<T>> {
   pause(queues?: readonly MessageQueue[]): void;
   /** Ends a pause. */
   resume(queues?: readonly MessageQueue[]): void;
-  /** Asks the brokers how much is left to read, for each queue. */
+  /** Asks the brokers how much is left to read, for each queue; as `consumer.lag()`. */
   lag(): Promise<readonly QueueLag[]>;
+  /** Explains why nothing is read, as `consumer.explain()`: what it finds, and what to do about it. */
+  explain(): Promise<Findings>;
   /**
    * Stores at the brokers, for its group, up to where each queue is read: `from: "committed"` begins there.
    *

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "../../waiting.ts";
 import { BrokerClient } from "../../brokers/broker_client.ts";
 import type { Cluster, ClusterWatcher } from "../../cluster/cluster.ts";
 import { type MessageQueue, queueKey } from "../../message.ts";
@@ -24,12 +25,17 @@ import type { OwnedQueue } from "../queue/owned_queue.ts";
 import { lagOf, resolvePosition } from "../positions.ts";
 import { Puller } from "../queue/puller.ts";
 import { checkSubscription } from "../subscriptions/subscription_check.ts";
-import { Watchdog } from "../queue/watchdog.ts";
+import { closedFindings, type Findings } from "../diagnosis/finding.ts";
+import type { ConsumerHealth } from "../../health.ts";
+import { ReaderDiagnosis } from "../diagnosis/reader.ts";
 import { type CheckedReaderOptions, checkReaderOptions, type ReaderOptions } from "./options.ts";
 import type { Reader } from "./reader.ts";
 import { inAnyCase, inBackground } from "../../owned_work.ts";
 import type { ConsumerObserver } from "../../telemetry/consumer_observer.ts";
 import { userObservers } from "../delivery/observers.ts";
+
+/** How long after a look for a topic that does not exist the next one is, at first and at last, in milliseconds. */
+const [FIRST_LOOK, LAST_LOOK] = [500, 8_000];
 
 /** Opens a reader; resolves when its queues are known. */
 export async function openReader<T>(
@@ -53,7 +59,7 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
   #dispatcher: Dispatcher<OwnedQueue<T>, Batch<T>>;
   #offsets = new MemoryOffsetStore(); // commit() alone stores anything
   #assignment: Assignment<T>;
-  #watchdog: Watchdog;
+  #diagnosis: ReaderDiagnosis;
   /** The queues that were there when the reader was opened: others showed up later. */
   #first = new Set<string>();
   /** The moment at which it was opened, which `"latest"` means. */
@@ -93,11 +99,15 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       hasOffset: () => Promise.resolve(false),
     });
     this.#assignment = this.#makeAssignment(puller);
-    this.#watchdog = new Watchdog({
+    this.#diagnosis = new ReaderDiagnosis({
+      topic,
       group: consumer.group,
       events,
-      queues: () => this.#assignment.owned as Iterable<OwnedQueue>,
-      idleSince: () => undefined, // a reader that nobody asks is no fault
+      brokers: this.#brokers,
+      parts: { assignment: this.#assignment, dispatcher: this.#dispatcher, settlement: this.#settlement },
+      selector: consumer.topics.get(topic),
+      owned: () => this.#assignment.owned as readonly OwnedQueue[],
+      acksExplicitly: () => this.acksExplicitly,
     });
   }
 
@@ -110,8 +120,15 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     this.#cluster.users.attach(this);
     try {
       await this.#offsets.open();
-      const { topic, consumer: { group, topics } } = this.#options;
-      const context = { cluster: this.#cluster, brokers: this.#brokers, group, waits: false, onMissing: () => {} };
+      const { topic, consumer: { group, topics, missingTopic } } = this.#options;
+      const context = {
+        cluster: this.#cluster,
+        brokers: this.#brokers,
+        group,
+        what: "reader",
+        waits: missingTopic === "wait",
+        onMissing: () => this.#topicMissing(),
+      };
       await checkSubscription(context, topic, topics.get(topic)!);
       const watcher: ClusterWatcher = {
         onRouteChanged: (route) => {
@@ -128,7 +145,27 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       await this.close();
       throw error;
     }
-    this.#watchdog.start();
+    this.#diagnosis.watchdog.start();
+    this.#diagnosis.standstills.start();
+  }
+
+  /** A topic that does not exist is looked for again and again, ever more rarely. */
+  #topicMissing(): void {
+    const { topic } = this;
+    const { events } = this.#cluster.options;
+    events.emit("warning", "missingTopic", `no name server knows topic "${topic}", the reader waits for it`, { topic });
+    inBackground(this.#waitForTopic(), events.failureOf("stalled", "waiting for a topic", { topic }));
+  }
+
+  async #waitForTopic(): Promise<void> {
+    const { closing: signal } = this;
+    for (let pause = FIRST_LOOK; !signal.aborted; pause = Math.min(pause * 2, LAST_LOOK)) {
+      await delay(pause, { signal }).catch(() => {});
+      if (signal.aborted || await this.#cluster.routes.refresh(this.topic).catch(() => undefined) === undefined) {
+        continue;
+      }
+      return await this.#follow();
+    }
   }
 
   protected source(): BatchSource<Batch<T>> {
@@ -154,7 +191,19 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
   }
 
   lag(): Promise<readonly QueueLag[]> {
-    return lagOf(this.#brokers, this.#assignment.owned);
+    const startOf = (queue: MessageQueue) => this.#startOffset(queue);
+    const { requestTimeout: timeout } = this.#cluster.options;
+    return lagOf({ brokers: this.#brokers, startOf, timeout }, this.#assignment.owned);
+  }
+
+  async explain(): Promise<Findings> {
+    if (this.isClosed) return closedFindings(`the reader of topic "${this.topic}"`);
+    return await this.#diagnosis.explain(() => this.lag());
+  }
+
+  /** Whether it works, without a request. */
+  health(): ConsumerHealth {
+    return this.#diagnosis.health();
   }
 
   async commit(): Promise<void> {
@@ -171,7 +220,8 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
       ...this.#releases,
       () => this.#assignment.stop(),
       () => this.#dispatcher.close(),
-      () => this.#watchdog.stop(),
+      () => this.#diagnosis.watchdog.stop(),
+      () => this.#diagnosis.standstills.stop(),
       () => this.#assignment.end("the reader was closed"),
       () => this.#settlement.close(),
       () => this.#offsets.close(),

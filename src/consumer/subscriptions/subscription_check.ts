@@ -21,6 +21,7 @@ import {
 import { delay } from "../../waiting.ts";
 import { AUTO_CREATE_TOPIC, ResponseCode } from "../../wire/codes.ts";
 import { type Selector, type SqlSelector, subscriptionData } from "./selector.ts";
+import { deadLetterOwner } from "../../wire/names.ts";
 import { excerpt, shown } from "../../plain_text.ts";
 
 /**
@@ -40,6 +41,8 @@ export interface SubscriptionCheckContext {
   readonly brokers: BrokerClient;
   /** The group. */
   readonly group: string;
+  /** What asks, as errors name it: `"reader"`. @default {"consumer"} */
+  readonly what?: string;
   /** Whether the consumer waits for topics that do not exist. */
   readonly waits: boolean;
   /** Called with a topic that does not exist, and is waited for. */
@@ -60,7 +63,7 @@ export async function checkSubscription(
   topic: string,
   selector: Selector,
 ): Promise<void> {
-  const { cluster, waits, onMissing } = context;
+  const { cluster, what = "consumer", waits, onMissing } = context;
   const asked = cluster.routes.get(topic);
   let route = await (waits ? asked.catch(unlessUnconfirmed) : asked);
   for (let again = 0; route === undefined && !waits && again < MORE_ASKS; again++) {
@@ -68,7 +71,7 @@ export async function checkSubscription(
     route = await cluster.routes.refresh(topic);
   }
   if (route === undefined) {
-    if (!waits) throw missing(topic);
+    if (!waits) throw missing(topic, what);
     onMissing(topic);
     route = await cluster.routes.get(AUTO_CREATE_TOPIC).catch(unlessUnconfirmed); // any broker understands SQL, or does not
   }
@@ -111,10 +114,14 @@ function refused(topic: string, selector: SqlSelector, cause: ResponseError): Er
   return new InvalidSelectorError(text, selector.expression, { cause });
 }
 
-function missing(topic: string): InvalidTopicError {
+function missing(topic: string, what: string): InvalidTopicError {
+  const owner = deadLetterOwner(topic);
+  const why = owner === undefined
+    ? "no name server knows it; create the topic or check its name,"
+    : `no message of group "${owner}" is in its dead letter queue, which the first one creates; check the group,`;
   return new InvalidTopicError(
-    `Cannot consume topic "${topic}": no name server knows it; create the topic or check its name, or let the ` +
-      `consumer wait for it with missingTopic: "wait"`,
+    `Cannot ${what === "reader" ? "read" : "consume"} topic "${topic}": ${why} or let the ${what} wait for it with ` +
+      `missingTopic: "wait"`,
     topic,
   );
 }

@@ -38,7 +38,9 @@ async function read(reader: Reader, count: number): Promise<string[]> {
 
 /** Waits until the positions of all queues are known. */
 function untilOpen(reader: Reader, queues: number): Promise<unknown> {
-  return waitUntil(async () => (await reader.lag()).length === queues, { what: `${queues} open queues` });
+  return waitUntil(async () => (await reader.lag()).filter(({ isOpen }) => isOpen).length === queues, {
+    what: `${queues} open queues`,
+  });
 }
 
 export const scenarios: Scenario[] = [

@@ -82,24 +82,29 @@ Deno.test("GroupWatch tells of another subscription once, and again after it was
   assertEquals(bench.types, ["mixedSubscriptions", "mixedSubscriptions"]);
 });
 
+const others = [{ clientId: "other", clientAddr: "there:0", language: "JAVA", version: 0 }];
+
 Deno.test("GroupWatch compares tags whatever their order, expressions by their kind, and topics that one side lacks", async () => {
   const bench = new Bench();
-  bench.views = { one: view(["me"], "b||a") };
+  bench.views = { one: view(["me", "other"], "b||a") };
   await bench.watch.check();
   assertEquals(bench.types, []);
-  bench.views = { one: view(["me"], "price > 1") };
+  bench.views = { one: view(["me", "other"], "price > 1") };
   await bench.watch.check();
   assertMatch(bench.events[0]!.text, /TAG "a \|\| b" here.*SQL92 "price > 1"/);
-  bench.views = { one: standIn<ConsumerConnection>({ connectionSet: [], subscriptionTable: {} }) };
+  bench.views = { one: standIn<ConsumerConnection>({ connectionSet: others, subscriptionTable: {} }) };
   bench.ours = [data("orders", "a || b"), data("refunds", "*")];
   await bench.watch.check();
   assertEquals(bench.events.slice(1).map(({ topic }) => topic), ["refunds"], "of orders it was told already");
   bench.ours = [];
-  bench.views = { one: view(["me"], "*") };
+  bench.views = { one: view(["me", "other"], "*") };
   await bench.watch.check();
   assertEquals(bench.events.length, 2);
   bench.views = {
-    one: standIn<ConsumerConnection>({ subscriptionTable: { payments: data("payments", "*") } }),
+    one: standIn<ConsumerConnection>({
+      connectionSet: others,
+      subscriptionTable: { payments: data("payments", "*") },
+    }),
   };
   await bench.watch.check();
   assertMatch(bench.events.at(-1)!.text, /"payments" is subscribed with nothing here.*TAG "\*"/);
@@ -127,13 +132,13 @@ Deno.test("GroupWatch tells of another client with its id at the second look: th
 
 Deno.test("GroupWatch leaves out brokers that do not answer; without any answer nothing is over", async () => {
   const bench = new Bench();
-  bench.views = { one: undefined, two: view(["me", "me"], "c") };
+  bench.views = { one: undefined, two: view(["me", "me", "other"], "c") };
   await bench.watch.check();
   await bench.watch.check();
   assertEquals(bench.types, ["mixedSubscriptions", "duplicateClientId"]);
   bench.views = { one: undefined, two: undefined };
   await bench.watch.check();
-  bench.views = { one: undefined, two: view(["me", "me"], "c") };
+  bench.views = { one: undefined, two: view(["me", "me", "other"], "c") };
   await bench.watch.check();
   await bench.watch.check();
   assertEquals(bench.types.length, 2, "it was told of, and was never seen to be over");
@@ -148,7 +153,7 @@ Deno.test("GroupWatch looks at its interval, one look at a time, and tells nothi
   await settleMicrotasks();
   assertEquals(bench.looks, 2);
   bench.hold = promise;
-  bench.views.one = view(["me", "me"], "c");
+  bench.views.one = view(["me", "me", "other"], "c");
   time.tick(3_000);
   await settleMicrotasks();
   assertEquals(bench.looks, 4, "the look before is not over");
@@ -158,4 +163,20 @@ Deno.test("GroupWatch looks at its interval, one look at a time, and tells nothi
   time.tick(5_000);
   await settleMicrotasks();
   assertEquals([bench.looks, bench.types], [4, []]);
+});
+
+Deno.test("GroupWatch finds no other subscription in a group of one, and one before the join in a group of others", async () => {
+  const bench = new Bench();
+  bench.views = { one: view(["me"], "c") };
+  await bench.watch.check();
+  assertEquals(bench.types, []);
+  bench.views = { one: view(["other"], "c") };
+  await bench.watch.checkBeforeJoin();
+  assertEquals(bench.types, ["mixedSubscriptions"]);
+  bench.views = { one: view(["me", "other"], "a || b") }; // from the join on brokers have ours
+  await bench.watch.check();
+  assertEquals([bench.types.length, bench.watch.findings.map(({ code }) => code)], [1, ["mixedSubscriptions"]]);
+  bench.views = { one: view(["me"], "a || b") };
+  await bench.watch.check();
+  assertEquals(bench.watch.findings, []);
 });
