@@ -68,10 +68,8 @@ export class Endpoint {
   #connecting: Promise<Connection> | undefined;
   #hadConnection = false;
   #failures = 0;
-  /** Why the last attempt to connect failed; undefined after one that succeeded. */
-  #lastFailure: NetworkError | undefined;
-  /** How many attempts to connect have failed since the last one that succeeded. */
-  #attempts = 0;
+  /** Why the last attempt to connect failed, and how many have in a row; undefined after one that succeeded. */
+  #lastFailure: { readonly error: NetworkError; readonly attempts: number } | undefined;
   #notBefore = 0;
   #closing = new AbortController();
   #probe: Probe | undefined;
@@ -163,7 +161,7 @@ export class Endpoint {
       inBackground(this.#connecting, unheard); // all who wait for it may have given up
     }
     const late = () =>
-      this.#lastFailure ??
+      this.#lastFailure?.error ??
         new TimeoutError(`connect to ${this.address}`, Math.round(timeout), { remedy: SILENT_REMEDY });
     return waitFor(this.#connecting, { ms: timeout, late, signal });
   }
@@ -208,9 +206,10 @@ export class Endpoint {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
       const where = target === this.address ? this.address : `${this.address} (mapped to ${shown(target)})`;
       const { text, isFinal } = connectFailure(cause);
-      const attempts = ++this.#attempts === 1 ? "" : `; ${this.#attempts} attempts have failed`;
-      this.#lastFailure = new NetworkError(
-        `Cannot connect to ${where}: ${text}${attempts}`,
+      const attempts = (this.#lastFailure?.attempts ?? 0) + 1;
+      const count = attempts === 1 ? "" : `; ${attempts} attempts have failed`;
+      const error = new NetworkError(
+        `Cannot connect to ${where}: ${text}${count}`,
         this.address,
         "CONNECT_FAILED",
         {
@@ -218,7 +217,8 @@ export class Endpoint {
           retriable: !isFinal,
         },
       );
-      throw this.#lastFailure;
+      this.#lastFailure = { error, attempts };
+      throw error;
     }
   }
 
@@ -229,7 +229,6 @@ export class Endpoint {
     this.#connections.add(connection);
     this.#hadConnection = true;
     this.#lastFailure = undefined;
-    this.#attempts = 0;
     const closed = connection.closed.then((reason) => {
       this.#connections.delete(connection);
       if (connection !== this.#connection) return; // a drained one, whose place another has taken
