@@ -9,6 +9,7 @@ import { type Credentials, type CredentialsProvider, isCredentials } from "./clu
 import { OptionsCheck } from "./options.ts";
 import { type Observer, OBSERVER_FUNCTIONS } from "./telemetry/observer.ts";
 import { defaultTransport } from "./transport/default.ts";
+import { isPem } from "./transport/pem.ts";
 import { parseAddress, type TlsOptions, type Transport } from "./transport/transport.ts";
 
 const DEFAULT_NAME_SERVER = "127.0.0.1:9876";
@@ -168,6 +169,7 @@ export async function checkConnectOptions(given: ConnectOptions): Promise<Checke
     check.add("credentials", HIDDEN, "an object with accessKey and secretKey, both texts, or a function returning one");
   }
   check.shape("tls", given.tls, "true, false, or an object with caCerts, serverName and verify", isTls);
+  if (isTls(given.tls)) checkAuthorities(check, given.tls);
   const timing = {
     startTimeout: check.integer("startTimeout", given.startTimeout, 5_000, 0, 600_000, "ms"),
     requestTimeout: check.integer("requestTimeout", given.requestTimeout, 3_000, 100, 600_000, "ms"),
@@ -225,6 +227,17 @@ function isObserver(value: unknown): boolean {
 
 function isTransport(value: unknown): value is Transport {
   return has(value, "connect", "listen", "environment");
+}
+
+/** The texts are not shown: who mixes up two files would have a private key in a log. */
+function checkAuthorities(check: OptionsCheck, tls: boolean | TlsOptions | undefined): void {
+  const { caCerts = [] } = typeof tls === "object" ? tls : {};
+  for (const [i, pem] of caCerts.entries()) {
+    if (isPem(pem)) continue;
+    const problem = `tls.caCerts[${i}] is no certificate in PEM that can be read; ` +
+      "it is the text of a file that begins with -----BEGIN CERTIFICATE-----, not the file's path";
+    check.explain(`tls.caCerts[${i}]`, HIDDEN, "a certificate in PEM", problem);
+  }
 }
 
 function isTls(value: unknown): boolean {

@@ -1,11 +1,14 @@
 /** What a user reads who has the wrong address, certificate, port or permission: the cause, and what to do. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connect, NameServerError, type StatusEvent } from "../mod.ts";
+import { ConfigError, connect, NameServerError, type StatusEvent } from "../mod.ts";
 import { EmbeddedBroker } from "../src/embedded/mod.ts";
 import { denoTransport } from "../src/transport/deno.ts";
 import { nodeTransport } from "../src/transport/node.ts";
 import { routeOver, ScriptedNameServer } from "./cluster/scripted_cluster.ts";
+import type { TlsOptions } from "../src/transport/transport.ts";
+import { authority, TlsServer } from "./transport/certificate.ts";
+import { FakeTransport } from "./cluster/fake_transport.ts";
 import { deadAddress, ScriptedServer } from "./transport/scripted_server.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -19,6 +22,15 @@ const peers: Record<string, [answer: Uint8Array, says: string]> = {
   ],
   "a port that requires TLS": [Uint8Array.of(0x15, 3, 3, 0, 2, 2, 70), "it requires TLS, set tls"],
   "an SSH server": [bytes("SSH-2.0-OpenSSH_9.6\r\n"), 'it begins with "SSH-2.0'],
+};
+
+/** What is wrong with `tls`, and what a user reads about it. */
+const certificates: Record<string, [tls: TlsOptions, says: string]> = {
+  "a certificate that is not trusted": [
+    {},
+    "the server's certificate is not trusted; give its authority as tls.caCerts",
+  ],
+  "a certificate for another name": [{ caCerts: [authority] }, "for another name; set tls.serverName"],
 };
 
 for (const [name, transport] of [["Deno", denoTransport], ["Node", nodeTransport]] as const) {
@@ -40,7 +52,56 @@ for (const [name, transport] of [["Deno", denoTransport], ["Node", nodeTransport
     assert(performance.now() - started < 30_000);
     assertEquals(error.retriable, false);
   });
+
+  for (const [what, [tls, says]] of Object.entries(certificates)) {
+    Deno.test(`connect() over sockets of ${name}: ${what} is refused at once`, async () => {
+      await using server = new TlsServer();
+      const options = { nameServers: server.address, transport, tls, startTimeout: 60_000 };
+      const error = await assertRejects(() => connect(options), NameServerError);
+      assert(error.message.includes(says), error.message);
+      assert(error.message.includes(server.address), error.message);
+      assertEquals(error.retriable, false);
+    });
+  }
+
+  Deno.test(`connect() over sockets of ${name}: TLS to a port without it is refused at once`, async () => {
+    await using server = new ScriptedServer(undefined, {
+      reads: false,
+      onAccept: (peer) => peer.send(bytes("HTTP/1.1 400 Bad Request\r\n\r\n")),
+    });
+    const options = { nameServers: server.address, transport, tls: {}, startTimeout: 60_000 };
+    const error = await assertRejects(() => connect(options), NameServerError);
+    assert(error.message.includes("the server does not speak TLS; leave tls out"), error.message);
+  });
 }
+
+Deno.test("connect() where packets vanish names the address, the time, the attempts and what to check", async () => {
+  const transport = new FakeTransport((_host, _port, { signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+  );
+  const nameServers = "10.255.255.1:9876";
+  const options = { nameServers, transport, startTimeout: 1_000, requestTimeout: 100 };
+  const error = await assertRejects(() => connect(options), NameServerError);
+  const words =
+    /Cannot connect to 10.255.255.1:9876: nothing answered within 100 ms; .*firewall.*; \d attempts have failed/;
+  assert(words.test(error.message), error.message);
+  assert(!/\d\.\d+ ms/.test(error.message), error.message);
+});
+
+Deno.test("connect() refuses authorities that are no certificates in PEM, without a look at the network", async () => {
+  const broken = [
+    "/etc/ca.pem",
+    "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n",
+    "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n",
+    authority.replace(/.{20}\n-----END/, "\n-----END"),
+  ];
+  for (const pem of broken) {
+    const options = { nameServers: "127.0.0.1:1", tls: { caCerts: [authority, pem] } };
+    const error = await assertRejects(() => connect(options), ConfigError);
+    assert(error.message.includes("tls.caCerts[1] is no certificate in PEM that can be read"), error.message);
+    assert(!error.message.includes("MIGH"), error.message);
+  }
+});
 
 for (const [what, [answer, says]] of Object.entries(peers)) {
   Deno.test(`connect() to ${what} says what it is, at once`, async () => {

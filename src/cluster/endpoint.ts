@@ -7,7 +7,7 @@
 import { delay, waitFor } from "../waiting.ts";
 import { NetworkError, RocketMQError, TimeoutError } from "../errors.ts";
 import { Connection, type OutgoingRequest, type RequestHandler } from "../transport/connection.ts";
-import { connectFailure } from "../transport/connect_failure.ts";
+import { connectFailure, SILENT_REMEDY } from "../transport/connect_failure.ts";
 import type { PrepareStep } from "../transport/prepare.ts";
 import { formatAddress, parseAddress, type TlsOptions, type Transport } from "../transport/transport.ts";
 import type { ServerHealth } from "../health.ts";
@@ -68,8 +68,8 @@ export class Endpoint {
   #connecting: Promise<Connection> | undefined;
   #hadConnection = false;
   #failures = 0;
-  /** Why the last attempt to connect failed; undefined after one that succeeded. */
-  #lastFailure: NetworkError | undefined;
+  /** Why the last attempt to connect failed, and how many have in a row; undefined after one that succeeded. */
+  #lastFailure: { readonly error: NetworkError; readonly attempts: number } | undefined;
   #notBefore = 0;
   #closing = new AbortController();
   #probe: Probe | undefined;
@@ -160,7 +160,9 @@ export class Endpoint {
       this.#connecting = this.#connect().finally(() => this.#connecting = undefined);
       inBackground(this.#connecting, unheard); // all who wait for it may have given up
     }
-    const late = () => this.#lastFailure ?? new TimeoutError(`connect to ${this.address}`, Math.round(timeout));
+    const late = () =>
+      this.#lastFailure?.error ??
+        new TimeoutError(`connect to ${this.address}`, Math.round(timeout), { remedy: SILENT_REMEDY });
     return waitFor(this.#connecting, { ms: timeout, late, signal });
   }
 
@@ -204,11 +206,19 @@ export class Endpoint {
       if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
       const where = target === this.address ? this.address : `${this.address} (mapped to ${shown(target)})`;
       const { text, isFinal } = connectFailure(cause);
-      this.#lastFailure = new NetworkError(`Cannot connect to ${where}: ${text}`, this.address, "CONNECT_FAILED", {
-        cause,
-        retriable: !isFinal,
-      });
-      throw this.#lastFailure;
+      const attempts = (this.#lastFailure?.attempts ?? 0) + 1;
+      const count = attempts === 1 ? "" : `; ${attempts} attempts have failed`;
+      const error = new NetworkError(
+        `Cannot connect to ${where}: ${text}${count}`,
+        this.address,
+        "CONNECT_FAILED",
+        {
+          cause,
+          retriable: !isFinal,
+        },
+      );
+      this.#lastFailure = { error, attempts };
+      throw error;
     }
   }
 

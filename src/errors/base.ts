@@ -114,9 +114,14 @@ export class TimeoutError extends RocketMQError {
   /** How long was waited, in milliseconds. */
   readonly timeout: number;
 
-  /** Makes the error; `action` is what was waited for. */
-  constructor(action: string, timeout: number, options: ErrorOptions = {}) {
-    super(`Cannot ${action}: no answer within ${timeout} ms`, { ...options, code: "TIMEOUT", retriable: true });
+  /** Makes the error; `action` is what was waited for, `remedy` what to do about it. */
+  constructor(action: string, timeout: number, options: ErrorOptions & { remedy?: string } = {}) {
+    const remedy = options.remedy === undefined ? "" : `; ${options.remedy}`;
+    super(`Cannot ${action}: no answer within ${Math.round(timeout)} ms${remedy}`, {
+      ...options,
+      code: "TIMEOUT",
+      retriable: true,
+    });
     this.timeout = timeout;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RocketMQError } from "../errors.ts";
+import { RocketMQError, TimeoutError } from "../errors.ts";
 import { excerpt, reasonOf } from "../plain_text.ts";
 
 /** Why a connection could not be opened. */
@@ -30,6 +30,11 @@ const KNOWN: readonly Known[] = [
     matches: /ENOTFOUND|Name or service not known|No such host|nodename nor servname/i,
     text: "there is no host of this name; check the address, and the DNS of this machine or container",
     isFinal: true,
+  },
+  {
+    matches: /EAI_AGAIN|Temporary failure in name resolution/i,
+    text: "the host's name cannot be resolved at the moment; check the DNS of this machine or container",
+    isFinal: false,
   },
   {
     matches: /ECONNREFUSED|ConnectionRefused|Connection refused/i,
@@ -69,9 +74,16 @@ const KNOWN: readonly Known[] = [
   },
 ];
 
+/** What to do where packets vanish. */
+export const SILENT_REMEDY =
+  "check host and port, and whether a firewall drops packets or the address is one of another network";
+
 /** What is known of an error of opening a connection. */
 export function connectFailure(cause: unknown): ConnectFailure {
   const words = reasonOf(cause);
+  if (cause instanceof TimeoutError) {
+    return { text: `nothing answered within ${Math.round(cause.timeout)} ms; ${SILENT_REMEDY}`, isFinal: false };
+  }
   if (cause instanceof RocketMQError) return { text: words, isFinal: !cause.retriable };
   const { name = "", code = "" } = cause instanceof Error ? cause as Error & { readonly code?: unknown } : {};
   const known = KNOWN.find(({ matches }) => matches.test(`${name} ${String(code)} ${words}`));
