@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { packForNpm } from "../tools/npm_package.ts";
 import { root } from "../tools/testing/files.ts";
 
 const CATEGORIES = ["Start", "Consume", "Settle", "Produce", "Filter", "Test", "Errors", "Advanced"];
@@ -54,27 +53,6 @@ Deno.test("every method of Client has an example", async () => {
   assertEquals(without.map(({ name }) => name), ["[Symbol.asyncDispose]"]);
 });
 
-Deno.test("the package for npm says what it is, needs nothing, and has no source maps", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "package-face-" });
-  try {
-    const tarball = join(folder, "package.tgz");
-    await packForNpm(tarball, "https://example.org/denorocket.git");
-    const { success } = await new Deno.Command("tar", { args: ["-xzf", tarball, "-C", folder] }).output();
-    assert(success);
-    const manifest = JSON.parse(await Deno.readTextFile(join(folder, "package/package.json")));
-    const { description, keywords, engines, sideEffects, license, repository, dependencies } = manifest;
-    assert(description.length > 0 && keywords.includes("rocketmq"));
-    assertEquals([engines, sideEffects, license, dependencies], [{ node: ">=20.16" }, false, "MIT", undefined]);
-    assertEquals(repository, { type: "git", url: "https://example.org/denorocket.git" });
-    assertEquals(Object.keys(manifest.exports), Object.keys(config.exports));
-    const code = filesIn(join(folder, "package")).filter((file) => file.endsWith(".js"));
-    const mapped = code.filter((file) => Deno.readTextFileSync(file).includes("sourceMappingURL"));
-    assertEquals([code.length > 100, mapped], [true, []]);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
 async function symbolsOf(file: string): Promise<readonly Symbol[]> {
   const { output } = await deno(["doc", "--json", file]);
   const { nodes }: Doc = JSON.parse(output);
@@ -85,11 +63,4 @@ async function deno(args: string[]): Promise<{ code: number; output: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: root }).output();
   const text = new TextDecoder();
   return { code, output: code === 0 ? text.decode(stdout) : text.decode(stderr) };
-}
-
-function filesIn(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
-    const path = join(folder, name);
-    return isDirectory ? filesIn(path) : [path];
-  });
 }
