@@ -26,6 +26,7 @@ import { GroupWatch } from "./group/watch.ts";
 import type { CheckedConsumerOptions } from "./options_check.ts";
 import { AllObservers, StatisticsObserver, TraceObserver, userObservers } from "./delivery/observers.ts";
 import { OrderedSettlement } from "./delivery/ordered_settlement.ts";
+import { QueueDelivery } from "./delivery/queue_delivery.ts";
 import type { OwnedQueue } from "./queue/owned_queue.ts";
 import { orderingKeyOf } from "./ordering_key.ts";
 import type { QueueSink } from "./queue/queue_flow.ts";
@@ -82,9 +83,10 @@ export class ConsumerParts<T = unknown> {
     this.tracer = this.#makeTracer();
     const redelivery = options.model === "clustering" ? this.#sendBack() : new Skip<T>(options.group, this.#events);
     this.settlement = this.#makeSettlement(redelivery, signals, owner.observers);
+    const delivery = new QueueDelivery<T>(this.settlement, options.consumeTimeout);
     this.dispatcher = new Dispatcher<OwnedQueue<T>, QueueBatch<T>>(
       options.batchSize,
-      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
+      (owned, max, topic) => delivery.deliver(owned, max, topic),
     );
     this.locks = this.#makeLocks(signals);
     this.assignment = this.#makeAssignment(redelivery);

@@ -11,6 +11,7 @@ import type { ConsumerOptions } from "../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../src/consumer/delivery/ordered_settlement.ts";
 import { OwnedQueue } from "../../src/consumer/queue/owned_queue.ts";
 import type { KeyOf } from "../../src/consumer/queue/key_order.ts";
+import { QueueDelivery } from "../../src/consumer/delivery/queue_delivery.ts";
 import { ProcessQueue } from "../../src/consumer/queue/process_queue.ts";
 import type { Settlement } from "../../src/consumer/delivery/settlement.ts";
 import { EventHub, type StatusEvent } from "../../src/events.ts";
@@ -69,9 +70,10 @@ export class Bench {
     const sink = { offer: (owned: OwnedQueue) => this.dispatcher.offer(owned) };
     this.settlement = new Rules({ options: checked, events, redelivery, sink });
     this.#keyOf = { concurrent: undefined, orderly: () => "", byKey: keyOf }[checked.ordering];
+    const delivery = new QueueDelivery(this.settlement, checked.consumeTimeout);
     this.dispatcher = new Dispatcher(
       checked.batchSize,
-      (owned, max, topic) => this.settlement.deliver(owned, max, topic),
+      (owned, max, topic) => delivery.deliver(owned, max, topic),
       nextTurn,
     );
   }

@@ -77,7 +77,7 @@ export abstract class BatchSettlement<T, B extends DeliveredBatch<T> & InFlightB
   protected abstract timeIsOver(batch: B): void;
 
   /** Takes a batch in that is delivered now. */
-  protected delivered(batch: B): void {
+  delivered(batch: B): void {
     this.inFlight.add(batch);
     this.#context.observer?.delivered(batch);
   }

@@ -8,9 +8,8 @@ import type { EventHub } from "../../events.ts";
 import type { Message } from "../../message.ts";
 import { reasonOf } from "../../plain_text.ts";
 import type { CheckedConsumerOptions } from "../options_check.ts";
-import type { OwnedQueue } from "../queue/owned_queue.ts";
 import type { QueueSink } from "../queue/queue_flow.ts";
-import { Batch } from "./batch.ts";
+import type { Batch } from "./batch.ts";
 import { type BatchPlace, BatchSettlement } from "./batch_settlement.ts";
 import { type Outcome, SETTLED, type SettlementObserver } from "./delivered_batch.ts";
 import { LocalRests } from "./local_rests.ts";
@@ -39,16 +38,6 @@ export abstract class Settlement<T = unknown> extends BatchSettlement<T, Batch<T
   constructor(context: SettlementContext<T>) {
     super({ group: context.options.group, events: context.events, observer: context.observer });
     this.context = context;
-  }
-
-  /** Delivers a batch of a queue, if it has one now; of one that closes only what others wait for to be committed. */
-  deliver(owner: OwnedQueue<T>, max: number, topic: string | undefined): Batch<T> | undefined {
-    const taken = owner.process.take(max, topic, owner.state === "closing");
-    if (taken === undefined) return undefined;
-    const batch = new Batch(owner, taken, this, this.context.options.consumeTimeout);
-    owner.delivered(batch);
-    this.delivered(batch);
-    return batch;
   }
 
   /** Settles one message, or all that nobody has settled. */

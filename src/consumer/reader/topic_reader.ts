@@ -21,6 +21,7 @@ import { FlowLimits } from "../queue/flow_limits.ts";
 import { GroupStart } from "../assignment/group_start.ts";
 import type { BatchSource } from "../delivery/iteration.ts";
 import { Looping } from "../delivery/looping.ts";
+import { QueueDelivery } from "../delivery/queue_delivery.ts";
 import type { OwnedQueue } from "../queue/owned_queue.ts";
 import { lagOf, resolvePosition } from "../positions.ts";
 import { Puller } from "../queue/puller.ts";
@@ -36,6 +37,9 @@ import { userObservers } from "../delivery/observers.ts";
 
 /** How long after a look for a topic that does not exist the next one is, at first and at last, in milliseconds. */
 const [FIRST_LOOK, LAST_LOOK] = [500, 8_000];
+
+/** A reader may take its time with a batch, in milliseconds: the longest that a timer can wait. */
+const LONGEST = 0x7fffffff;
 
 /** Opens a reader; resolves when its queues are known. */
 export async function openReader<T>(
@@ -82,14 +86,15 @@ export class TopicReader<T = unknown> extends Looping<T, Batch<T>> implements Re
     const observer = userObservers<T>(observers, { consumer: "reader", group: consumer.group, events });
     this.#settlement = new ConcurrentSettlement<T>({
       ...(observer && { observer }),
-      options: { ...consumer, consumeTimeout: 0x7fffffff }, // a reader may take its time
+      options: { ...consumer, consumeTimeout: LONGEST },
       events,
       redelivery: new Skip<T>(consumer.group, events),
       sink: { offer: (owned) => this.#dispatcher.offer(owned) },
     });
+    const delivery = new QueueDelivery<T>(this.#settlement, LONGEST);
     this.#dispatcher = new Dispatcher(
       consumer.batchSize,
-      (owned, max, asked) => this.#settlement.deliver(owned, max, asked),
+      (owned, max, asked) => delivery.deliver(owned, max, asked),
     );
     const puller = new Puller<T>(this.#brokers, consumer);
     this.#start = new GroupStart({

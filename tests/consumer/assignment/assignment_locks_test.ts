@@ -5,6 +5,7 @@ import { FakeTime } from "@std/testing/time";
 import type { BrokerClient } from "../../../src/brokers/broker_client.ts";
 import { Assignment } from "../../../src/consumer/assignment/assignment.ts";
 import type { Batch } from "../../../src/consumer/delivery/batch.ts";
+import { QueueDelivery } from "../../../src/consumer/delivery/queue_delivery.ts";
 import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
 import { Dispatcher } from "../../../src/consumer/delivery/dispatcher.ts";
 import { FlowLimits } from "../../../src/consumer/queue/flow_limits.ts";
@@ -75,9 +76,10 @@ class Member {
       redelivery: new Skip("billing", events),
       sink: { offer: (owned) => this.dispatcher.offer(owned) },
     });
+    const delivery = new QueueDelivery(this.#settlement, checked.consumeTimeout);
     this.dispatcher = new Dispatcher(
       batchSize,
-      (owned, max, topic) => this.#settlement.deliver(owned, max, topic),
+      (owned, max, topic) => delivery.deliver(owned, max, topic),
       () => Promise.resolve(), // how busy the machine is must not count
     );
     this.locks = new QueueLocks({

@@ -8,6 +8,7 @@ import { Skip } from "../../../src/consumer/delivery/redelivery.ts";
 import { AllObservers, StatisticsObserver, TraceObserver } from "../../../src/consumer/delivery/observers.ts";
 import type { ConsumerOptions } from "../../../src/consumer/options.ts";
 import { OrderedSettlement } from "../../../src/consumer/delivery/ordered_settlement.ts";
+import { QueueDelivery } from "../../../src/consumer/delivery/queue_delivery.ts";
 import { OwnedQueue } from "../../../src/consumer/queue/owned_queue.ts";
 import { ProcessQueue } from "../../../src/consumer/queue/process_queue.ts";
 import { EventHub } from "../../../src/events.ts";
@@ -23,11 +24,13 @@ class Bench {
   /** Trace records, as `before 3`, `after 0 all`, `after 4 1,2`. */
   readonly traced: string[] = [];
   readonly settlement: ConcurrentSettlement | OrderedSettlement;
+  readonly #consumeTimeout: number;
   #now = 0;
   #statistics = new ConsumerStatistics({ now: () => this.#now });
 
   constructor(some: Partial<ConsumerOptions> = {}) {
     const checked = options(some);
+    this.#consumeTimeout = checked.consumeTimeout;
     const events = new EventHub(false);
     const tracer = {
       before: (messages: readonly TraceableMessage[]) => {
@@ -55,7 +58,7 @@ class Bench {
     const process = new ProcessQueue(0, this.settlement instanceof OrderedSettlement ? () => "" : undefined);
     owned.open({ process, loop: stillLoop });
     process.put(offsets.map((offset) => fakeMessage(offset)), offsets.at(-1)! + 1);
-    return this.settlement.deliver(owned, 32, undefined)!;
+    return new QueueDelivery(this.settlement, this.#consumeTimeout).deliver(owned, 32, undefined)!;
   }
 
   /** How many messages were consumed and failed, by the statistics. */
