@@ -12,7 +12,7 @@ export function inBackground(work: Promise<unknown>, failed: (error: unknown) =>
     try {
       failed(error);
     } catch {
-      // Whoever was to hear of it has failed too, and nobody is left.
+      // What was to report it has failed too, and nothing else is left.
     }
   });
 }

@@ -77,7 +77,7 @@ export class Puller<T = unknown> {
   #templates = new Map<string, { readonly selector: Selector; readonly template: PullTemplate }>();
 
   /**
-   * Makes a puller with a consumer's options; `onPulled` hears of every answer with messages. Without a `reader`
+   * Makes a puller with a consumer's options; `observer` counts every answer with messages. Without a `reader`
    * messages show what is stored.
    */
   constructor(
